@@ -1,0 +1,46 @@
+# Every target sets itself up: a virtual environment in .venv, packages from the hash-pinned lock, then the job.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CAEBENCH := $(BIN)/caebench
+READY := $(VENV)/.ready
+
+.PHONY: demo demo-seeds test test-all lint format lock clean
+
+demo: $(READY)
+	$(CAEBENCH) run suite quickstart --scale nano
+
+demo-seeds: $(READY)
+	$(CAEBENCH) run suite quickstart --scale nano --seeds 0,1,2
+
+test: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow and not gpu"
+
+test-all: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not gpu"
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# The lock holds every package with its hashes, for every platform, and names no registry.
+lock:
+	uv pip compile --universal --python-version 3.11 --no-emit-index-url --no-header --no-annotate \
+		--generate-hashes --extra dev pyproject.toml -o requirements.lock
+
+$(READY): requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if (3, 11) <= v < (3, 14) else \
+		"caebench needs Python 3.11, 3.12 or 3.13, and $(PYTHON) is %d.%d. Run: make PYTHON=python3.12 ..." % v[:2])'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+clean:
+	rm -rf $(VENV) .caebench
