@@ -1,13 +1,22 @@
 """Data sets: the real ones, and the embedded world that stands in for them in the same on-disk layouts."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt
 
 from caebench.config.base import Config
 
 DatasetName = Literal["imagenet1k", "food101", "clipart", "sketch"]
 Split = Literal["train", "val"]
+
+EMBEDDED_NUM_CLASSES: dict[str, int] = {
+    "imagenet1k": 10,
+    "food101": 20,
+    "clipart": 10,
+    "sketch": 10,
+    "ade20k": 18,  # 8 grounds and 10 digits; "other" is no class
+    "coco": 10,
+}
 
 
 class World(Config):
@@ -17,12 +26,13 @@ class World(Config):
     """
 
     kind: Literal["world"]
-    seed: int = 0
+    seed: NonNegativeInt = 0
     image_size: PositiveInt = 48
     num_train: PositiveInt = 1500  # ImageNet, Food-101, Clipart and Sketch layouts, each
     num_val: PositiveInt = 500
     num_scenes_train: PositiveInt = 200  # ADE20K and COCO layouts, each
     num_scenes_val: PositiveInt = 60
+    scene_factor: PositiveInt = 2  # a scene's side, in image sizes
 
 
 class RealData(Config):
@@ -41,3 +51,27 @@ class EmbeddedData(Config):
 
 
 Data = Annotated[RealData | EmbeddedData, Field(discriminator="kind")]
+
+
+class Size(NamedTuple):
+    """Images and classes of a data set."""
+
+    num_classes: int
+    train: int
+    val: int
+
+
+# Published: ImageNet-1k (arXiv 1409.0575), Food-101 (ECCV 2014), DomainNet cleaned (arXiv 1812.01754).
+REAL_SIZES: dict[DatasetName, Size] = {
+    "imagenet1k": Size(1000, 1_281_167, 50_000),
+    "food101": Size(101, 75_750, 25_250),
+    "clipart": Size(345, 33_525, 14_604),
+    "sketch": Size(345, 48_212, 20_916),
+}
+
+
+def size_of(data: RealData | EmbeddedData) -> Size:
+    """Images and classes of a data set, known without reading it."""
+    if isinstance(data, RealData):
+        return REAL_SIZES[data.name]
+    return Size(EMBEDDED_NUM_CLASSES[data.name], data.world.num_train, data.world.num_val)

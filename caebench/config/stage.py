@@ -1,0 +1,111 @@
+"""The kinds of job. A stage is one config type here and one function in `caebench.stages`."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+
+from caebench.config.base import Config
+from caebench.config.data import Data, World
+from caebench.config.method import DVAE, Method
+from caebench.config.optim import Optimization, Precision
+from caebench.config.variants import VariantName
+
+RESULT = "result.json"  # written last, in a job's folder: its existence means done
+
+
+class Pretrain(Config):
+    """Self-supervised pretraining of an encoder."""
+
+    kind: Literal["pretrain"]
+    variant: VariantName
+    method: Method
+    data: Data
+    image_size: PositiveInt
+    optimization: Optimization
+    crop_scale_min: float = Field(0.08, gt=0.0, le=1.0)  # official --crop_min_size
+    seed: int = 0
+
+
+class RandomEncoder(Config):
+    """An encoder as it is before any training: the floor under every table."""
+
+    kind: Literal["random_encoder"]
+    variant: VariantName
+    image_size: PositiveInt
+    layer_scale: PositiveFloat = 0.1
+    seed: int = 0
+
+
+Selection = Literal["best_epoch", "last_epoch"]
+
+
+class LinearProbe(Config):
+    """Linear probe (CAE, Sec. 4.2; official tools/run_linear.py): batch norm without affine, then a linear layer."""
+
+    kind: Literal["linear_probe"]
+    data: Data
+    image_size: PositiveInt
+    optimization: Optimization
+    feature: Literal["cls", "mean"] = "cls"
+    selection: Selection = "best_epoch"  # the official code reports its best epoch on the validation set
+    crop_scale_min: float = Field(0.08, gt=0.0, le=1.0)
+    seed: int = 0
+
+
+class AttentiveProbe(Config):
+    """Attentive probe (CAE, Sec. 4.2; official tools/run_attentive.py): one cross-attention with its own query."""
+
+    kind: Literal["attentive_probe"]
+    data: Data
+    image_size: PositiveInt
+    optimization: Optimization
+    keys: Literal["all", "patches"] = "all"  # the paper's text says patches, its code feeds the class token too: ADR 3
+    selection: Selection = "best_epoch"
+    crop_scale_min: float = Field(0.08, gt=0.0, le=1.0)
+    seed: int = 0
+
+
+class KNN(Config):
+    """Weighted k-nearest-neighbour classification on frozen features (DINO, arXiv 2104.14294, Sec. 4.2.1)."""
+
+    kind: Literal["knn"]
+    data: Data
+    image_size: PositiveInt
+    k: tuple[PositiveInt, ...] = (10, 20, 100, 200)
+    temperature: PositiveFloat = 0.07
+    feature: Literal["cls", "mean"] = "cls"
+    precision: Precision = "bf16"
+
+
+class Mixing(Config):
+    """Mixup and cutmix through timm. `group` images share one draw, as on one of the official code's GPUs."""
+
+    mixup: NonNegativeFloat = 0.8
+    cutmix: NonNegativeFloat = 1.0
+    switch_probability: float = Field(0.5, ge=0.0, le=1.0)
+    group: PositiveInt = 128
+
+
+class Finetune(Config):
+    """End-to-end fine-tuning for classification (CAE, Sec. 4.2; official tools/run_class_finetuning.py)."""
+
+    kind: Literal["finetune"]
+    data: Data
+    image_size: PositiveInt
+    optimization: Optimization
+    layer_decay: float = Field(gt=0.0, le=1.0)
+    drop_path: float = Field(ge=0.0, lt=1.0)
+    mixing: Mixing = Mixing()
+    label_smoothing: float = Field(0.1, ge=0.0, lt=1.0)
+    randaugment: str = "rand-m9-mstd0.5-inc1"  # timm's notation
+    random_erasing: float = Field(0.25, ge=0.0, le=1.0)
+    crop_scale_min: float = Field(0.08, gt=0.0, le=1.0)
+    relative_position_bias: bool = True  # per block, zero at the start; official fine-tuning code
+    head_init_scale: PositiveFloat = 0.001
+    selection: Selection = "best_epoch"
+    seed: int = 0
+
+
+Evaluation = LinearProbe | AttentiveProbe | KNN | Finetune
+Source = Pretrain | RandomEncoder
+Stage = Annotated[World | DVAE | Source | Evaluation, Field(discriminator="kind")]

@@ -1,0 +1,33 @@
+"""Encoder sizes. Paper, lab and nano widths stand in one table, so that every size runs the same code."""
+
+from typing import Literal, NamedTuple
+
+VariantName = Literal[
+    "vit_s", "vit_b", "vit_l", "vit_h", "lab_s", "lab_b", "lab_l", "lab_h", "nano_s", "nano_b", "nano_l", "nano_h"
+]
+
+
+class Variant(NamedTuple):
+    """Width, depth, heads and patch size (pixels) of an encoder; the MLP is four times as wide."""
+
+    dim: int
+    depth: int
+    num_heads: int
+    patch_size: int
+
+
+# vit_*: DeiT and CAE sizes; CAE's ViT-S has 12 heads (official models/modeling_cae.py), where DeiT's has 6.
+VARIANTS: dict[VariantName, Variant] = {
+    "vit_s": Variant(384, 12, 12, 16),
+    "vit_b": Variant(768, 12, 12, 16),
+    "vit_l": Variant(1024, 24, 16, 16),
+    "vit_h": Variant(1280, 32, 16, 16),
+    "lab_s": Variant(192, 8, 6, 8),
+    "lab_b": Variant(256, 8, 8, 8),
+    "lab_l": Variant(384, 10, 12, 8),
+    "lab_h": Variant(512, 12, 16, 8),
+    "nano_s": Variant(64, 4, 4, 8),
+    "nano_b": Variant(96, 4, 4, 8),
+    "nano_l": Variant(128, 6, 4, 8),
+    "nano_h": Variant(160, 6, 5, 8),
+}

@@ -1,0 +1,98 @@
+"""Batches. A training sample is named by (epoch, index), so the loader can start at any step and on any process."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from caebench.data.datasets import ImageSplit
+from caebench.data.errors import DataError
+from caebench.data.randomness import Purpose, generator
+
+Key = tuple[int, int]  # epoch, index
+MakeSample = Callable[[Image.Image, int, Key], dict[str, Any]]  # image, label, key
+
+
+class Samples(Dataset[dict[str, Any]]):
+    """Images of a split, each turned into a sample by a function of the image, its label and its key."""
+
+    def __init__(self, split: ImageSplit, make_sample: MakeSample) -> None:
+        self.split, self.make_sample = split, make_sample
+
+    def __len__(self) -> int:
+        return len(self.split.entries)
+
+    def __getitem__(self, key: Key) -> dict[str, Any]:
+        path, label = self.split.entries[key[1]]
+        return self.make_sample(open_image(self.split.root / path), label, key)
+
+
+def open_image(path: Path) -> Image.Image:
+    """The whole image in RGB.
+
+    Raises:
+        DataError: the file is missing, truncated or no image.
+    """
+    try:
+        with Image.open(path) as image:
+            return image.convert("RGB")
+    except (OSError, SyntaxError, ValueError) as error:
+        do = "Run `caebench data check` to find every such file, and restore it from the original archive"
+        raise DataError(path, f"cannot be read as an image ({error})", do + ".") from error
+
+
+class Steps(Sampler[list[Key]]):
+    """The micro-batches of one process from one step to the end: every step takes the next `global_batch` samples of
+    the epoch's order, which depends on seed and epoch alone. The last, smaller batch of an epoch is dropped.
+
+    With A accumulations and W processes, micro-batch a of process r holds the global positions
+    [(a * W + r) * b, (a * W + r + 1) * b), b = global_batch / (A * W).
+    """
+
+    def __init__(
+        self, num_samples: int, global_batch: int, *, seed: int, start: int, stop: int, rank: int, size: int, micro: int
+    ) -> None:
+        self.num_samples, self.global_batch, self.seed = num_samples, global_batch, seed
+        self.start, self.stop = start, stop
+        self.offsets = range(rank * micro, global_batch, size * micro)
+        self.micro = micro
+        self.steps_per_epoch = num_samples // global_batch
+
+    def __len__(self) -> int:
+        return (self.stop - self.start) * len(self.offsets)
+
+    def __iter__(self) -> Iterator[list[Key]]:
+        order, ordered_epoch = None, -1
+        for step in range(self.start, self.stop):
+            epoch, within = divmod(step, self.steps_per_epoch)
+            if order is None or epoch != ordered_epoch:
+                order, ordered_epoch = generator(Purpose.ORDER, self.seed, epoch).permutation(self.num_samples), epoch
+            first = within * self.global_batch
+            for offset in self.offsets:
+                chosen = order[first + offset : first + offset + self.micro]
+                yield [(epoch, int(index)) for index in chosen]
+
+
+def training_loader(samples: Samples, steps: Steps, num_workers: int) -> DataLoader[dict[str, Any]]:
+    """A loader over the micro-batches of `steps`."""
+    return _loader(samples, steps, num_workers)
+
+
+def evaluation_loader(samples: Samples, rank: int, size: int, batch: int, num_workers: int) -> DataLoader[dict[str, Any]]:
+    """Every `size`-th image of the split from `rank` on, in order, each once; epoch 0."""
+    indices = range(rank, len(samples), size)
+    batches = [[(0, i) for i in indices[first : first + batch]] for first in range(0, len(indices), batch)]
+    return _loader(samples, batches, num_workers)
+
+
+def _loader(samples: Samples, batches: Sampler | Sequence, num_workers: int) -> DataLoader[dict[str, Any]]:
+    return DataLoader(
+        samples,
+        batch_sampler=batches,
+        num_workers=num_workers,
+        pin_memory=torch.cuda.is_available(),
+        persistent_workers=False,
+    )

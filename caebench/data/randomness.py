@@ -1,0 +1,51 @@
+"""All randomness of a sample comes from (seed, epoch, sample index), and from the purpose it serves.
+
+So a sample gets the same crop, mask and stochastic depth on any number of processes, fresh or resumed, and whatever
+else drew numbers before it.
+"""
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import IntEnum
+
+import numpy as np
+import torch
+
+
+class Purpose(IntEnum):
+    """Streams that must not share numbers."""
+
+    ORDER = 0
+    VIEW = 1
+    MASK = 2
+    DEPTH = 3
+    MIXING = 4
+    GUMBEL = 5
+    INITIALISATION = 6
+
+
+def generator(purpose: Purpose, seed: int, *keys: int) -> np.random.Generator:
+    """A generator of its own for this purpose, seed and keys."""
+    return np.random.default_rng([purpose, seed, *keys])
+
+
+def derive(purpose: Purpose, seed: int, *keys: int) -> int:
+    """A 63-bit seed for libraries that want one number."""
+    low, high = np.random.SeedSequence([purpose, seed, *keys]).generate_state(2)
+    return (int(high) << 32 | int(low)) >> 1
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Seed the global generators that torchvision and timm draw from, and put them back as they were."""
+    states = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.default_generator.manual_seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])
+        torch.set_rng_state(states[2])

@@ -1,0 +1,111 @@
+"""Image transforms, from torchvision (v2) and timm; each draws from the global generators, which `seeded` sets."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from PIL import Image
+from timm.data.constants import IMAGENET_DEFAULT_MEAN as MEAN
+from timm.data.constants import IMAGENET_DEFAULT_STD as STD
+from timm.data.transforms_factory import create_transform
+from torch import Tensor
+from torchvision.transforms import v2
+from torchvision.transforms.v2 import functional as F
+
+from caebench.config.stage import Finetune
+
+Transform = Callable[[Image.Image], Tensor]
+BICUBIC, LANCZOS = v2.InterpolationMode.BICUBIC, v2.InterpolationMode.LANCZOS
+CROP_RATIO = 224 / 256  # validation: resize to 256, centre crop 224
+
+
+def to_tensor(image: Image.Image) -> Tensor:
+    """[3, height, width] in 0..1."""
+    return F.to_dtype(F.pil_to_tensor(image), torch.float32, scale=True)
+
+
+def normalize(image: Tensor) -> Tensor:
+    """By ImageNet's mean and standard deviation."""
+    return F.normalize(image, list(MEAN), list(STD))
+
+
+class TwoViews:
+    """One flipped crop at two sizes: bicubic for the encoder, Lanczos for the tokenizer (official datasets.py).
+
+    The flip comes before the crop. The tokenizer's view is [3, height, width] in 0..1, not normalised; None without
+    a tokenizer.
+    """
+
+    def __init__(self, image_size: int, tokenizer_size: int | None, crop_scale_min: float) -> None:
+        self.image_size, self.tokenizer_size = image_size, tokenizer_size
+        self.crop = v2.RandomResizedCrop(image_size, scale=(crop_scale_min, 1.0))
+
+    def __call__(self, image: Image.Image) -> tuple[Tensor, Tensor | None]:
+        """Both views of one random crop."""
+        if torch.rand(()) < 0.5:
+            image = F.horizontal_flip(image)
+        box = self.crop.make_params([image])
+        image = F.crop(image, box["top"], box["left"], box["height"], box["width"])
+        view = F.resize(image, [self.image_size, self.image_size], BICUBIC)
+        if self.tokenizer_size is None:
+            return normalize(to_tensor(view)), None
+        tokenizer_view = F.resize(image, [self.tokenizer_size, self.tokenizer_size], LANCZOS)
+        return normalize(to_tensor(view)), to_tensor(tokenizer_view)
+
+
+class OneTryCrop(v2.RandomResizedCrop):
+    """Random resized crop that draws once and cuts the box to the image, as MAE's linear probe does (its util/crop.py).
+
+    torchvision's draws up to ten times and then takes the centre.
+    """
+
+    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
+        """Draw the box."""
+        height, width = F.get_size(flat_inputs[0])
+        area = height * width * torch.empty(1).uniform_(*self.scale).item()
+        aspect = math.exp(torch.empty(1).uniform_(*(math.log(ratio) for ratio in self.ratio)).item())
+        box_width = min(round(math.sqrt(area * aspect)), width)
+        box_height = min(round(math.sqrt(area / aspect)), height)
+        top = int(torch.randint(0, height - box_height + 1, (1,)))
+        left = int(torch.randint(0, width - box_width + 1, (1,)))
+        return {"top": top, "left": left, "height": box_height, "width": box_width}
+
+
+def crop_and_flip(image_size: int, crop_scale_min: float, *, one_try: bool = False) -> Transform:
+    """Random resized crop, flip, normalise: the whole augmentation of both probes."""
+    crop = OneTryCrop if one_try else v2.RandomResizedCrop
+    steps = [crop(image_size, (crop_scale_min, 1.0), interpolation=BICUBIC), v2.RandomHorizontalFlip()]
+    return v2.Compose([*steps, to_tensor, normalize])
+
+
+def evaluation(image_size: int) -> Transform:
+    """Resize by 256/224, centre crop, normalise."""
+    return v2.Compose([evaluation_unnormalized(image_size), normalize])
+
+
+def evaluation_unnormalized(image_size: int) -> Transform:
+    """Resize by 256/224 and centre crop, in 0..1."""
+    resize = v2.Resize(round(image_size / CROP_RATIO), interpolation=BICUBIC)
+    return v2.Compose([resize, v2.CenterCrop(image_size), to_tensor])
+
+
+def whole_image(image_size: int) -> Transform:
+    """Random resized crop and flip in 0..1, not normalised: what the discrete VAE trains on."""
+    return v2.Compose([v2.RandomResizedCrop(image_size, (0.08, 1.0)), v2.RandomHorizontalFlip(), to_tensor])
+
+
+def finetuning(config: Finetune) -> Transform:
+    """timm's training transform: RandAugment and random erasing; no colour jitter, as RandAugment replaces it."""
+    return create_transform(
+        config.image_size,
+        is_training=True,
+        scale=(config.crop_scale_min, 1.0),
+        color_jitter=0.0,
+        auto_augment=config.randaugment,
+        interpolation="bicubic",
+        re_prob=config.random_erasing,
+        re_mode="pixel",
+        mean=MEAN,
+        std=STD,
+    )  # pyright: ignore[reportReturnType] a composition of transforms

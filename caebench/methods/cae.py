@@ -1,0 +1,137 @@
+"""CAE: context autoencoder (arXiv 2202.03026v3, Sec. 3). The network and its two losses.
+
+Encode the visible patches; regress from them the representations of the masked patches; decode those into the
+target; and hold the regressed representations to the encoder's own output on the masked patches. The alignment
+target is the current encoder without gradient: one encoder, no copy, no moving average (ADR 2).
+
+Not here: masks and crops (`data`), target codes (`models.tokenizer`), the training step (`methods.pretraining`).
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from jaxtyping import Bool, Float, Int, Shaped
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from caebench.config.method import CAE, PixelTarget
+from caebench.config.variants import Variant
+from caebench.models.regressor import CrossRegressor, Decoder, JointRegressor, rescale_latent_parts
+from caebench.models.vit import Encoder, LayerNorm, gather, initialise, sincos_positions, truncated_normal
+
+
+class CAEModel(nn.Module):
+    """Encoder, regressor, decoder."""
+
+    latent_pos: Tensor
+
+    def __init__(self, config: CAE, variant: Variant, image_size: int) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = Encoder(
+            variant, image_size, layer_scale=config.layer_scale, drop_path=config.drop_path, init=config.init
+        )
+        dim = config.latent_dim or variant.dim
+        heads = config.latent_num_heads or variant.num_heads
+        scale, drop = config.latent_layer_scale, config.drop_path
+        make_regressor = {"cross": CrossRegressor, "joint": JointRegressor}[config.regressor_attention]
+        self.to_latent = nn.Identity() if dim == variant.dim else nn.Sequential(nn.Linear(variant.dim, dim), LayerNorm(dim))
+        self.mask_token = nn.Parameter(torch.zeros(1, 1, dim))
+        self.register_buffer("latent_pos", sincos_positions(self.encoder.grid, dim))
+        self.regressor = make_regressor(dim, heads, config.regressor_depth, scale, drop)
+        self.decoder = Decoder(dim, heads, config.decoder_depth, scale, drop, num_outputs(config, variant))
+        self._initialise()
+
+    def _initialise(self) -> None:
+        truncated_normal(self.mask_token)
+        for part in (self.to_latent, self.regressor, self.decoder):
+            initialise(part, self.config.init)
+        if self.config.init == "truncated_normal":
+            rescale_latent_parts(self.regressor, self.decoder)
+
+    @property
+    def num_masked(self) -> int:
+        """Masked patches in an image; the same in every image."""
+        return round(self.config.masking.ratio * self.encoder.num_patches)
+
+    @property
+    def num_draws(self) -> int:
+        """Uniform numbers that one training pass of one image uses: both encoder passes, regressor, decoder."""
+        return 2 * self.encoder.num_draws + 2 * (self.config.regressor_depth + self.config.decoder_depth)
+
+    def losses(
+        self,
+        images: Float[Tensor, "batch 3 height width"],
+        masked: Bool[Tensor, "batch patches"],
+        codes: Int[Tensor, " masked_patches"] | Float[Tensor, "masked_patches values"],
+        draws: Float[Tensor, "batch numbers"] | None = None,
+    ) -> Mapping[str, Shaped[Tensor, "..."]]:
+        """Both losses and what they were computed from.
+
+        `codes` are the targets of the masked patches, image by image in row-major order. Keys: `reconstruction`,
+        `alignment` (unweighted), `total` (CAE, Eq. 5), `logits` [batch * masked, outputs], `predicted` and `target`
+        [batch, masked, dim] (the regressed and the encoded representations), `encoded` [batch, 1 + visible, dim].
+        """
+        for_encoder, for_target, for_regressor, for_decoder = self._split_draws(draws)
+        encoded = self.encoder(images, ~masked, for_encoder)
+        target = self._alignment_target(images, masked, for_target)
+        positions = self.latent_pos.expand(len(images), -1, -1)
+        masked_pos, visible_pos = gather(positions, masked), gather(positions, ~masked)
+        visible = self.to_latent(encoded)[:, 1:]  # the class token takes no part in regression
+        queries = self.mask_token.expand(len(images), masked_pos.shape[1], -1)
+        predicted = self.regressor(queries, visible, masked_pos, visible_pos, for_regressor)
+        logits = self.decoder(predicted, masked_pos, for_decoder).flatten(0, 1)
+        reconstruction = self._reconstruction_loss(logits.float(), codes)
+        alignment = self._alignment_loss(predicted.float(), target.float())
+        total = self.config.reconstruction_weight * reconstruction + self.config.align_weight * alignment
+        return {
+            "reconstruction": reconstruction,
+            "alignment": alignment,
+            "total": total,
+            "logits": logits,
+            "predicted": predicted,
+            "target": target,
+            "encoded": encoded,
+        }
+
+    @torch.no_grad()
+    def _alignment_target(self, images: Tensor, masked: Tensor, draws: Tensor | None) -> Tensor:
+        """The encoder's own view of the masked patches, without gradient (CAE, Sec. 3.2)."""
+        return self.to_latent(self.encoder(images, masked, draws))[:, 1:]
+
+    def _reconstruction_loss(self, logits: Tensor, codes: Tensor) -> Tensor:
+        """Cross-entropy for codes (CAE, Eq. 3), squared error for pixels; the mean over masked patches."""
+        return F.cross_entropy(logits, codes) if codes.ndim == 1 else F.mse_loss(logits, codes)
+
+    def _alignment_loss(self, predicted: Tensor, target: Tensor) -> Tensor:
+        """Squared error (CAE, Eq. 4), or InfoNCE among the masked patches of the same image (ADR 7)."""
+        if self.config.align_loss == "mse":
+            return F.mse_loss(predicted, target)
+        similarity = F.normalize(predicted, dim=-1) @ F.normalize(target, dim=-1).transpose(1, 2)
+        labels = torch.arange(similarity.shape[-1], device=similarity.device).repeat(len(similarity))
+        return F.cross_entropy(similarity.flatten(0, 1) / self.config.contrastive_temperature, labels)
+
+    def _split_draws(self, draws: Tensor | None) -> tuple[Tensor | None, ...]:
+        if draws is None:
+            return None, None, None, None
+        encoder = self.encoder.num_draws
+        sizes = [encoder, encoder, 2 * self.config.regressor_depth, 2 * self.config.decoder_depth]
+        parts = list(draws.split(sizes, dim=1))
+        return parts[0], parts[1] if self.config.target_drop_path else None, parts[2], parts[3]
+
+
+def num_outputs(config: CAE, variant: Variant) -> int:
+    """The width of the decoder's head: one logit a code, or one value a pixel and channel."""
+    return 3 * variant.patch_size**2 if isinstance(config.target, PixelTarget) else config.target.vocabulary
+
+
+def load_official(path: str | Path, num_heads: int) -> CAEModel:
+    """A model with the weights of a raw training file of the official code (Atten4Vis/CAE); in eval mode.
+
+    Raises:
+        ValueError: the file is not such a checkpoint, or a tensor is missing, left over or of another shape.
+    """
+    from caebench.methods.cae_official import load
+
+    return load(Path(path), num_heads)

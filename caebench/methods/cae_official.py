@@ -1,0 +1,124 @@
+"""The official CAE training checkpoint (Atten4Vis/CAE, lxtGH/CAE) and how its names map to ours.
+
+Official names spell the regressor two ways (`regresser.regressor_blocks`), keep q and v biases apart, and store a
+copy of the encoder (`alignment_encoder`, `teacher`) that always equals it: those keys are not read.
+"""
+
+import argparse
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from caebench.config.method import CAE, DALLETarget
+from caebench.config.variants import Variant
+from caebench.methods.cae import CAEModel
+
+COPIES = ("alignment_encoder.", "teacher.")
+POSITIONS = ("encoder.pos_embed", "rd_pos_embed")
+RENAMED = [  # official -> ours, applied in this order
+    (r"^regresser\.regressor_blocks\.", "regressor.blocks."),
+    (r"^regresser\.", "regressor."),
+    (r"^decoder\.decoder_blocks\.", "decoder.stack.blocks."),
+    (r"^decoder\.norm\.", "decoder.stack.norm."),
+    (r"^encoder\.patch_embed\.proj\.", "encoder.patch_embed."),
+    (r"^encoder_to_regresser\.", "to_latent.0."),
+    (r"^encoder_to_regresser_norm\.", "to_latent.1."),
+    (r"\.gamma_([12])(_cross)?$", r".ls\1.gamma"),
+    (r"\.cross_attn\.([qv])_bias$", r".attn.\1.bias"),
+    (r"\.cross_attn\.", ".attn."),
+    (r"\.mlp_cross\.", ".mlp."),
+    (r"\.norm1_([qkv])\.", r".norm_\1."),
+    (r"\.norm2_cross\.", ".norm_mlp."),
+]
+
+
+def rename(name: str) -> str:
+    """Our name for an official one (q and v biases of self-attention excepted: see `fuse_biases`)."""
+    for pattern, ours in RENAMED:
+        name = re.sub(pattern, ours, name)
+    return name
+
+
+def to_ours(official: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """An official state dict under our names, without the copies of the encoder."""
+    state = {name: value for name, value in official.items() if not name.startswith(COPIES)}
+    for name in POSITIONS:  # the class token's zeros come first there
+        if name in state:
+            ours = {"rd_pos_embed": "latent_pos"}.get(name, name)
+            state[ours] = state.pop(name)[:, 1:]
+    return fuse_biases({rename(name): value for name, value in state.items()})
+
+
+def fuse_biases(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """BEiT's separate q and v biases as one qkv bias; softmax does not see a bias on the keys, so theirs is zero."""
+    for name in [name for name in state if name.endswith(".attn.q_bias")]:
+        stem = name.removesuffix("q_bias")
+        q, v = state.pop(name), state.pop(stem + "v_bias")
+        state[stem + "qkv.bias"] = torch.cat([q, torch.zeros_like(q), v])
+    return state
+
+
+def load(path: Path, num_heads: int) -> CAEModel:
+    """See `caebench.methods.cae.load_official`."""
+    state = to_ours(read_checkpoint(path))
+    try:
+        variant, image_size, config = infer(state, num_heads)
+    except KeyError as error:
+        raise ValueError(
+            f"{path}: not a raw CAE training checkpoint: no tensor {error}. "
+            "Encoder-only releases hold no regressor and decoder; give the file that the training script wrote."
+        ) from error
+    model = CAEModel(config, variant, image_size)
+    check_shapes(path, model, state)
+    model.load_state_dict(state)
+    return model.eval()
+
+
+def read_checkpoint(path: Path) -> Mapping[str, Tensor]:
+    """The `model` entry of a checkpoint; unpickles tensors and plain containers only."""
+    try:
+        with torch.serialization.safe_globals([argparse.Namespace]):
+            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise ValueError(f"{path}: no such checkpoint. Check the path.") from None
+    except Exception as error:  # torch raises many types for damaged, truncated or unsafe files
+        raise ValueError(f"{path}: cannot be read as a checkpoint of tensors: {error}") from error
+    if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("model"), dict):
+        raise ValueError(f"{path}: no entry 'model'. An official CAE training file has one.")
+    return checkpoint["model"]
+
+
+def infer(state: Mapping[str, Tensor], num_heads: int) -> tuple[Variant, int, CAE]:
+    """Sizes from shapes. The number of heads cannot be read from a state dict."""
+    dim, _, patch_size, _ = state["encoder.patch_embed.weight"].shape
+    grid = round(state["encoder.pos_embed"].shape[1] ** 0.5)
+    variant = Variant(dim, _depth(state, "encoder.blocks"), num_heads, patch_size)
+    config = CAE(
+        kind="cae",
+        target=DALLETarget(kind="dalle", vocabulary=len(state["decoder.head.bias"])),
+        regressor_depth=_depth(state, "regressor.blocks"),
+        decoder_depth=_depth(state, "decoder.stack.blocks"),
+        latent_dim=state["mask_token"].shape[-1],
+        latent_num_heads=num_heads,
+        drop_path=0.0,
+    )
+    return variant, grid * patch_size, config
+
+
+def _depth(state: Mapping[str, Tensor], prefix: str) -> int:
+    return len({name.split(".")[prefix.count(".") + 1] for name in state if name.startswith(prefix + ".")})
+
+
+def check_shapes(path: Path, model: CAEModel, state: Mapping[str, Tensor]) -> None:
+    """Every tensor must be there once, with the shape that the model has."""
+    expected = model.state_dict()
+    wrong = [f"{name} is missing" for name in expected.keys() - state.keys()]
+    wrong += [f"{name} is not part of the model" for name in state.keys() - expected.keys()]
+    for name in expected.keys() & state.keys():
+        if expected[name].shape != state[name].shape:
+            wrong.append(f"{name} is {tuple(state[name].shape)}, expected {tuple(expected[name].shape)}")
+    if wrong:
+        raise ValueError(f"{path}: {len(wrong)} tensors do not fit: {'; '.join(sorted(wrong)[:5])}")

@@ -1,0 +1,144 @@
+"""Tokenizers: images in, one code a patch out. CAE's targets are these codes (CAE, Sec. 3.3).
+
+`DALLEEncoder` is the architecture of DALL-E's published encoder (arXiv 2102.12092, appendix A), whose weights users
+bring; `DiscreteVAE` is trained here. Both read images in 0..1 and divide them by 8 or less.
+"""
+
+from pathlib import Path
+
+import torch
+from jaxtyping import Float, Int
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from caebench.config.method import DVAE
+
+Images = Float[Tensor, "batch 3 height width"]
+Codes = Int[Tensor, "batch patches"]
+DALLE_URL = "https://cdn.openai.com/dall-e/encoder.pkl"
+
+
+class _DALLEBlock(nn.Module):
+    """Four convolutions at a quarter of the width, scaled by 1/64, beside a shortcut."""
+
+    def __init__(self, num_in: int, num_out: int) -> None:
+        super().__init__()
+        hidden = num_out // 4
+        widths = [num_in, hidden, hidden, hidden, num_out]
+        self.convolutions = nn.ModuleList(
+            nn.Conv2d(a, b, 1 if last else 3, padding=0 if last else 1)
+            for a, b, last in zip(widths, widths[1:], (False, False, False, True), strict=False)
+        )
+        self.shortcut = nn.Identity() if num_in == num_out else nn.Conv2d(num_in, num_out, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        branch = x
+        for convolution in self.convolutions:
+            branch = convolution(branch.relu())
+        return self.shortcut(x) + branch / 64.0  # 64: the square of the eight blocks
+
+
+class DALLEEncoder(nn.Module):
+    """Stride 8, 8192 codes: a 7x7 convolution, four groups of two blocks at widths 1, 2, 4, 8 times 256."""
+
+    stride = 8
+
+    def __init__(self, vocabulary: int = 8192, width: int = 256) -> None:
+        super().__init__()
+        widths = [width, width, 2 * width, 4 * width, 8 * width]
+        self.stem = nn.Conv2d(3, width, 7, padding=3)
+        self.groups = nn.ModuleList(
+            nn.Sequential(_DALLEBlock(a, b), _DALLEBlock(b, b)) for a, b in zip(widths, widths[1:], strict=False)
+        )
+        self.head = nn.Conv2d(widths[-1], vocabulary, 1)
+
+    def forward(self, images: Images) -> Float[Tensor, "batch vocabulary rows columns"]:
+        """Logits of the codes; pixels are first moved into 0.1..0.9 (DALL-E, appendix A.3)."""
+        x = self.stem(0.8 * images + 0.1)
+        for number, group in enumerate(self.groups):
+            x = group(x)
+            if number < 3:
+                x = F.max_pool2d(x, 2)
+        return self.head(x.relu())
+
+    @torch.no_grad()
+    def codes(self, images: Images) -> Codes:
+        """The most likely code of each patch, row by row."""
+        return self(images).argmax(dim=1).flatten(1)
+
+
+class _ResidualBlock(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            *(nn.Conv2d(width, width, 3, padding=1), nn.ReLU()),
+            *(nn.Conv2d(width, width, 3, padding=1), nn.ReLU()),
+            nn.Conv2d(width, width, 1),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.body(x)
+
+
+class DiscreteVAE(nn.Module):
+    """A discrete VAE with Gumbel-softmax (DALL-E, Sec. 2.1; sizes of the official CAE code's own tokenizer)."""
+
+    def __init__(self, config: DVAE) -> None:
+        super().__init__()
+        width, downs = config.hidden_dim, config.num_downsamplings
+        self.stride = 2**downs
+        encoder: list[nn.Module] = []
+        for channels in [3, *[width] * (downs - 1)]:
+            encoder += [nn.Conv2d(channels, width, 4, stride=2, padding=1), nn.ReLU()]
+        encoder += [_ResidualBlock(width) for _ in range(config.num_residual_blocks)]
+        self.encoder = nn.Sequential(*encoder, nn.Conv2d(width, config.vocabulary, 1))
+        self.codebook = nn.Embedding(config.vocabulary, config.codebook_dim)
+        decoder: list[nn.Module] = [nn.Conv2d(config.codebook_dim, width, 1)]
+        decoder += [_ResidualBlock(width) for _ in range(config.num_residual_blocks)]
+        for _ in range(downs):
+            decoder += [nn.ConvTranspose2d(width, width, 4, stride=2, padding=1), nn.ReLU()]
+        self.decoder = nn.Sequential(*decoder, nn.Conv2d(width, 3, 1))
+
+    def logits(self, images: Images) -> Float[Tensor, "batch vocabulary rows columns"]:
+        """Logits of the codes; pixels are first moved into -1..1."""
+        return self.encoder(2.0 * images - 1.0)
+
+    def decode(self, weights: Float[Tensor, "batch vocabulary rows columns"]) -> Images:
+        """Images in 0..1 from code weights, soft or one-hot."""
+        embedded = torch.einsum("bvhw,vd->bdhw", weights, self.codebook.weight)
+        return (self.decoder(embedded) + 1.0) / 2.0
+
+    @torch.no_grad()
+    def codes(self, images: Images) -> Codes:
+        """The most likely code of each patch, row by row."""
+        return self.logits(images).argmax(dim=1).flatten(1)
+
+    @torch.no_grad()
+    def reconstruct(self, images: Images) -> Images:
+        """Images as their codes render them."""
+        logits = self.logits(images)
+        one_hot = F.one_hot(logits.argmax(dim=1), logits.shape[1]).permute(0, 3, 1, 2)
+        return self.decode(one_hot.to(logits.dtype)).clamp(0.0, 1.0)
+
+
+Tokenizer = DALLEEncoder | DiscreteVAE
+
+
+def load_dalle(path: Path | None) -> DALLEEncoder:
+    """The DALL-E encoder from the safetensors file that `convert_dalle` writes.
+
+    Raises:
+        ValueError: no file is named, it is missing, or it is not that encoder.
+    """
+    hint = f"Get {DALLE_URL}, convert it with `caebench data convert-dalle`, and name the file in the site file."
+    if path is None:
+        raise ValueError(f"site file, [assets] dalle_encoder: not set, and this job's target is DALL-E's codes. {hint}")
+    if not path.exists():
+        raise ValueError(f"site file, [assets] dalle_encoder = {path}: no such file. {hint}")
+    model = DALLEEncoder()
+    try:
+        model.load_state_dict(load_file(path))
+    except Exception as error:  # safetensors and torch raise their own types for damaged and foreign files
+        raise ValueError(f"{path}: not a converted DALL-E encoder: {str(error)[:300]}. {hint}") from error
+    return model.eval()

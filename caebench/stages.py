@@ -1,0 +1,32 @@
+"""The one door from planning to training: a config's type, and the function that does its work."""
+
+from collections.abc import Callable
+from typing import Any
+
+from caebench.config.base import Config
+from caebench.config.data import World
+from caebench.config.method import DVAE
+from caebench.config.stage import KNN, AttentiveProbe, Finetune, LinearProbe, Pretrain, RandomEncoder
+from caebench.tasks.dvae import train_dvae
+from caebench.tasks.finetune import finetune
+from caebench.tasks.knn import knn
+from caebench.tasks.pretrain import pretrain, random_encoder
+from caebench.tasks.probes import attentive_probe, linear_probe
+from caebench.tasks.world import render_world
+from caebench.training.run import Run
+
+STAGES: dict[type[Config], Callable[[Any, Run], dict[str, Any]]] = {
+    World: render_world,
+    DVAE: train_dvae,
+    Pretrain: pretrain,
+    RandomEncoder: random_encoder,
+    LinearProbe: linear_probe,
+    AttentiveProbe: attentive_probe,
+    KNN: knn,
+    Finetune: finetune,
+}
+
+
+def run_stage(config: Config, run: Run) -> dict[str, Any]:
+    """Do a job's work; returns the numbers of its result."""
+    return STAGES[type(config)](config, run)

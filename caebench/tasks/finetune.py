@@ -1,0 +1,128 @@
+"""End-to-end fine-tuning for classification: ImageNet, and Food-101, Clipart and Sketch with the same recipe (ADR 5)."""
+
+from typing import Any
+
+import torch
+from PIL import Image
+from timm.data.mixup import Mixup
+from timm.loss import SoftTargetCrossEntropy
+from torch import Tensor, nn
+
+from caebench.config.data import size_of
+from caebench.config.stage import Finetune
+from caebench.data.loading import Key, Samples
+from caebench.data.randomness import Purpose, derive, generator, seeded
+from caebench.data.transforms import evaluation, finetuning
+from caebench.models.checkpoint import ENCODER, read_encoder
+from caebench.models.heads import FinetuneHead
+from caebench.models.vit import Encoder
+from caebench.tasks.probes import Evaluator, LabelledSample, select
+from caebench.training.loop import Batch, Training, fit
+from caebench.training.optim import ParamGroup, split_decay
+from caebench.training.run import Run
+
+
+class Classifier(nn.Module):
+    """The encoder up to its last block, and a head on the mean of the patches."""
+
+    def __init__(self, encoder: Encoder, head: FinetuneHead) -> None:
+        super().__init__()
+        head.norm.load_state_dict(encoder.norm.state_dict())  # official: `norm` becomes `fc_norm`
+        encoder.norm = nn.Identity()  # pyright: ignore[reportAttributeAccessIssue]
+        self.encoder, self.head = encoder, head
+
+    def forward(self, images: Tensor, draws: Tensor | None = None) -> Tensor:
+        """Logits."""
+        return self.head(self.encoder(images, draws=draws))
+
+
+class FinetuneStep(nn.Module):
+    """Mix images in groups, then classify with soft targets."""
+
+    def __init__(self, classifier: Classifier, config: Finetune, num_classes: int) -> None:
+        super().__init__()
+        self.classifier, self.group = classifier, config.mixing.group
+        self.mixup = Mixup(
+            mixup_alpha=config.mixing.mixup,
+            cutmix_alpha=config.mixing.cutmix,
+            switch_prob=config.mixing.switch_probability,
+            label_smoothing=config.label_smoothing,
+            num_classes=num_classes,
+        )
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """The loss of one micro-batch."""
+        images, targets = self.mix(batch)
+        return {"loss": SoftTargetCrossEntropy()(self.classifier(images, batch["draws"]).float(), targets)}
+
+    def mix(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Each group of images mixes within itself, with a draw seeded by its first image: so neither the number of
+        processes nor accumulation changes who mixes with whom."""
+        mixed = []
+        parts = (batch["image"].split(self.group), batch["label"].split(self.group), batch["mix_seed"].split(self.group))
+        for images, labels, seeds in zip(*parts, strict=True):
+            with seeded(int(seeds[0])):
+                mixed.append(self.mixup(images, labels))
+        images, targets = zip(*mixed, strict=True)
+        return torch.cat(images), torch.cat(targets)
+
+
+class FinetuneSample:
+    """An augmented image with its numbers for stochastic depth and for mixing."""
+
+    def __init__(self, config: Finetune, num_draws: int) -> None:
+        self.seed, self.num_draws, self.transform = config.seed, num_draws, finetuning(config)
+
+    def __call__(self, image: Image.Image, label: int, key: Key) -> dict[str, Any]:
+        """One sample."""
+        with seeded(derive(Purpose.VIEW, self.seed, *key)):
+            view = self.transform(image)
+        draws = generator(Purpose.DEPTH, self.seed, *key).random(self.num_draws, dtype="float32")
+        mix_seed = derive(Purpose.MIXING, self.seed, *key)
+        return {"image": view, "label": label, "draws": torch.from_numpy(draws), "mix_seed": mix_seed}
+
+
+def finetune(config: Finetune, run: Run) -> dict[str, Any]:
+    """Fine-tune all weights and evaluate."""
+    train, val = run.open_split(config.data, "train"), run.open_split(config.data, "val")
+    num_classes = size_of(config.data).num_classes
+    encoder = read_encoder(
+        run.inputs["encoder"] / ENCODER,
+        config.image_size,
+        drop_path=config.drop_path,
+        relative_position_bias=config.relative_position_bias,
+    )
+    run.compile(encoder.blocks)
+    with seeded(derive(Purpose.INITIALISATION, config.seed)):
+        classifier = Classifier(encoder, FinetuneHead(encoder.variant.dim, num_classes, config.head_init_scale))
+    evaluator = Evaluator(
+        lambda batch: classifier(batch["image"]).float(),
+        Samples(val, LabelledSample(evaluation(config.image_size), 0)),
+        run,
+        config.optimization.precision,
+    )
+    training = Training(
+        module=FinetuneStep(classifier, config, num_classes),
+        groups=layer_groups(classifier, config.layer_decay),
+        config=config.optimization,
+        samples=Samples(train, FinetuneSample(config, encoder.num_draws)),
+        seed=config.seed,
+        per_device=run.site.per_device_batch,
+        multiple_of=min(config.mixing.group, config.optimization.global_batch),
+        after_epoch=evaluator,
+    )
+    return select(fit(training, run), config.selection, evaluator.num_images)
+
+
+def layer_groups(classifier: Classifier, decay: float) -> list[ParamGroup]:
+    """Layer-wise learning-rate decay (BEiT): the head at 1, block i of n at decay^(n - i), the embedding at decay^(n + 1)."""
+    encoder, depth = classifier.encoder, len(classifier.encoder.blocks)
+    groups = split_decay(classifier.head)
+    for number, block in enumerate(encoder.blocks):
+        parts = [block, *encoder.relative_position_biases[number : number + 1]]
+        for part in parts:
+            groups += split_decay(part, decay ** (depth - number))
+    embedding = [encoder.patch_embed.weight, encoder.cls_token]
+    scale = decay ** (depth + 1)
+    groups.append({"params": embedding, "decays": True, "lr_scale": scale})
+    return [*groups, {"params": [encoder.patch_embed.bias], "decays": False, "lr_scale": scale}]

@@ -1,0 +1,159 @@
+"""Linear and attentive probes: a frozen encoder, a head that trains (CAE, Sec. 4.2).
+
+The encoder runs in chunks that fit the device, the head on the whole share of the batch at once: so the batch norm
+always sees the global batch, whatever the memory (ADR 4).
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from caebench.config.data import size_of
+from caebench.config.optim import Precision
+from caebench.config.stage import AttentiveProbe, LinearProbe
+from caebench.data.loading import Key, Samples, evaluation_loader
+from caebench.data.randomness import Purpose, derive, seeded
+from caebench.data.transforms import Transform, crop_and_flip, evaluation
+from caebench.models.checkpoint import ENCODER, read_encoder
+from caebench.models.heads import AttentiveHead, LinearHead
+from caebench.models.vit import Encoder
+from caebench.training.loop import Batch, Training, autocast, fit, to_device
+from caebench.training.optim import split_decay
+from caebench.training.run import Run
+
+EVALUATION_BATCH = 256
+
+
+class LabelledSample:
+    """A transformed image and its label; the transform draws from (seed, epoch, index)."""
+
+    def __init__(self, transform: Transform, seed: int) -> None:
+        self.transform, self.seed = transform, seed
+
+    def __call__(self, image: Image.Image, label: int, key: Key) -> dict[str, Any]:
+        """One sample."""
+        with seeded(derive(Purpose.VIEW, self.seed, *key)):
+            return {"image": self.transform(image), "label": label}
+
+
+@dataclass
+class Frozen:
+    """A frozen encoder and the part of its output that a head reads."""
+
+    encoder: Encoder
+    select: Callable[[Tensor], Tensor]
+    chunk: int  # images that the device takes at once
+
+    @torch.no_grad()
+    def __call__(self, images: Float[Tensor, "batch 3 height width"]) -> Tensor:
+        """Features of a batch of any size."""
+        return torch.cat([self.select(self.encoder(part)) for part in images.split(self.chunk)])
+
+
+SELECT: Mapping[str, Callable[[Tensor], Tensor]] = {
+    "cls": lambda tokens: tokens[:, 0],
+    "mean": lambda tokens: tokens[:, 1:].mean(dim=1),
+    "all": lambda tokens: tokens,
+    "patches": lambda tokens: tokens[:, 1:],
+}
+
+
+def freeze(run: Run, image_size: int, feature: str) -> Frozen:
+    """The encoder of the job's input, frozen."""
+    encoder = read_encoder(run.inputs["encoder"] / ENCODER, image_size).to(run.device).eval().requires_grad_(False)
+    run.compile(encoder.blocks)
+    return Frozen(encoder, SELECT[feature], run.site.per_device_batch)
+
+
+class ProbeStep(nn.Module):
+    """Features without gradient, then head and cross-entropy; only the head is a submodule."""
+
+    def __init__(self, frozen: Frozen, head: nn.Module) -> None:
+        super().__init__()
+        self.frozen, self.head = frozen, head  # `Frozen` is no module: neither trained nor saved
+
+    def logits(self, batch: Batch) -> Tensor:
+        """Scores of the classes, in float32."""
+        return self.head(self.frozen(batch["image"])).float()
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """Loss and training accuracy."""
+        logits = self.logits(batch)
+        accuracy = (logits.argmax(-1) == batch["label"]).float().mean()
+        return {"loss": F.cross_entropy(logits, batch["label"]), "accuracy": accuracy}
+
+
+def linear_probe(config: LinearProbe, run: Run) -> dict[str, Any]:
+    """Train and evaluate the linear probe."""
+    frozen = freeze(run, config.image_size, config.feature)
+    augmentation = crop_and_flip(config.image_size, config.crop_scale_min, one_try=True)
+    return _probe(config, run, frozen, augmentation, lambda dim, _, classes: LinearHead(dim, classes))
+
+
+def attentive_probe(config: AttentiveProbe, run: Run) -> dict[str, Any]:
+    """Train and evaluate the attentive probe."""
+    frozen = freeze(run, config.image_size, config.keys)
+    augmentation = crop_and_flip(config.image_size, config.crop_scale_min)
+    return _probe(config, run, frozen, augmentation, AttentiveHead)
+
+
+def _probe(
+    config: LinearProbe | AttentiveProbe,
+    run: Run,
+    frozen: Frozen,
+    augmentation: Transform,
+    make_head: Callable[[int, int, int], nn.Module],
+) -> dict[str, Any]:
+    train, val = run.open_split(config.data, "train"), run.open_split(config.data, "val")
+    with seeded(derive(Purpose.INITIALISATION, config.seed)):
+        head = make_head(frozen.encoder.variant.dim, frozen.encoder.variant.num_heads, size_of(config.data).num_classes)
+    step = ProbeStep(frozen, head)
+    evaluator = Evaluator(step.logits, Samples(val, LabelledSample(evaluation(config.image_size), 0)), run, config.optimization.precision)
+    training = Training(
+        module=step,
+        groups=split_decay(step),
+        config=config.optimization,
+        samples=Samples(train, LabelledSample(augmentation, config.seed)),
+        seed=config.seed,
+        after_epoch=evaluator,
+    )
+    return select(fit(training, run), config.selection, evaluator.num_images)
+
+
+class Evaluator:
+    """Accuracy on the validation split, each image counted once on whatever number of processes."""
+
+    def __init__(self, logits: Callable[[Batch], Tensor], samples: Samples, run: Run, precision: Precision) -> None:
+        self.logits, self.samples, self.run, self.precision = logits, samples, run, precision
+
+    @property
+    def num_images(self) -> int:
+        """Images that the accuracy is over."""
+        return len(self.samples)
+
+    @torch.no_grad()
+    def __call__(self, epoch: int) -> dict[str, float]:
+        """top1 and top5 in per cent."""
+        run, correct = self.run, torch.zeros(2, device=self.run.device)
+        loader = evaluation_loader(self.samples, run.group.rank, run.group.size, EVALUATION_BATCH, run.num_workers)
+        for batch in loader:
+            batch = to_device(batch, run.device)
+            with autocast(run.device, self.precision):
+                logits = self.logits(batch)
+            ranked = logits.topk(min(5, logits.shape[1])).indices == batch["label"][:, None]
+            correct += torch.stack([ranked[:, 0].sum(), ranked.any(dim=1).sum()])
+        top1, top5 = (100.0 * run.group.sum(correct) / len(self.samples)).tolist()
+        return {"top1": top1, "top5": top5}
+
+
+def select(history: list[dict[str, float]], selection: str, num_images: int) -> dict[str, Any]:
+    """The reported epoch, by the recipe's rule, with the last one beside it."""
+    last = history[-1]
+    chosen = max(history, key=lambda entry: entry["top1"]) if selection == "best_epoch" else last
+    return {**chosen, "top1_last_epoch": last["top1"], "num_images": num_images}

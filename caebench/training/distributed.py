@@ -1,0 +1,58 @@
+"""The process group, which always exists: one process on a laptop, many under torchrun or SLURM."""
+
+import os
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Group:
+    """This process's place among all."""
+
+    rank: int
+    size: int
+    device: torch.device
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process writes files and prints."""
+        return self.rank == 0
+
+    def mean(self, values: Tensor) -> Tensor:
+        """The mean over processes."""
+        return self.sum(values) / self.size
+
+    def sum(self, values: Tensor) -> Tensor:
+        """The sum over processes."""
+        values = values.clone()
+        dist.all_reduce(values)
+        return values
+
+    def any(self, flags: list[bool]) -> list[bool]:
+        """Which of the flags is raised in any process."""
+        total = self.sum(torch.tensor(flags, dtype=torch.float32, device=self.device))
+        return [bool(value > 0) for value in total]
+
+    def gather(self, values: Tensor) -> Tensor:
+        """The rows of all processes, in the order of the rank-strided split that they came from."""
+        parts = [torch.empty_like(values) for _ in range(self.size)]
+        dist.all_gather(parts, values.contiguous())
+        return torch.stack(parts, dim=1).flatten(0, 1)
+
+
+def join_group(device: str) -> Group:
+    """Join the group of the environment (RANK, WORLD_SIZE, LOCAL_RANK, MASTER_*), or start one of size 1."""
+    kind = "cuda" if device == "cuda" or (device == "auto" and torch.cuda.is_available()) else "cpu"
+    place = torch.device(kind, int(os.environ.get("LOCAL_RANK", "0"))) if kind == "cuda" else torch.device("cpu")
+    if kind == "cuda":
+        torch.cuda.set_device(place)
+    if not dist.is_initialized():
+        backend = "nccl" if kind == "cuda" else "gloo"
+        if "RANK" in os.environ:
+            dist.init_process_group(backend)
+        else:
+            dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1)
+    return Group(dist.get_rank(), dist.get_world_size(), place)

@@ -1,0 +1,51 @@
+"""Parameter groups, optimizers and the learning-rate schedule."""
+
+import math
+from typing import Any
+
+import timm.optim
+import torch
+from torch import nn
+
+from caebench.config.optim import LARS, SGD, AdamW, Optimization
+
+ParamGroup = dict[str, Any]
+
+
+def split_decay(module: nn.Module, lr_scale: float = 1.0) -> list[ParamGroup]:
+    """Two groups: parameters that decay, and those of one dimension and biases, which do not (official optim_factory.py)."""
+    named = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
+    flat = [p for name, p in named if p.ndim <= 1 or name.endswith(".bias")]
+    decayed = [p for name, p in named if not (p.ndim <= 1 or name.endswith(".bias"))]
+    groups = [{"params": decayed, "decays": True}, {"params": flat, "decays": False}]
+    return [{**group, "lr_scale": lr_scale} for group in groups if group["params"]]
+
+
+def make_optimizer(config: Optimization, groups: list[ParamGroup]) -> torch.optim.Optimizer:
+    """The optimizer over groups made by `split_decay`; every group keeps its `lr_scale`."""
+    kind = config.optimizer
+    groups = [{**group, "weight_decay": kind.weight_decay if group["decays"] else 0.0} for group in groups]
+    match kind:
+        case AdamW():
+            return torch.optim.AdamW(groups, config.lr, (kind.beta1, kind.beta2), kind.eps, fused=True)
+        case SGD():
+            return torch.optim.SGD(groups, config.lr, kind.momentum, nesterov=kind.nesterov)
+        case LARS():
+            groups = [{**group, "always_adapt": group["decays"]} for group in groups]
+            return timm.optim.Lars(groups, config.lr, kind.momentum, trust_coeff=kind.trust_coefficient)
+
+
+def learning_rate(config: Optimization, step: int, steps_per_epoch: int) -> float:
+    """Linear warm-up from 0 to the peak, then half a cosine to `min_lr`; one value a step (official furnace/utils.py)."""
+    warmup = round(config.warmup_epochs * steps_per_epoch)
+    total = config.epochs * steps_per_epoch
+    if step < warmup:
+        return config.lr * step / max(1, warmup - 1)
+    progress = (step - warmup) / max(1, total - warmup)
+    return config.min_lr + 0.5 * (config.lr - config.min_lr) * (1.0 + math.cos(math.pi * progress))
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
+    """Set every group's rate, by its scale."""
+    for group in optimizer.param_groups:
+        group["lr"] = lr * group["lr_scale"]

@@ -1,0 +1,78 @@
+"""What a stage is given besides its config: its folder, its inputs, the machine."""
+
+import json
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from caebench.config.data import Data, Split
+from caebench.config.site import Site
+from caebench.config.stage import RESULT
+from caebench.data.datasets import ImageSplit, open_split
+from caebench.data.errors import DataError
+from caebench.training.distributed import Group
+
+log = logging.getLogger("caebench")
+Progress = Callable[[int, int, Mapping[str, float]], None]  # done, total, what to show
+
+METRICS = "metrics.jsonl"
+
+
+def no_progress(done: int, total: int, shown: Mapping[str, float]) -> None:
+    """For callers that watch nothing."""
+
+
+@dataclass
+class Run:
+    """One attempt at one job."""
+
+    folder: Path
+    inputs: Mapping[str, Path]  # role ("data", "encoder", "tokenizer") -> folder of the finished job
+    site: Site
+    group: Group
+    progress: Progress = no_progress
+    fingerprints: dict[str, str] = field(default_factory=dict)  # "imagenet1k/train" -> fingerprint, as the job saw it
+
+    @property
+    def device(self) -> torch.device:
+        """Where this process computes."""
+        return self.group.device
+
+    @property
+    def num_workers(self) -> int:
+        """Data loading processes of this process."""
+        default = 8 if self.device.type == "cuda" else 0
+        return default if self.site.num_workers is None else self.site.num_workers
+
+    def open_split(self, data: Data, split: Split) -> ImageSplit:
+        """List a split, and note its fingerprint.
+
+        Raises:
+            DataError: the split is missing, or an input job saw another content under the same name.
+        """
+        found = open_split(data, split, self.site.data, self.inputs.get("data"))
+        name = f"{data.name}/{split}"
+        for role, folder in self.inputs.items():
+            seen = json.loads((folder / RESULT).read_text(encoding="utf8")).get("fingerprints", {}).get(name)
+            if seen not in (None, found.fingerprint):
+                what = f"its {split} split has fingerprint {found.fingerprint}, but the {role} job saw {seen} ({folder})"
+                raise DataError(found.root, what, "Point the site file to the data that job saw, or run it again.")
+        self.fingerprints[name] = found.fingerprint
+        return found
+
+    def compile(self, modules: Iterable[nn.Module]) -> None:
+        """Compile modules in place where the site asks for it; changes speed only."""
+        if self.site.compile:
+            for module in modules:
+                module.compile()
+
+    def append_metrics(self, **values: Any) -> None:
+        """Add a line to `metrics.jsonl`; the main process only."""
+        if self.group.is_main:
+            with (self.folder / METRICS).open("a", encoding="utf8") as file:
+                file.write(json.dumps(values) + "\n")
