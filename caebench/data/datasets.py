@@ -5,7 +5,7 @@ from pathlib import Path
 
 from caebench.config.data import Data, DatasetName, RealData, Split
 from caebench.config.site import Roots
-from caebench.data.check import fingerprint, list_split
+from caebench.data.listing import fingerprint, list_split
 from caebench.data.errors import DataError
 
 WORLD = "world"  # the folder of the rendered files inside the job's
