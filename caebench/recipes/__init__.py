@@ -1,0 +1,20 @@
+"""Recipes: typed functions that return a config at paper scale, each with its source. Suites choose them by name."""
+
+from collections.abc import Callable, Mapping
+
+from caebench.config.stage import Evaluation, Source
+from caebench.recipes.cae import cae
+from caebench.recipes.finetune import clipart, finetune, food101, sketch
+from caebench.recipes.probes import attentive_probe, knn, linear_probe
+from caebench.recipes.random import random_encoder
+
+SOURCES: Mapping[str, Callable[..., Source]] = {"cae": cae, "random": random_encoder}
+EVALUATIONS: Mapping[str, Callable[..., Evaluation]] = {
+    "linear_probe": linear_probe,
+    "attentive_probe": attentive_probe,
+    "knn": knn,
+    "finetune": finetune,
+    "food101": food101,
+    "clipart": clipart,
+    "sketch": sketch,
+}

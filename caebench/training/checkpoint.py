@@ -41,11 +41,3 @@ def read_newest(folder: Path, device: torch.device) -> dict[str, Any] | None:
     if paths:
         raise ValueError(f"{paths[0].parent}: no checkpoint can be read. Delete the job's folder to start it afresh.")
     return None
-
-
-def remove(folder: Path) -> None:
-    """Delete the checkpoints of a finished job: its outputs stand in its folder."""
-    for path in (folder / FOLDER).glob("*"):
-        path.unlink()
-    if (folder / FOLDER).exists():
-        (folder / FOLDER).rmdir()

@@ -1,0 +1,6 @@
+"""`python -m caebench`."""
+
+from caebench.cli import main
+
+if __name__ == "__main__":
+    main()

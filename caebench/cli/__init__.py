@@ -1,0 +1,42 @@
+"""The command line: verbs only. Parse, call, print; what is heavy is imported where it is used.
+
+Exit status: 0 done, 1 a job failed, 2 the user's mistake.
+"""
+
+import sys
+
+import typer
+
+from caebench.cli import data, inspect, report, run
+
+app = typer.Typer(
+    help="Benchmarks for self-supervised vision: one command from a suite file to the tables of the CAE paper.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+run_app = typer.Typer(help="Run a suite, or one job.", no_args_is_help=True)
+data_app = typer.Typer(help="Make the embedded data, check real data sets.", no_args_is_help=True)
+app.add_typer(run_app, name="run")
+app.add_typer(data_app, name="data")
+
+app.command("ls")(inspect.list_suites)
+app.command("plan")(inspect.plan)
+app.command("status")(inspect.status)
+app.command("why")(inspect.why)
+app.command("doctor")(inspect.doctor)
+app.command("report")(report.report)
+run_app.command("suite")(run.run_suite)
+run_app.command("job")(run.run_one_job)
+data_app.command("make")(data.make)
+data_app.command("check")(data.check)
+data_app.command("convert-dalle")(data.convert_dalle)
+
+
+def main() -> None:
+    """Run the command line; a user's mistake is one line, not a trace."""
+    try:
+        app()
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from error

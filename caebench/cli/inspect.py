@@ -1,0 +1,188 @@
+"""Verbs that only look: `ls`, `plan`, `status`, `why`, `doctor`. None imports torch."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from caebench.cli.options import (
+    JsonOption,
+    ScaleOption,
+    SeedsOption,
+    SiteOption,
+    StoreOption,
+    SuiteName,
+    parse_seeds,
+    print_json,
+)
+
+if TYPE_CHECKING:
+    from caebench.cli.setup import Setup
+
+
+def list_suites(json: JsonOption = False) -> None:
+    """List the suites."""
+    from caebench import suites
+    from caebench.cli.show import print_table
+
+    tables = [suites.load(name) for name in suites.names()]
+    facts = [
+        {
+            "suite": table.name,
+            "title": table.source.title,
+            "table": table.source.table,
+            "rows": len(table.rows),
+            "columns": [column.header for column in table.columns.values()],
+        }
+        for table in tables
+    ]
+    if json:
+        print_json(facts)
+        return
+    rows = [[f["suite"], f["title"], str(f["table"] or "-"), str(f["rows"]), " ".join(f["columns"])] for f in facts]
+    print_table("Suites", ["suite", "title", "paper's table", "rows", "columns"], rows)
+
+
+def plan(
+    suite: SuiteName,
+    scale: ScaleOption = None,
+    seeds: SeedsOption = "0",
+    site: SiteOption = "local",
+    store: StoreOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Show what a suite means: its jobs, what they share, what they cost. Needs no data."""
+    from caebench.cli.setup import set_up
+
+    setup = set_up(suite, scale, site, store, parse_seeds(seeds))
+    if json:
+        print_json(plan_facts(setup))
+    else:
+        print_plan(setup, details=True)
+
+
+def plan_facts(setup: "Setup") -> dict[str, Any]:
+    """A plan in plain values."""
+    from caebench.plan.cost import disk_bytes, gpu_hours
+
+    plan = setup.plan
+    jobs = [
+        {
+            "id": job.id,
+            "name": job.name,
+            "kind": job.kind,
+            "state": setup.store.state(job),
+            "inputs": {role: parent.id for role, parent in job.inputs.items()},
+            "gpu_hours": gpu_hours(job),
+            "disk_bytes": disk_bytes(job),
+        }
+        for job in plan.jobs
+    ]
+    asked = [job for cell in plan.cells for target in cell.jobs for job in ({j.id: j for j in target.ancestors()}.values(), [target]) for job in job]
+    return {
+        "suite": plan.table.name,
+        "scale": plan.scale.name,
+        "jobs_asked": plan.jobs_asked,
+        "jobs_unique": len(jobs),
+        "gpu_hours_naive": sum(gpu_hours(job) for job in asked),
+        "gpu_hours": sum(job["gpu_hours"] for job in jobs),
+        "disk_bytes": sum(job["disk_bytes"] for job in jobs),
+        "jobs": jobs,
+    }
+
+
+def print_plan(setup: "Setup", details: bool) -> None:
+    """A plan as a table and a summary."""
+    from caebench.cli.show import MARKS, console, print_table
+
+    facts = plan_facts(setup)
+    title = f"Plan of {facts['suite']} at {facts['scale'].upper()} scale"
+    if details:
+        rows = [
+            [job["name"], MARKS[job["state"]], _hours(job["gpu_hours"]), _size(job["disk_bytes"]), ", ".join(job["inputs"].values())]
+            for job in facts["jobs"]
+        ]
+        print_table(title, ["job", "state", "A100 h", "disk", "inputs"], rows)
+    missing = [job for job in facts["jobs"] if job["state"] != "done"]
+    lines = [
+        f"{title}: {facts['jobs_unique']} jobs ({facts['jobs_asked']} if nothing were shared), {len(missing)} to do.",
+        f"A100-80GB hours, estimated: {_hours(facts['gpu_hours'])} in all "
+        f"({_hours(facts['gpu_hours_naive'])} if nothing were shared), {_hours(sum(j['gpu_hours'] for j in missing))} to do. "
+        f"Disk: {_size(facts['disk_bytes'])}.",
+    ]
+    for line in lines:
+        console().print(line, highlight=False)
+
+
+def _hours(hours: float) -> str:
+    return f"{hours:,.0f}" if hours >= 10 else f"{hours:.2f}" if hours >= 0.005 else "0"
+
+
+def _size(num_bytes: float) -> str:
+    return f"{num_bytes / 1e9:.1f} GB" if num_bytes >= 1e8 else f"{num_bytes / 1e6:.0f} MB"
+
+
+def status(
+    suite: Annotated[str | None, typer.Argument(help="A suite; without it, every job in the store.")] = None,
+    scale: ScaleOption = None,
+    seeds: SeedsOption = "0",
+    site: SiteOption = "local",
+    store: StoreOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Show what has become of each job."""
+    from caebench.cli.setup import open_store, set_up
+    from caebench.cli.show import MARKS, print_table
+    from caebench.config.site import load_site
+    from caebench.report.progress import folder_facts
+
+    if suite is None:
+        where = open_store(load_site(site), store)
+        title, folders = f"Jobs in {where.root}", list(where.folders())
+    else:
+        setup = set_up(suite, scale, site, store, parse_seeds(seeds))
+        title = f"Jobs of {suite} at {setup.plan.scale.name.upper()} scale"
+        folders = [setup.store.folder(job) for job in setup.plan.jobs]
+    facts = [folder_facts(folder) for folder in folders]
+    if json:
+        print_json(facts)
+        return
+    rows = [[f["job"], MARKS[f["state"]], f["progress"], f["detail"]] for f in facts]
+    print_table(title, ["job", "state", "progress", "result or reason"], rows)
+
+
+def why(
+    job: Annotated[str, typer.Argument(help="A job's id, or its beginning.")],
+    site: SiteOption = "local",
+    store: StoreOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Explain a job: its config, inputs, provenance, result, and the nearest other job with the fields that differ."""
+    from caebench.cli.setup import open_store
+    from caebench.config.site import load_site
+    from caebench.report.explain import explain
+
+    where = open_store(load_site(site), store)
+    facts = explain(where, where.find(job))
+    if json:
+        print_json(facts)
+        return
+    from caebench.cli.show import console
+
+    console().print_json(data=facts)
+
+
+def doctor(site: SiteOption = "local", json: JsonOption = False) -> None:
+    """Check this machine: versions, devices, packages, data roots, free disk."""
+    from caebench.cli.show import print_table
+    from caebench.config.site import load_site
+    from caebench.report.doctor import examine
+
+    findings = examine(load_site(site))
+    if json:
+        print_json([vars(finding) for finding in findings])
+    else:
+        marks = {"ok": "[green]ok[/]", "note": "note", "bad": "[red]bad[/]"}
+        rows = [[finding.what, marks[finding.state], finding.found] for finding in findings]
+        print_table("This machine", ["what", "state", "found"], rows)
+    if any(finding.state == "bad" for finding in findings):
+        raise typer.Exit(2)

@@ -1,0 +1,81 @@
+"""`caebench run`: a suite, or one job."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from caebench.cli.options import ScaleOption, SeedsOption, SiteOption, StoreOption, SuiteName, parse_seeds
+
+
+def run_suite(
+    suite: SuiteName,
+    scale: ScaleOption = None,
+    seeds: SeedsOption = "0",
+    site: SiteOption = "local",
+    store: StoreOption = None,
+    jobs: Annotated[int | None, typer.Option("--jobs", min=1, help="Jobs at once. Default: one a GPU or core.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before a run at lab or paper scale.")] = False,
+) -> None:
+    """Run every job of a suite that is not done, then print its table."""
+    from caebench.cli.inspect import print_plan
+    from caebench.cli.report import show_report
+    from caebench.cli.setup import set_up
+    from caebench.cli.show import JobDisplay
+    from caebench.execution.local import run_plan
+
+    setup = set_up(suite, scale, site, store, parse_seeds(seeds))
+    missing = [job for job in setup.plan.jobs if setup.store.state(job) != "done"]
+    if missing and setup.plan.scale.name != "nano":
+        print_plan(setup, details=False)
+        if not yes and not typer.confirm("Run it here?"):
+            raise typer.Exit(2)
+    with JobDisplay(len(setup.plan.jobs)) as watcher:
+        outcomes = run_plan(setup.plan.jobs, setup.store, setup.site, watcher, jobs or _default_parallel(setup.site.device))
+    show_report(setup, "rich")
+    counts = {kind: outcomes.count(kind) for kind in ("done", "cached", "failed", "blocked", "stopped")}
+    print(", ".join(f"{number} {kind}" for kind, number in counts.items() if number))
+    if outcomes.count("failed", "blocked", "stopped"):
+        print(f"Not finished. `caebench status {suite}` says why; the same command goes on.")
+        raise typer.Exit(1)
+
+
+def run_one_job(
+    job: Annotated[str, typer.Argument(help="A job's id, or its beginning; or its folder.")],
+    site: SiteOption = "local",
+    store: StoreOption = None,
+) -> None:
+    """Run one job that a plan has prepared, in this process; under torchrun, in all of them."""
+    from caebench.cli.setup import open_store
+    from caebench.config.site import load_site
+    from caebench.execution.logs import write_plain_logs
+    from caebench.execution.worker import run_job
+    from caebench.plan.store import FAILURE, Claimed, folder_state, read_json
+
+    write_plain_logs()
+    where = load_site(site)
+    jobs = open_store(where, store)
+    folder = Path(job) if Path(job).is_dir() else jobs.find(job)
+    if folder_state(folder) == "done":
+        print(f"{folder.name}: done already")
+        return
+    try:
+        outcome = run_job(folder, jobs.root, where, lambda done, total, shown: None)
+    except Claimed as error:
+        raise ValueError(str(error)) from error
+    print(f"{folder.name}: {outcome}")
+    if outcome == "failed":
+        print(f"error: {read_json(folder / FAILURE)['error']}")
+    if outcome != "done":
+        raise typer.Exit(1)
+
+
+def _default_parallel(device: str) -> int:
+    """One job a GPU, else one a core and at most four: nano jobs are too small to fill more cores."""
+    if device != "cpu":
+        from caebench.execution.devices import count_gpus
+
+        if gpus := count_gpus():
+            return gpus
+    return min(4, os.cpu_count() or 1)

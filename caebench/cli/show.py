@@ -1,0 +1,95 @@
+"""What people see: rich tables on a terminal, the same in plain lines when piped."""
+
+import sys
+import time
+from collections.abc import Mapping, Sequence
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from caebench.execution.local import Outcome, Watcher
+from caebench.plan.graph import Job
+
+PLAIN_EVERY = 10.0  # seconds between two lines of one job's progress where there is no terminal
+MARKS: Mapping[str, str] = {
+    "done": "[green]done[/]",
+    "cached": "[green]cached[/]",
+    "running": "[cyan]running[/]",
+    "paused": "[yellow]paused[/]",
+    "todo": "todo",
+    "failed": "[red]failed[/]",
+    "blocked": "[red]blocked[/]",
+    "stopped": "[yellow]stopped[/]",
+}
+
+
+def console() -> Console:
+    """The console for tables; wide enough for them when piped."""
+    out = Console()
+    return out if out.is_terminal else Console(width=160)
+
+
+def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]], notes: Sequence[str] = ()) -> None:
+    """A table, then its notes."""
+    table = Table(title=title, title_justify="left", title_style="bold")
+    for number, name in enumerate(header):
+        table.add_column(name, justify="left" if number == 0 else "right", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    out = console()
+    out.print(table)
+    for note in notes:
+        out.print(note, style="dim", highlight=False)
+
+
+class JobDisplay:
+    """Shows a run: a bar a running job and one for all on a terminal, lines where there is none."""
+
+    def __init__(self, num_jobs: int) -> None:
+        self.num_jobs, self.num_ended = num_jobs, 0
+        self.live = sys.stderr.isatty()
+        self.console = Console(stderr=True)
+        columns = (TextColumn("{task.description}"), BarColumn(30), MofNCompleteColumn(), TextColumn("{task.fields[shown]}"))
+        self.progress = Progress(*columns, TimeElapsedColumn(), console=self.console, disable=not self.live)
+        self.bars: dict[str, TaskID] = {}
+        self.last_line: dict[str, float] = {}
+        self.began: dict[str, float] = {}
+        self.all = self.progress.add_task("jobs", total=num_jobs, shown="")
+
+    def __enter__(self) -> Watcher:
+        self.progress.start()
+        return Watcher(self.started, self.progressed, self.ended)
+
+    def __exit__(self, *_: object) -> None:
+        self.progress.stop()
+
+    def started(self, job: Job) -> None:
+        """A job starts."""
+        self.began[job.id] = self.last_line[job.id] = time.monotonic()
+        self.bars[job.id] = self.progress.add_task(job.name, total=None, shown="")
+        self.say(f"start   {job.name}")
+
+    def progressed(self, job: Job, done: int, total: int, shown: Mapping[str, float]) -> None:
+        """A job says how far it is."""
+        text = f"loss {shown['loss']:.3f}" if "loss" in shown else ""
+        self.progress.update(self.bars[job.id], completed=done, total=total, shown=text)
+        if time.monotonic() - self.last_line[job.id] > PLAIN_EVERY:
+            self.last_line[job.id] = time.monotonic()
+            self.say(f"        {job.name} {done}/{total} {text}")
+
+    def ended(self, job: Job, outcome: Outcome, reason: str) -> None:
+        """A job has ended; a reason is shown on a terminal too."""
+        self.num_ended += 1
+        self.progress.update(self.all, completed=self.num_ended)
+        if job.id in self.bars:
+            self.progress.remove_task(self.bars[job.id])
+        took = f" in {time.monotonic() - self.began[job.id]:.0f} s" if job.id in self.began else ""
+        line = f"{outcome:7} {job.name}{took}" + (f": {reason}" if reason else "")
+        if outcome != "cached":
+            self.console.print(line, highlight=False, markup=False, style="red" if reason else None, soft_wrap=True)
+
+    def say(self, line: str) -> None:
+        """A plain line, where there is no terminal."""
+        if not self.live:
+            self.console.print(line, highlight=False, markup=False, soft_wrap=True)

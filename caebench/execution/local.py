@@ -1,0 +1,189 @@
+"""Run a plan on this machine: inputs first, several jobs at once in processes of their own, each with its own threads.
+
+Worker processes live as long as the run, so that torch is imported once in each. A failed job blocks only what rests
+on it. Ctrl-C and SIGTERM make running jobs save and stop; the next run goes on.
+"""
+
+import multiprocessing
+import os
+import queue
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from caebench.config.site import Site
+from caebench.plan.graph import Job
+from caebench.plan.store import FAILURE, Claimed, Store, read_json
+
+Outcome = Literal["done", "cached", "failed", "blocked", "stopped"]
+REPORT_EVERY = 0.2  # seconds between two looks at the workers
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+@dataclass
+class Watcher:
+    """What the run tells whoever shows it."""
+
+    started: Callable[[Job], None]
+    progressed: Callable[[Job, int, int, Mapping[str, float]], None]
+    ended: Callable[[Job, Outcome, str], None]
+
+
+@dataclass
+class Outcomes:
+    """What became of every job of a plan, by id."""
+
+    by_id: dict[str, Outcome] = field(default_factory=dict)
+
+    def count(self, *kinds: Outcome) -> int:
+        """Jobs with one of these outcomes."""
+        return sum(outcome in kinds for outcome in self.by_id.values())
+
+
+def run_plan(jobs: Sequence[Job], store: Store, site: Site, watcher: Watcher, num_parallel: int) -> Outcomes:
+    """Run what is not done, at most `num_parallel` jobs at once. `jobs` must list inputs first."""
+    outcomes = Outcomes()
+    waiting: list[Job] = []
+    for job in jobs:
+        if store.state(job) == "done":
+            _end(outcomes, watcher, job, "cached")
+        else:
+            waiting.append(job)
+    if waiting:
+        with Pool(min(num_parallel, len(waiting)), store, site) as pool:
+            _drain(waiting, outcomes, watcher, store, pool)
+    return outcomes
+
+
+def _drain(waiting: list[Job], outcomes: Outcomes, watcher: Watcher, store: Store, pool: "Pool") -> None:
+    running: dict[str, Job] = {}
+    while waiting or running:
+        for job in list(waiting):
+            parents = {outcomes.by_id.get(parent.id) for parent in job.inputs.values()}
+            if parents & {"failed", "blocked", "stopped"}:
+                waiting.remove(job)
+                _end(outcomes, watcher, job, "blocked", _blocking(job, outcomes))
+            elif parents <= {"done", "cached"} and pool.has_room and not pool.stopping:
+                waiting.remove(job)
+                running[job.id] = job
+                store.prepare(job)
+                pool.submit(job)
+                watcher.started(job)
+        if pool.stopping and not running:
+            for job in waiting:
+                _end(outcomes, watcher, job, "blocked", "the run was stopped")
+            return
+        for job_id, kind, payload in pool.messages():
+            if kind == "progress":
+                watcher.progressed(running[job_id], *payload)
+            else:
+                job = running.pop(job_id)
+                _end(outcomes, watcher, job, kind, _reason(store, job, kind, payload))
+
+
+def _end(outcomes: Outcomes, watcher: Watcher, job: Job, outcome: Outcome, reason: str = "") -> None:
+    outcomes.by_id[job.id] = outcome
+    watcher.ended(job, outcome, reason)
+
+
+def _reason(store: Store, job: Job, kind: str, payload: str) -> str:
+    path = store.folder(job) / FAILURE
+    return read_json(path)["error"] if kind == "failed" and path.exists() and not payload else payload
+
+
+def _blocking(job: Job, outcomes: Outcomes) -> str:
+    names = [j.name for j in job.inputs.values() if outcomes.by_id.get(j.id) in ("failed", "blocked", "stopped")]
+    return f"rests on {', '.join(names)}"
+
+
+class Pool:
+    """Worker processes, each with its share of the cores, and their messages."""
+
+    def __init__(self, size: int, store: Store, site: Site) -> None:
+        self.size, self.store, self.stopping = size, store, False
+        self._context = multiprocessing.get_context("spawn")
+        self._tasks: Any = self._context.Queue()
+        self._messages: Any = self._context.Queue()
+        self._busy: set[str] = set()
+        self._site = site
+        self._workers: list[Any] = []
+
+    @property
+    def has_room(self) -> bool:
+        """Whether a worker is free."""
+        return len(self._busy) < self.size
+
+    def __enter__(self) -> "Pool":
+        threads = str(max(1, (os.cpu_count() or 1) // self.size))
+        before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
+        os.environ.update(dict.fromkeys(THREAD_VARIABLES, threads))
+        arguments = (self._tasks, self._messages, self.store.root, self._site)
+        self._workers = [self._context.Process(target=serve, args=arguments, daemon=False) for _ in range(self.size)]
+        for worker in self._workers:
+            worker.start()
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.__setitem__(name, value)
+        self._handlers = {number: signal.signal(number, self._stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        for _worker in self._workers:
+            self._tasks.put(None)
+        for worker in self._workers:
+            worker.join()
+
+    def _stop(self, number: int, frame: object) -> None:
+        self.stopping = True
+        self._ask_to_stop()
+
+    def _ask_to_stop(self) -> None:
+        """Pass the wish to stop on to the workers, which save and stop."""
+        for worker in self._workers:
+            if worker.is_alive():
+                os.kill(worker.pid, signal.SIGTERM)
+
+    def submit(self, job: Job) -> None:
+        """Give a job to the next free worker."""
+        self._busy.add(job.id)
+        self._tasks.put((job.id, job.name))
+
+    def messages(self) -> list[tuple[str, Any, Any]]:
+        """(job id, "progress" or its outcome, details) of all that has happened; a worker's death is a failure."""
+        found: list[tuple[str, Any, Any]] = []
+        if self.stopping:
+            self._ask_to_stop()  # again: a job that was still being set up did not hear it
+        try:
+            found.append(self._messages.get(timeout=REPORT_EVERY))
+            while True:
+                found.append(self._messages.get_nowait())
+        except queue.Empty:
+            pass  # nothing more to tell
+        if not found and self._busy and not all(worker.is_alive() for worker in self._workers):
+            found = [(job_id, "failed", "its worker process died (out of memory?)") for job_id in self._busy]
+            self.stopping = True
+        self._busy -= {job_id for job_id, kind, _ in found if kind != "progress"}
+        return found
+
+
+def serve(tasks: Any, messages: Any, store: Path, site: Site) -> None:
+    """A worker process: run jobs until told to end."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to all; the parent passes on a SIGTERM
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # between jobs there is nothing to save
+    from caebench.execution.logs import write_plain_logs
+    from caebench.execution.worker import run_job
+
+    write_plain_logs()
+    while (task := tasks.get()) is not None:
+        job_id, name = task
+
+        def progress(done: int, total: int, shown: Mapping[str, float], job_id: str = job_id) -> None:
+            messages.put((job_id, "progress", (done, total, dict(shown))))
+
+        try:
+            messages.put((job_id, run_job(store / name, store, site, progress), ""))
+        except Claimed as error:
+            messages.put((job_id, "failed", str(error)))

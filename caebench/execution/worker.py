@@ -1,0 +1,114 @@
+"""Run one job from its folder: the only place where planning opens the door to training."""
+
+import logging
+import os
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import TypeAdapter
+
+from caebench.config.base import Config
+from caebench.config.site import Site
+from caebench.config.stage import RESULT, Stage
+from caebench.execution import provenance
+from caebench.plan.store import CHECKPOINTS, FAILURE, JOB, PROVENANCE, claim, now, read_json, release, write_json
+
+Outcome = Literal["done", "failed", "stopped"]
+Progress = Callable[[int, int, Mapping[str, float]], None]
+log = logging.getLogger("caebench")
+
+
+def run_job(folder: Path, store: Path, site: Site, progress: Progress) -> Outcome:
+    """Run the job of a folder to its end, or on from its last checkpoint; every process of a group calls this.
+
+    Raises:
+        Claimed: another live process runs it.
+    """
+    from caebench.training.distributed import join_group
+
+    group = join_group(site.device)
+    if not group.is_main:
+        return _attempt(folder, store, site, progress, group)
+    claim(folder)
+    try:
+        return _attempt(folder, store, site, progress, group)
+    finally:
+        release(folder)
+
+
+def _attempt(folder: Path, store: Path, site: Site, progress: Progress, group: Any) -> Outcome:
+    from caebench.stages import run_stage
+    from caebench.training.run import Run
+    from caebench.training.signals import Interrupted
+
+    job = read_json(folder / JOB)
+    inputs = {role: store / name for role, name in job["inputs"].items()}
+    started = time.monotonic()
+    try:
+        config = read_config(job["config"])
+        require_inputs(inputs)
+        run = Run(folder, inputs, site, group, progress)
+        made_with = {**provenance.collect(), "device": device_name(group.device), "processes": group.size, "started": now()}
+        if group.is_main:
+            (folder / FAILURE).unlink(missing_ok=True)
+            write_json(folder / PROVENANCE, made_with)
+        metrics = run_stage(config, run)
+    except Interrupted as stop:
+        log.warning("%s: %s", folder.name, stop)
+        return "stopped"
+    except Exception as error:  # a job may fail in any way; the run goes on with what does not rest on it
+        if group.is_main:
+            _record_failure(folder, error)
+        return "failed"
+    if group.is_main:
+        seconds = round(time.monotonic() - started, 2)
+        content = {"id": job["id"], "metrics": metrics, "fingerprints": run.fingerprints, "seconds": seconds}
+        write_json(folder / RESULT, {**content, "finished": now()})
+        _tidy(folder)
+    return "done"
+
+
+def read_config(content: Mapping[str, Any]) -> Config:
+    """The stage's config out of `job.json`."""
+    return TypeAdapter[Any](Stage).validate_python(content)
+
+
+def require_inputs(inputs: Mapping[str, Path]) -> None:
+    """Refuse to start on inputs that are not there.
+
+    Raises:
+        ValueError: an input job is not done.
+    """
+    for role, folder in inputs.items():
+        if not (folder / RESULT).exists():
+            raise ValueError(f"input '{role}': {folder.name} is not done. Run it first: caebench run job {folder.name[-10:]}")
+
+
+def device_name(device: Any) -> str:
+    """The device in words, for the record."""
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"CPU, {torch.get_num_threads()} of {os.cpu_count()} cores"
+
+
+def _record_failure(folder: Path, error: Exception) -> None:
+    """Write why a job failed: for a user's error its message, for a bug the whole trace too."""
+    trace = "".join(traceback.format_exception(error))
+    try:
+        write_json(folder / FAILURE, {"error": f"{type(error).__name__}: {error}", "trace": trace, "time": now()})
+    except OSError as full_disk:
+        log.error("%s: the failure cannot be written: %s", folder, full_disk)
+    log.error("%s failed: %s", folder.name, error)
+
+
+def _tidy(folder: Path) -> None:
+    """A finished job needs no checkpoints; its outputs stand in its folder."""
+    for path in (folder / CHECKPOINTS).glob("*"):
+        path.unlink()
+    if (folder / CHECKPOINTS).exists():
+        (folder / CHECKPOINTS).rmdir()

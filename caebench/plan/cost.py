@@ -1,0 +1,104 @@
+"""What a plan costs, before anything runs: GPU-hours and disk, estimated from the configs alone.
+
+Hours are A100-80GB hours at a fixed share of its peak, until a site calibrates them. They count matrix products
+(multiply-adds of linear layers and attention), not data loading: expect a factor of two either way.
+"""
+
+from caebench.config.data import size_of
+from caebench.config.method import CAE, DALLETarget, DVAETarget
+from caebench.config.stage import KNN, AttentiveProbe, Finetune, LinearProbe, Pretrain
+from caebench.config.variants import VARIANTS, Variant
+from caebench.plan.graph import Job
+
+A100_BF16 = 312e12  # FLOP/s, NVIDIA's data sheet
+UTILISATION = 0.35  # of the peak: what a plain ViT step reaches with fused attention
+DALLE_MULTIPLY_ADDS = 26.1e9 / 112**2  # a pixel of the tokenizer's view
+BYTES = 4  # float32 weights
+
+
+def gpu_hours(job: Job) -> float:
+    """A100 hours of a job; 0 for what needs no GPU."""
+    flops = 2.0 * multiply_adds(job)
+    return flops / (A100_BF16 * UTILISATION) / 3600.0
+
+
+def disk_bytes(job: Job) -> int:
+    """What a job leaves and needs while it runs: weights, and two checkpoints with AdamW's state."""
+    match job.config:
+        case Pretrain() as config:
+            latent = config.method.regressor_depth + config.method.decoder_depth
+            parameters = encoder_parameters(VARIANTS[config.variant]) * (1 + latent / VARIANTS[config.variant].depth)
+            return int(parameters * BYTES * (2 + 2 * 3))
+        case Finetune():
+            return int(encoder_parameters(_variant(job)) * BYTES * (2 * 3))
+        case _ if job.kind == "world":
+            return int(2200 * (4 * (job.config.num_train + job.config.num_val)))  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+        case _:
+            return 10_000_000
+
+
+def multiply_adds(job: Job) -> float:
+    """Multiply-adds of a whole job: a backward pass counts as two forward passes."""
+    match job.config:
+        case Pretrain() as config:
+            per_image = _cae_step(config.method, VARIANTS[config.variant], config.image_size)
+            return per_image * size_of(config.data).train * config.optimization.epochs
+        case Finetune() as config:
+            size, forward = size_of(config.data), _encode(_variant(job), config.image_size)
+            return forward * config.optimization.epochs * (3 * size.train + size.val)
+        case LinearProbe() | AttentiveProbe() as config:
+            size, forward = size_of(config.data), _encode(_variant(job), config.image_size)
+            return forward * config.optimization.epochs * (size.train + size.val)
+        case KNN() as config:
+            size = size_of(config.data)
+            return _encode(_variant(job), config.image_size) * (size.train + size.val)
+        case _ if job.kind == "dvae":
+            return _dvae(job)
+        case _:
+            return 0.0
+
+
+def encoder_parameters(variant: Variant) -> int:
+    """Weights of the blocks and the patch embedding."""
+    return 12 * variant.dim**2 * variant.depth + 3 * variant.patch_size**2 * variant.dim
+
+
+def _variant(job: Job) -> Variant:
+    return VARIANTS[job.inputs["encoder"].config.variant]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+
+
+def _encode(variant: Variant, image_size: int, share: float = 1.0) -> float:
+    """The encoder's forward pass on a share of the patches."""
+    tokens = share * (image_size / variant.patch_size) ** 2 + 1
+    embedding = 3 * variant.patch_size**2 * variant.dim * (image_size / variant.patch_size) ** 2
+    return _blocks(variant.dim, variant.depth, tokens, tokens) + embedding
+
+
+def _blocks(dim: int, depth: int, tokens: float, context: float) -> float:
+    """Blocks whose `tokens` attend to `context` tokens: q, out and MLP for each token, k and v for each of the context."""
+    return depth * (10 * dim**2 * tokens + 2 * dim**2 * context + 2 * tokens * context * dim)
+
+
+def _cae_step(method: CAE, variant: Variant, image_size: int) -> float:
+    patches = (image_size / variant.patch_size) ** 2
+    masked = method.masking.ratio * patches
+    encoder = _encode(variant, image_size, 1 - method.masking.ratio)
+    target = _encode(variant, image_size, method.masking.ratio)  # forward only
+    latent = _blocks(variant.dim, method.regressor_depth, masked, patches)
+    latent += _blocks(variant.dim, method.decoder_depth, masked, masked)
+    match method.target:
+        case DALLETarget():
+            head = masked * variant.dim * method.target.vocabulary
+            tokenizer = DALLE_MULTIPLY_ADDS * patches * 8**2
+        case DVAETarget(tokenizer=config):
+            head, tokenizer = masked * variant.dim * config.vocabulary, patches * 60 * config.hidden_dim**2
+        case _:
+            head, tokenizer = masked * variant.dim * 3 * variant.patch_size**2, 0.0
+    return 3 * (encoder + latent + head) + target + tokenizer
+
+
+def _dvae(job: Job) -> float:
+    config = job.config
+    places = (config.image_size / 2**config.num_downsamplings) ** 2  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownVariableType]
+    per_place = 400 * config.hidden_dim**2 + 2 * config.vocabulary * config.codebook_dim  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownVariableType]
+    return 3.0 * places * per_place * size_of(config.data).train * config.optimization.epochs  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownArgumentType, reportUnknownVariableType]

@@ -1,0 +1,151 @@
+"""From a suite to jobs: rows times columns become a graph in which equal jobs are one."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from caebench.config.base import Config
+from caebench.config.data import EmbeddedData, size_of
+from caebench.config.method import DVAE, DVAETarget
+from caebench.config.stage import Finetune, Pretrain, RandomEncoder
+from caebench.plan.identity import job_id, kind_of
+from caebench.plan.scale import Scale
+from caebench.suites import Column, Row, SuiteError, Table
+
+STAGE_FOLDERS = {"world": "data", "dvae": "tokenizer", "random_encoder": "pretrain"}
+
+
+@dataclass(frozen=True)
+class Job:
+    """A config with its input jobs. Two jobs with one id are one job."""
+
+    config: Config
+    inputs: dict[str, "Job"] = field(default_factory=dict)  # role -> job
+
+    @cached_property
+    def id(self) -> str:
+        """The identity, from config and inputs."""
+        return job_id(self.config, {role: job.id for role, job in self.inputs.items()})
+
+    @property
+    def kind(self) -> str:
+        """The kind of stage."""
+        return kind_of(self.config)
+
+    @property
+    def name(self) -> str:
+        """`stage/slug-id`, the job's folder in the store: the slug is for people, the id for truth."""
+        return f"{STAGE_FOLDERS.get(self.kind, self.kind)}/{self.slug}-{self.id}"
+
+    @cached_property
+    def slug(self) -> str:
+        """What the job is, in a few words."""
+        match self.config:
+            case Pretrain() as c:
+                return f"{kind_of(c.method)}-{kind_of(c.method.target)}-{c.variant}-{c.optimization.epochs}e-s{c.seed}"
+            case RandomEncoder() as c:
+                return f"random-{c.variant}-s{c.seed}"
+            case DVAE() as c:
+                return f"dvae-{c.vocabulary}-{c.data.name}"
+            case _ if "encoder" in self.inputs:
+                return f"{self.config.data.name}-{self.inputs['encoder'].slug}"  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+            case _:
+                return self.kind
+
+    def ancestors(self) -> "Iterable[Job]":
+        """This job's inputs and theirs, inputs first."""
+        for job in self.inputs.values():
+            yield from job.ancestors()
+            yield job
+
+
+def make_job(config: Config, **inputs: Job) -> Job:
+    """A job with the inputs that its config implies: the embedded world, the d-VAE.
+
+    Raises:
+        ValueError: the config cannot run.
+    """
+    data = getattr(config, "data", None)
+    optimization = getattr(config, "optimization", None)
+    if isinstance(data, EmbeddedData):
+        inputs["data"] = Job(data.world)
+    if data is not None and optimization is not None and size_of(data).train < optimization.global_batch:
+        raise ValueError(
+            f"field 'optimization.global_batch' is {optimization.global_batch}: {data.name} has only "
+            f"{size_of(data).train} training images. Choose a smaller batch."
+        )
+    if isinstance(config, Pretrain) and isinstance(config.method.target, DVAETarget):
+        inputs["tokenizer"] = make_job(config.method.target.tokenizer)
+    if isinstance(config, Finetune) and config.optimization.global_batch % config.mixing.group:
+        raise ValueError(
+            f"field 'mixing.group' is {config.mixing.group}: it must divide the global batch "
+            f"{config.optimization.global_batch}."
+        )
+    return Job(config, inputs)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A place in the table, and the jobs that fill it, one a seed; none where the row is quoted."""
+
+    row: Row
+    column: Column
+    jobs: tuple[Job, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A suite at a scale: its cells and the jobs under them."""
+
+    table: Table
+    scale: Scale
+    cells: tuple[Cell, ...]
+
+    @cached_property
+    def jobs(self) -> list[Job]:
+        """Every job once, inputs before what rests on them."""
+        unique: dict[str, Job] = {}
+        for cell in self.cells:
+            for target in cell.jobs:
+                for job in (*target.ancestors(), target):
+                    unique.setdefault(job.id, job)
+        return list(unique.values())
+
+    @property
+    def jobs_asked(self) -> int:
+        """Jobs if nothing were shared: each cell's own and all its ancestors."""
+        return sum(1 + len({job.id for job in target.ancestors()}) for cell in self.cells for target in cell.jobs)
+
+
+def make_plan(table: Table, scale: Scale, seeds: Sequence[int] = (0,)) -> Plan:
+    """Every row times every column, at a scale, for each seed.
+
+    Raises:
+        SuiteError: a row or column names what does not exist, or asks for what cannot run.
+    """
+    cells: list[Cell] = []
+    for row in table.rows:
+        encoders = [] if row.quoted else [_encoder(table, row, scale, seed) for seed in seeds]
+        for column in table.columns.values():
+            jobs = [_evaluate(table, row, column, scale, encoder) for encoder in encoders]
+            cells.append(Cell(row, column, tuple(jobs)))
+    return Plan(table, scale, tuple(cells))
+
+
+def _encoder(table: Table, row: Row, scale: Scale, seed: int) -> Job:
+    try:
+        return make_job(scale.apply(table.pretraining(row).replace(seed=seed)))
+    except SuiteError:
+        raise
+    except ValueError as error:
+        raise SuiteError(table.where(row), str(error)) from error
+
+
+def _evaluate(table: Table, row: Row, column: Column, scale: Scale, encoder: Job) -> Job:
+    config = table.evaluation(row, column)
+    seed = getattr(encoder.config, "seed", 0)  # the evaluation's seed is the pretraining's
+    seeded = config.replace(seed=seed) if "seed" in type(config).model_fields else config
+    try:
+        return make_job(scale.apply(seeded), encoder=encoder)
+    except ValueError as error:
+        raise SuiteError(table.where(row), str(error)) from error

@@ -1,0 +1,109 @@
+"""A job's identity: the result-bearing fields of its config that differ from their defaults, and its inputs' ids.
+
+So a new field whose default is the old behaviour keeps every id, and a field marked `NOT_IDENTITY` never enters one.
+What a hash cannot see, a change of code that alters numbers, is told by VERSIONS.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic.fields import FieldInfo
+
+from caebench.config.base import Config, NotIdentity
+
+ID_LENGTH = 10
+
+# Raise a kind's version when a code change alters its numbers; a method has an entry of its own beside its stage.
+VERSIONS: dict[str, int] = {
+    "world": 1,
+    "dvae": 1,
+    "pretrain": 1,
+    "pretrain/cae": 1,
+    "random_encoder": 1,
+    "linear_probe": 1,
+    "attentive_probe": 1,
+    "knn": 1,
+    "finetune": 1,
+}
+
+
+def job_id(config: Config, input_ids: Mapping[str, str]) -> str:
+    """The first digits of a hash over kind, version, identity and inputs."""
+    content = {
+        "kind": kind_of(config),
+        "version": version_of(config),
+        "config": identity(config),
+        "inputs": dict(sorted(input_ids.items())),
+    }
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:ID_LENGTH]
+
+
+def kind_of(config: Config) -> str:
+    """The tag of a stage's config."""
+    return str(getattr(config, "kind"))  # noqa: B009 every stage config has one; pyright cannot know
+
+
+def version_of(config: Config) -> list[int]:
+    """Versions of the stage and, for pretraining, of its method."""
+    kind = kind_of(config)
+    names = [kind, f"{kind}/{kind_of(config.method)}"] if hasattr(config, "method") else [kind]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownArgumentType, reportUnknownMemberType]
+    return [VERSIONS[name] for name in names]
+
+
+def identity(config: Config) -> dict[str, Any]:
+    """Result-bearing fields that differ from their defaults, in values that JSON holds exactly."""
+    fields = type(config).model_fields
+    return {
+        name: canonical(getattr(config, name))
+        for name, field in fields.items()
+        if bears_result(field) and (field.is_required() or getattr(config, name) != field.get_default())
+    }
+
+
+def full(config: Config) -> dict[str, Any]:
+    """Every result-bearing field, defaults filled in: what a finished job is compared with."""
+    fields = type(config).model_fields
+    return {
+        name: full(value) if isinstance(value := getattr(config, name), Config) else canonical(value)
+        for name, field in fields.items()
+        if bears_result(field)
+    }
+
+
+def bears_result(field: FieldInfo) -> bool:
+    """Whether a field can change a number."""
+    return not any(isinstance(mark, NotIdentity) for mark in field.metadata)
+
+
+def canonical(value: Any) -> Any:
+    """A value that hashes the same everywhere.
+
+    Raises:
+        TypeError: the value has no stable form; never its `str`.
+    """
+    match value:
+        case Config():
+            return identity(value)
+        case None | bool() | str() | int():
+            return value
+        case float():
+            return float(repr(value))
+        case tuple():
+            return [canonical(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
+        case _:
+            raise TypeError(f"{value!r}: a {type(value).__name__} has no canonical form. Give the config a plain type.")
+
+
+def differing(stored: Mapping[str, Any], today: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """`field: stored -> today` for each field of a stored config whose value is another today."""
+    lines: list[str] = []
+    for name, old in stored.items():
+        new = today.get(name)
+        if isinstance(old, dict) and isinstance(new, dict):
+            lines += differing(old, new, f"{prefix}{name}.")  # pyright: ignore[reportUnknownArgumentType]
+        elif old != new:
+            lines.append(f"{prefix}{name}: {old} -> {new}")
+    return lines

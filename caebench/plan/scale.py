@@ -1,0 +1,197 @@
+"""Scales: pure functions from config to config, applied once, when a suite is planned. `paper` is the identity.
+
+Nothing below the plan can see a scale: a job gets a resolved config. A scale shrinks and never clamps, so that two
+jobs that differ at paper scale differ at every scale; what it swaps is named here, never a silent default.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from caebench.config.base import Config
+from caebench.config.data import Data, EmbeddedData, RealData, World
+from caebench.config.method import CAE, DVAE, DALLETarget, DVAETarget, Masking, Method, Target
+from caebench.config.optim import Optimization, Precision
+from caebench.config.site import ScaleName
+from caebench.config.stage import KNN, AttentiveProbe, Finetune, LinearProbe, Pretrain, RandomEncoder
+from caebench.config.variants import VARIANTS, VariantName
+from caebench.recipes.cae import dvae
+
+PAPER_IMAGE_SIZE = 224
+C = TypeVar("C", bound=Config)
+
+
+@dataclass(frozen=True)
+class Shrink:
+    """How one kind of training shrinks: epochs and learning rate by a factor, the batch by a divisor.
+
+    The recipe's base rate is per 256 images, so the peak follows the batch before `lr` multiplies it.
+    """
+
+    epochs: float
+    batch: int
+    lr: float
+
+    def apply(self, config: Optimization, precision: Precision) -> Optimization:
+        """The shrunk optimisation; warm-up keeps its share of the epochs."""
+        epochs = max(1, round(config.epochs * self.epochs))
+        return config.replace(
+            epochs=epochs,
+            warmup_epochs=config.warmup_epochs * epochs / config.epochs,
+            global_batch=max(1, config.global_batch // self.batch),
+            base_lr=config.base_lr * self.lr,
+            precision=precision,
+        )
+
+
+@dataclass(frozen=True)
+class Scale:
+    """A named size of every experiment."""
+
+    name: ScaleName
+    variants: Mapping[VariantName, VariantName] = field(default_factory=dict)
+    world: World | None = None  # stands in for every real data set
+    image_size: int = PAPER_IMAGE_SIZE
+    pretrain: Shrink | None = None
+    dvae: Shrink | None = None
+    linear: Shrink | None = None
+    attentive: Shrink | None = None
+    finetune: Shrink | None = None
+    depths: Mapping[int, int] = field(default_factory=dict)  # of regressor and decoder
+    tokenizer: Mapping[str, int] = field(default_factory=dict)  # sizes of the d-VAE
+    crop_scale_min: float = 0.08
+    k: Mapping[int, int] = field(default_factory=dict)
+    precision: Precision = "bf16"
+
+    def apply(self, config: C) -> C:
+        """The config at this scale."""
+        return config if self.name == "paper" else self._shrink(config)
+
+    def _shrink(self, config: C) -> C:
+        match config:
+            case Pretrain():
+                return config.replace(
+                    variant=self.variants[config.variant],
+                    method=self._method(config.method, config.variant),
+                    optimization=_shrunk(self.pretrain, config.optimization, self.precision),
+                    **self._common(config),
+                )
+            case RandomEncoder():
+                return config.replace(variant=self.variants[config.variant], image_size=self._size(config.image_size))
+            case LinearProbe():
+                return config.replace(
+                    optimization=_shrunk(self.linear, config.optimization, self.precision), **self._common(config)
+                )
+            case AttentiveProbe():
+                return config.replace(
+                    optimization=_shrunk(self.attentive, config.optimization, self.precision), **self._common(config)
+                )
+            case Finetune():
+                return self._finetune(config)
+            case KNN():
+                return config.replace(
+                    data=self._data(config.data),
+                    image_size=self._size(config.image_size),
+                    k=tuple(self.k.get(k, k) for k in config.k),
+                    precision=self.precision,
+                )
+            case _:
+                raise TypeError(f"scale '{self.name}' does not know a {type(config).__name__}: teach it in plan/scale.py")
+
+    def _common(self, config: Pretrain | LinearProbe | AttentiveProbe | Finetune) -> dict[str, object]:
+        return {
+            "data": self._data(config.data),
+            "image_size": self._size(config.image_size),
+            "crop_scale_min": max(self.crop_scale_min, config.crop_scale_min),
+        }
+
+    def _data(self, data: Data) -> Data:
+        if self.world is None or not isinstance(data, RealData):
+            return data
+        return EmbeddedData(kind="embedded", name=data.name, world=self.world)
+
+    def _size(self, image_size: int) -> int:
+        return image_size * self.image_size // PAPER_IMAGE_SIZE
+
+    def _grid(self, variant: VariantName) -> int:
+        return self.image_size // VARIANTS[self.variants[variant]].patch_size
+
+    def _method(self, method: Method, variant: VariantName) -> CAE:
+        return method.replace(
+            target=self._target(method.target, variant),
+            masking=self._masking(method.masking, self._grid(variant)),
+            regressor_depth=self.depths.get(method.regressor_depth, method.regressor_depth),
+            decoder_depth=self.depths.get(method.decoder_depth, method.decoder_depth),
+        )
+
+    def _masking(self, masking: Masking, grid: int) -> Masking:
+        """Blocks keep their share of the image."""
+        share = masking.min_block_patches * grid**2 / (PAPER_IMAGE_SIZE // 16) ** 2
+        return masking.replace(min_block_patches=max(1, round(share)))
+
+    def _target(self, target: Target, variant: VariantName) -> Target:
+        """DALL-E's codes become those of a d-VAE with another codebook size, so the two targets stay two jobs."""
+        match target:
+            case DALLETarget():
+                own = self._dvae(dvae(), variant)
+                return DVAETarget(kind="dvae", tokenizer=own.replace(vocabulary=2 * own.vocabulary))
+            case DVAETarget():
+                return target.replace(tokenizer=self._dvae(target.tokenizer, variant))
+            case _:
+                return target
+
+    def _dvae(self, config: DVAE, variant: VariantName) -> DVAE:
+        sizes = dict(self.tokenizer)
+        return config.replace(
+            data=self._data(config.data),
+            image_size=self._grid(variant) * 2 ** sizes.get("num_downsamplings", config.num_downsamplings),
+            optimization=_shrunk(self.dvae, config.optimization, self.precision),
+            **sizes,
+        )
+
+    def _finetune(self, config: Finetune) -> Finetune:
+        assert self.finetune is not None
+        group = max(1, config.mixing.group // self.finetune.batch)
+        return config.replace(
+            optimization=_shrunk(self.finetune, config.optimization, self.precision),
+            mixing=config.mixing.replace(group=max(2, group)),
+            **self._common(config),
+        )
+
+
+def _shrunk(shrink: Shrink | None, config: Optimization, precision: Precision) -> Optimization:
+    assert shrink is not None, "only the paper scale shrinks nothing"
+    return shrink.apply(config, precision)
+
+
+NANO = Scale(
+    "nano",  # two CPU cores, minutes: proves wiring, not science
+    variants={"vit_s": "nano_s", "vit_b": "nano_b", "vit_l": "nano_l", "vit_h": "nano_h"},
+    world=World(kind="world"),
+    image_size=48,
+    pretrain=Shrink(epochs=0.04, batch=32, lr=40.0),
+    dvae=Shrink(epochs=0.5, batch=16, lr=80.0),
+    linear=Shrink(epochs=0.16, batch=256, lr=40.0),
+    attentive=Shrink(epochs=0.16, batch=256, lr=64.0),
+    finetune=Shrink(epochs=0.06, batch=64, lr=8.0),
+    depths={1: 1, 2: 2, 4: 3, 5: 4},
+    tokenizer={"vocabulary": 64, "codebook_dim": 32, "hidden_dim": 32, "num_downsamplings": 3, "num_residual_blocks": 1},
+    crop_scale_min=0.3,
+    precision="fp32",
+)
+
+LAB = Scale(
+    "lab",  # one large GPU, 25 minutes: tests claims over several seeds
+    variants={"vit_s": "lab_s", "vit_b": "lab_b", "vit_l": "lab_l", "vit_h": "lab_h"},
+    world=World(kind="world", image_size=96, num_train=40_000, num_val=5_000, num_scenes_train=4_000, num_scenes_val=500),
+    image_size=96,
+    pretrain=Shrink(epochs=0.1, batch=4, lr=4.0),
+    dvae=Shrink(epochs=0.5, batch=2, lr=10.0),
+    linear=Shrink(epochs=0.2, batch=16, lr=4.0),
+    attentive=Shrink(epochs=0.2, batch=16, lr=8.0),
+    finetune=Shrink(epochs=0.1, batch=8, lr=2.0),
+    tokenizer={"vocabulary": 512, "codebook_dim": 128, "hidden_dim": 128, "num_downsamplings": 2, "num_residual_blocks": 2},
+    crop_scale_min=0.2,
+)
+
+SCALES: Mapping[ScaleName, Scale] = {"nano": NANO, "lab": LAB, "paper": Scale("paper")}

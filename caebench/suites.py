@@ -1,0 +1,231 @@
+"""Suites: `suites/<name>.toml` read into a frozen `Table`. A suite chooses recipes; it may not compute.
+
+Every mistake in a file stops here, with file, row, field and what to do.
+"""
+
+import difflib
+import inspect
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+from pydantic import Field, PositiveInt, ValidationError
+
+from caebench.config.base import Config
+from caebench.config.site import describe
+from caebench.config.stage import Evaluation, Source
+from caebench.recipes import EVALUATIONS, SOURCES
+
+T = TypeVar("T")
+C = TypeVar("C", bound=Config)
+FOLDERS = (Path("suites"), Path(__file__).parent.parent / "suites", Path(__file__).parent / "suites")
+
+
+class SuiteError(ValueError):
+    """A mistake in a suite file."""
+
+    def __init__(self, where: str, what: str) -> None:
+        super().__init__(f"{where}: {what}")
+
+
+class Origin(Config):
+    """What the suite mirrors."""
+
+    title: str
+    paper: str = "CAE, arXiv:2202.03026"
+    table: PositiveInt | None = None  # as printed
+
+
+class Choice(Config):
+    """A recipe with its arguments, and single fields set after it."""
+
+    recipe: str | None = None
+    variant: str | None = None
+    epochs: PositiveInt | None = None
+    target: str | None = None
+    set: dict[str, Any] = Field(default_factory=dict)
+
+    def arguments(self) -> dict[str, Any]:
+        """The arguments of the recipe that are given."""
+        names = ("variant", "epochs", "target")
+        return {name: value for name in names if (value := getattr(self, name)) is not None}
+
+
+class Row(Choice):
+    """A line of the table: one pretraining."""
+
+    label: str
+    id: str | None = None  # the row of published/*.csv that it mirrors
+    quoted: bool = False  # shown from the paper, never run
+
+
+class Column(Config):
+    """A column of the table: one evaluation and one of its numbers."""
+
+    header: str
+    eval: str
+    metric: str = "top1"
+    published: str | None = None  # the metric's name in published/*.csv
+    note: str | None = None  # printed under the table
+    set: dict[str, Any] = Field(default_factory=dict)
+
+
+class Table(Config):
+    """A suite file."""
+
+    path: Path
+    source: Origin
+    pretrain: Choice
+    columns: dict[str, Column] = Field(min_length=1)
+    rows: tuple[Row, ...] = Field(min_length=1)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The suite's name: its file's."""
+        return self.path.stem
+
+    def where(self, row: Row) -> str:
+        """A row's place, for messages."""
+        return f'{self.path}, row {self.rows.index(row) + 1} ("{row.label}")'
+
+    def variant(self, row: Row) -> str:
+        """The encoder's size in a row, at paper scale."""
+        return row.variant or self.pretrain.variant or "vit_b"
+
+    def pretraining(self, row: Row) -> Source:
+        """The row's pretraining config, at paper scale."""
+        where = self.where(row)
+        name = row.recipe or self.pretrain.recipe
+        recipe = look_up(SOURCES, name, where, "recipe", "Add recipes in caebench/recipes/.")
+        accepted = inspect.signature(recipe).parameters
+        shared = {key: value for key, value in self.pretrain.arguments().items() if key in accepted}
+        for key in row.arguments().keys() - accepted.keys():
+            raise SuiteError(where, f"recipe '{name}' takes no '{key}'. It takes: {', '.join(accepted)}.")
+        config = build(recipe, {**shared, **row.arguments()}, where)
+        own = self.pretrain.set if row.recipe in (None, self.pretrain.recipe) else {}
+        return override(override(config, own, f"{self.path}, [pretrain]"), row.set, where)
+
+    def evaluation(self, row: Row, column: Column) -> Evaluation:
+        """A cell's evaluation config, at paper scale."""
+        where = f"{self.path}, [columns], header \"{column.header}\""
+        recipe = look_up(EVALUATIONS, column.eval, where, "evaluation", "Add recipes in caebench/recipes/.")
+        return override(build(recipe, {"variant": self.variant(row)}, where), column.set, where)
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read a suite file.
+
+        Raises:
+            SuiteError: it is not TOML, or a field is unknown, missing or wrong.
+        """
+        try:
+            content = tomllib.loads(path.read_text(encoding="utf8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise SuiteError(str(path), f"not valid TOML: {error}. Correct the file.") from error
+        try:
+            return cls.model_validate({**content, "path": path})
+        except ValidationError as error:
+            raise SuiteError(str(path), _explain(error, content)) from error
+
+
+def load(name: str) -> Table:
+    """The suite of that name, or in that file.
+
+    Raises:
+        ValueError: there is no such suite, or its file is wrong.
+    """
+    if name.endswith(".toml"):
+        if not Path(name).is_file():
+            raise ValueError(f"{name}: no such suite file. Check the path, or give a name: {', '.join(names())}.")
+        return Table.read(Path(name))
+    paths = {path.stem: path for path in _files()}
+    if name not in paths:
+        raise ValueError(f"suite '{name}': not found.{suggest(name, paths)} Known: {', '.join(names())}.")
+    return Table.read(paths[name])
+
+
+def names() -> list[str]:
+    """The names of all suites."""
+    return sorted({path.stem for path in _files()})
+
+
+def find_table(number: int) -> Table:
+    """The suite that mirrors a table of the paper.
+
+    Raises:
+        ValueError: no suite does.
+    """
+    tables = [load(name) for name in names()]
+    found = [table for table in tables if table.source.table == number]
+    if not found:
+        known = sorted(table.source.table for table in tables if table.source.table is not None)
+        raise ValueError(f"--table {number}: no suite mirrors it. Tables with a suite: {', '.join(map(str, known))}.")
+    return found[0]
+
+
+def look_up(known: Mapping[str, T], name: str | None, where: str, what: str, do: str) -> T:
+    """An entry by name, or an error that says what there is."""
+    if name is None:
+        raise SuiteError(where, f"no {what} is named. Known: {', '.join(known)}.")
+    if name not in known:
+        raise SuiteError(where, f"unknown {what} '{name}'.{suggest(name, known)} Known: {', '.join(known)}. {do}")
+    return known[name]
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """` Did you mean ...?` where something is close."""
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f" Did you mean '{close[0]}'?" if close else ""
+
+
+def build(recipe: Callable[..., T], arguments: dict[str, Any], where: str) -> T:
+    """Call a recipe; its complaints get a place."""
+    try:
+        return recipe(**arguments)
+    except ValidationError as error:
+        raise SuiteError(where, describe(error)) from error
+    except ValueError as error:
+        raise SuiteError(where, str(error)) from error
+
+
+def override(config: C, changes: Mapping[str, Any], where: str, prefix: str = "set") -> C:
+    """A config with single fields changed, down the tables of a `set`."""
+    new: dict[str, Any] = {}
+    for name, value in changes.items():
+        if name not in type(config).model_fields:
+            known = type(config).model_fields
+            raise SuiteError(where, f"unknown field '{prefix}.{name}'.{suggest(name, known)} Fields: {', '.join(known)}.")
+        old = getattr(config, name)
+        nested = isinstance(old, Config) and isinstance(value, dict) and "kind" not in value
+        new[name] = override(old, value, where, f"{prefix}.{name}") if nested else value  # pyright: ignore[reportUnknownArgumentType]
+    try:
+        return config.replace(**new) if new else config
+    except ValidationError as error:
+        raise SuiteError(where, describe(error)) from error
+
+
+def _files() -> list[Path]:
+    """Suite files: of the working folder first, then the project's own."""
+    found: dict[str, Path] = {}
+    for folder in FOLDERS:
+        for path in sorted(folder.glob("*.toml")):
+            found.setdefault(path.stem, path)
+    return list(found.values())
+
+
+def _explain(error: ValidationError, content: Mapping[str, Any]) -> str:
+    """A validation error with the row's label and the nearest known field."""
+    first = error.errors()[0]
+    place = [str(part) for part in first["loc"]]
+    row = ""
+    if place[:1] == ["rows"] and len(place) > 1 and place[1].isdigit():
+        label = content["rows"][int(place[1])].get("label", "no label")
+        row = f'row {int(place[1]) + 1} ("{label}"), '
+        place = place[2:]
+    if first["type"] == "extra_forbidden":
+        owner = Row if row else Column if place[0] == "columns" else {"source": Origin, "pretrain": Choice}.get(place[0], Table)
+        known = [name for name in owner.model_fields if name != "path"]
+        return f"{row}unknown field '{'.'.join(place)}'.{suggest(place[-1], known)} Fields: {', '.join(known)}."
+    return f"{row}field '{'.'.join(place)}': {first['msg'].lower()}. Correct the file."
