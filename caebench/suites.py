@@ -19,7 +19,7 @@ from caebench.recipes import EVALUATIONS, SOURCES
 
 T = TypeVar("T")
 C = TypeVar("C", bound=Config)
-FOLDERS = (Path("suites"), Path(__file__).parent.parent / "suites", Path(__file__).parent / "suites")
+FOLDERS = (Path("suites"), Path(__file__).parent.parent / "suites", Path(__file__).parent / "suites_builtin")
 
 
 class SuiteError(ValueError):
@@ -109,7 +109,7 @@ class Table(Config):
 
     def evaluation(self, row: Row, column: Column) -> Evaluation:
         """A cell's evaluation config, at paper scale."""
-        where = f"{self.path}, [columns], header \"{column.header}\""
+        where = f'{self.path}, [columns], header "{column.header}"'
         recipe = look_up(EVALUATIONS, column.eval, where, "evaluation", "Add recipes in caebench/recipes/.")
         return override(build(recipe, {"variant": self.variant(row)}, where), column.set, where)
 
@@ -196,7 +196,9 @@ def override(config: C, changes: Mapping[str, Any], where: str, prefix: str = "s
     for name, value in changes.items():
         if name not in type(config).model_fields:
             known = type(config).model_fields
-            raise SuiteError(where, f"unknown field '{prefix}.{name}'.{suggest(name, known)} Fields: {', '.join(known)}.")
+            raise SuiteError(
+                where, f"unknown field '{prefix}.{name}'.{suggest(name, known)} Fields: {', '.join(known)}."
+            )
         old = getattr(config, name)
         nested = isinstance(old, Config) and isinstance(value, dict) and "kind" not in value
         new[name] = override(old, value, where, f"{prefix}.{name}") if nested else value  # pyright: ignore[reportUnknownArgumentType]
@@ -225,7 +227,13 @@ def _explain(error: ValidationError, content: Mapping[str, Any]) -> str:
         row = f'row {int(place[1]) + 1} ("{label}"), '
         place = place[2:]
     if first["type"] == "extra_forbidden":
-        owner = Row if row else Column if place[0] == "columns" else {"source": Origin, "pretrain": Choice}.get(place[0], Table)
+        owner = (
+            Row
+            if row
+            else Column
+            if place[0] == "columns"
+            else {"source": Origin, "pretrain": Choice}.get(place[0], Table)
+        )
         known = [name for name in owner.model_fields if name != "path"]
         return f"{row}unknown field '{'.'.join(place)}'.{suggest(place[-1], known)} Fields: {', '.join(known)}."
     return f"{row}field '{'.'.join(place)}': {first['msg'].lower()}. Correct the file."

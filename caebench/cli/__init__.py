@@ -30,7 +30,6 @@ run_app.command("suite")(run.run_suite)
 run_app.command("job")(run.run_one_job)
 data_app.command("make")(data.make)
 data_app.command("check")(data.check)
-data_app.command("convert-dalle")(data.convert_dalle)
 
 
 def main() -> None:

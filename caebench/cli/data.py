@@ -31,7 +31,9 @@ def make(
 def check(
     names: Annotated[list[str] | None, typer.Argument(help="Data sets; without any, all that the site names.")] = None,
     site: SiteOption = "local",
-    root: Annotated[Path | None, typer.Option("--root", help="The folder of one data set, in place of the site's.")] = None,
+    root: Annotated[
+        Path | None, typer.Option("--root", help="The folder of one data set, in place of the site's.")
+    ] = None,
     decode: Annotated[bool, typer.Option("--decode/--no-decode", help="Decode every image fully.")] = True,
     json: JsonOption = False,
 ) -> None:
@@ -49,14 +51,3 @@ def check(
             print_report(report)
     if not all(report.ok for report in reports):
         raise typer.Exit(1)
-
-
-def convert_dalle(
-    pickle: Annotated[Path, typer.Argument(help="The published encoder.pkl.")],
-    output: Annotated[Path, typer.Argument(help="The safetensors file to write.")],
-) -> None:
-    """Convert DALL-E's published encoder to safetensors; nothing in the file is executed."""
-    from caebench.execution.assets import convert_dalle_encoder
-
-    convert_dalle_encoder(pickle, output)
-    print(f"{output}: name it in the site file, [assets] dalle_encoder")

@@ -77,7 +77,7 @@ def plan_facts(setup: "Setup") -> dict[str, Any]:
         }
         for job in plan.jobs
     ]
-    asked = [job for cell in plan.cells for target in cell.jobs for job in ({j.id: j for j in target.ancestors()}.values(), [target]) for job in job]
+    asked = [job for cell in plan.cells for target in cell.jobs for job in (target, *target.ancestors())]
     return {
         "suite": plan.table.name,
         "scale": plan.scale.name,
@@ -98,7 +98,13 @@ def print_plan(setup: "Setup", details: bool) -> None:
     title = f"Plan of {facts['suite']} at {facts['scale'].upper()} scale"
     if details:
         rows = [
-            [job["name"], MARKS[job["state"]], _hours(job["gpu_hours"]), _size(job["disk_bytes"]), ", ".join(job["inputs"].values())]
+            [
+                job["name"],
+                MARKS[job["state"]],
+                _hours(job["gpu_hours"]),
+                _size(job["disk_bytes"]),
+                ", ".join(job["inputs"].values()),
+            ]
             for job in facts["jobs"]
         ]
         print_table(title, ["job", "state", "A100 h", "disk", "inputs"], rows)
@@ -175,7 +181,7 @@ def doctor(site: SiteOption = "local", json: JsonOption = False) -> None:
     """Check this machine: versions, devices, packages, data roots, free disk."""
     from caebench.cli.show import print_table
     from caebench.config.site import load_site
-    from caebench.report.doctor import examine
+    from caebench.execution.doctor import examine
 
     findings = examine(load_site(site))
     if json:

@@ -32,7 +32,9 @@ def run_suite(
         if not yes and not typer.confirm("Run it here?"):
             raise typer.Exit(2)
     with JobDisplay(len(setup.plan.jobs)) as watcher:
-        outcomes = run_plan(setup.plan.jobs, setup.store, setup.site, watcher, jobs or _default_parallel(setup.site.device))
+        outcomes = run_plan(
+            setup.plan.jobs, setup.store, setup.site, watcher, jobs or _default_parallel(setup.site.device)
+        )
     show_report(setup, "rich")
     counts = {kind: outcomes.count(kind) for kind in ("done", "cached", "failed", "blocked", "stopped")}
     print(", ".join(f"{number} {kind}" for kind, number in counts.items() if number))

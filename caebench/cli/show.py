@@ -50,7 +50,12 @@ class JobDisplay:
         self.num_jobs, self.num_ended = num_jobs, 0
         self.live = sys.stderr.isatty()
         self.console = Console(stderr=True)
-        columns = (TextColumn("{task.description}"), BarColumn(30), MofNCompleteColumn(), TextColumn("{task.fields[shown]}"))
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(30),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[shown]}"),
+        )
         self.progress = Progress(*columns, TimeElapsedColumn(), console=self.console, disable=not self.live)
         self.bars: dict[str, TaskID] = {}
         self.last_line: dict[str, float] = {}

@@ -1,0 +1,1 @@
+"""Frozen configs: the vocabulary that planning and training share."""

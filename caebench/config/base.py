@@ -19,4 +19,4 @@ class Config(BaseModel):
 
     def replace(self, **changes: Any) -> Self:
         """A validated copy with some fields changed (pydantic's `model_copy` does not validate)."""
-        return type(self).model_validate({**dict(self), **changes})
+        return type(self).model_validate({**{name: getattr(self, name) for name in type(self).model_fields}, **changes})

@@ -59,7 +59,9 @@ class AttentiveProbe(Config):
     data: Data
     image_size: PositiveInt
     optimization: Optimization
-    keys: Literal["all", "patches"] = "all"  # the paper's text says patches, its code feeds the class token too: ADR 3
+    tokens: Literal["all", "patches"] = (
+        "all"  # the paper's text says patches, its code feeds the class token too: ADR 3
+    )
     selection: Selection = "best_epoch"
     crop_scale_min: float = Field(0.08, gt=0.0, le=1.0)
     seed: int = 0

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from caebench.config.data import Data, DatasetName, RealData, Split
 from caebench.config.site import Roots
-from caebench.data.listing import fingerprint, list_split
 from caebench.data.errors import DataError
+from caebench.data.listing import fingerprint, list_split
 
 WORLD = "world"  # the folder of the rendered files inside the job's
 # Where each layout lies in the embedded world.

@@ -81,7 +81,9 @@ def training_loader(samples: Samples, steps: Steps, num_workers: int) -> DataLoa
     return _loader(samples, steps, num_workers)
 
 
-def evaluation_loader(samples: Samples, rank: int, size: int, batch: int, num_workers: int) -> DataLoader[dict[str, Any]]:
+def evaluation_loader(
+    samples: Samples, rank: int, size: int, batch: int, num_workers: int
+) -> DataLoader[dict[str, Any]]:
     """Every `size`-th image of the split from `rank` on, in order, each once; epoch 0."""
     indices = range(rank, len(samples), size)
     batches = [[(0, i) for i in indices[first : first + batch]] for first in range(0, len(indices), batch)]

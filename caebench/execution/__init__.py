@@ -1,0 +1,1 @@
+"""Running jobs: on this machine, one worker a job; what a number was made with."""

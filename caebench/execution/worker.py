@@ -51,7 +51,12 @@ def _attempt(folder: Path, store: Path, site: Site, progress: Progress, group: A
         config = read_config(job["config"])
         require_inputs(inputs)
         run = Run(folder, inputs, site, group, progress)
-        made_with = {**provenance.collect(), "device": device_name(group.device), "processes": group.size, "started": now()}
+        made_with = {
+            **provenance.collect(),
+            "device": device_name(group.device),
+            "processes": group.size,
+            "started": now(),
+        }
         if group.is_main:
             (folder / FAILURE).unlink(missing_ok=True)
             write_json(folder / PROVENANCE, made_with)
@@ -84,7 +89,9 @@ def require_inputs(inputs: Mapping[str, Path]) -> None:
     """
     for role, folder in inputs.items():
         if not (folder / RESULT).exists():
-            raise ValueError(f"input '{role}': {folder.name} is not done. Run it first: caebench run job {folder.name[-10:]}")
+            raise ValueError(
+                f"input '{role}': {folder.name} is not done. Run it first: caebench run job {folder.name[-10:]}"
+            )
 
 
 def device_name(device: Any) -> str:

@@ -1,0 +1,1 @@
+"""Pretraining methods: networks, losses, training steps."""

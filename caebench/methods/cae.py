@@ -36,7 +36,9 @@ class CAEModel(nn.Module):
         heads = config.latent_num_heads or variant.num_heads
         scale, drop = config.latent_layer_scale, config.drop_path
         make_regressor = {"cross": CrossRegressor, "joint": JointRegressor}[config.regressor_attention]
-        self.to_latent = nn.Identity() if dim == variant.dim else nn.Sequential(nn.Linear(variant.dim, dim), LayerNorm(dim))
+        self.to_latent = (
+            nn.Identity() if dim == variant.dim else nn.Sequential(nn.Linear(variant.dim, dim), LayerNorm(dim))
+        )
         self.mask_token = nn.Parameter(torch.zeros(1, 1, dim))
         self.register_buffer("latent_pos", sincos_positions(self.encoder.grid, dim))
         self.regressor = make_regressor(dim, heads, config.regressor_depth, scale, drop)

@@ -1,0 +1,1 @@
+"""Encoder, regressor, tokenizers, heads, and the files that hold them."""

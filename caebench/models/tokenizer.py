@@ -4,11 +4,8 @@
 bring; `DiscreteVAE` is trained here. Both read images in 0..1 and divide them by 8 or less.
 """
 
-from pathlib import Path
-
 import torch
 from jaxtyping import Float, Int
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -16,7 +13,6 @@ from caebench.config.method import DVAE
 
 Images = Float[Tensor, "batch 3 height width"]
 Codes = Int[Tensor, "batch patches"]
-DALLE_URL = "https://cdn.openai.com/dall-e/encoder.pkl"
 
 
 class _DALLEBlock(nn.Module):
@@ -123,22 +119,3 @@ class DiscreteVAE(nn.Module):
 
 
 Tokenizer = DALLEEncoder | DiscreteVAE
-
-
-def load_dalle(path: Path | None) -> DALLEEncoder:
-    """The DALL-E encoder from the safetensors file that `convert_dalle` writes.
-
-    Raises:
-        ValueError: no file is named, it is missing, or it is not that encoder.
-    """
-    hint = f"Get {DALLE_URL}, convert it with `caebench data convert-dalle`, and name the file in the site file."
-    if path is None:
-        raise ValueError(f"site file, [assets] dalle_encoder: not set, and this job's target is DALL-E's codes. {hint}")
-    if not path.exists():
-        raise ValueError(f"site file, [assets] dalle_encoder = {path}: no such file. {hint}")
-    model = DALLEEncoder()
-    try:
-        model.load_state_dict(load_file(path))
-    except Exception as error:  # safetensors and torch raise their own types for damaged and foreign files
-        raise ValueError(f"{path}: not a converted DALL-E encoder: {str(error)[:300]}. {hint}") from error
-    return model.eval()

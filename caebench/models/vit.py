@@ -37,7 +37,9 @@ def num_grid(image_size: int, patch_size: int) -> int:
         ValueError: the patch size does not divide the image size.
     """
     if image_size % patch_size:
-        raise ValueError(f"image_size {image_size} is not a multiple of the patch size {patch_size}. Change one of them.")
+        raise ValueError(
+            f"image_size {image_size} is not a multiple of the patch size {patch_size}. Change one of them."
+        )
     return image_size // patch_size
 
 

@@ -1,0 +1,1 @@
+"""From a suite to jobs: scales, identity, graph, cost, store."""

@@ -1,6 +1,6 @@
 """From a suite to jobs: rows times columns become a graph in which equal jobs are one."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -52,11 +52,13 @@ class Job:
             case _:
                 return self.kind
 
-    def ancestors(self) -> "Iterable[Job]":
-        """This job's inputs and theirs, inputs first."""
+    def ancestors(self) -> "list[Job]":
+        """This job's inputs and theirs, each once, inputs first."""
+        found: dict[str, Job] = {}
         for job in self.inputs.values():
-            yield from job.ancestors()
-            yield job
+            for ancestor in (*job.ancestors(), job):
+                found.setdefault(ancestor.id, ancestor)
+        return list(found.values())
 
 
 def make_job(config: Config, **inputs: Job) -> Job:
@@ -114,7 +116,7 @@ class Plan:
     @property
     def jobs_asked(self) -> int:
         """Jobs if nothing were shared: each cell's own and all its ancestors."""
-        return sum(1 + len({job.id for job in target.ancestors()}) for cell in self.cells for target in cell.jobs)
+        return sum(1 + len(target.ancestors()) for cell in self.cells for target in cell.jobs)
 
 
 def make_plan(table: Table, scale: Scale, seeds: Sequence[int] = (0,)) -> Plan:

@@ -96,7 +96,9 @@ class Scale:
                     precision=self.precision,
                 )
             case _:
-                raise TypeError(f"scale '{self.name}' does not know a {type(config).__name__}: teach it in plan/scale.py")
+                raise TypeError(
+                    f"scale '{self.name}' does not know a {type(config).__name__}: teach it in plan/scale.py"
+                )
 
     def _common(self, config: Pretrain | LinearProbe | AttentiveProbe | Finetune) -> dict[str, object]:
         return {
@@ -175,7 +177,13 @@ NANO = Scale(
     attentive=Shrink(epochs=0.16, batch=256, lr=64.0),
     finetune=Shrink(epochs=0.06, batch=64, lr=8.0),
     depths={1: 1, 2: 2, 4: 3, 5: 4},
-    tokenizer={"vocabulary": 64, "codebook_dim": 32, "hidden_dim": 32, "num_downsamplings": 3, "num_residual_blocks": 1},
+    tokenizer={
+        "vocabulary": 64,
+        "codebook_dim": 32,
+        "hidden_dim": 32,
+        "num_downsamplings": 3,
+        "num_residual_blocks": 1,
+    },
     crop_scale_min=0.3,
     precision="fp32",
 )
@@ -183,14 +191,22 @@ NANO = Scale(
 LAB = Scale(
     "lab",  # one large GPU, 25 minutes: tests claims over several seeds
     variants={"vit_s": "lab_s", "vit_b": "lab_b", "vit_l": "lab_l", "vit_h": "lab_h"},
-    world=World(kind="world", image_size=96, num_train=40_000, num_val=5_000, num_scenes_train=4_000, num_scenes_val=500),
+    world=World(
+        kind="world", image_size=96, num_train=40_000, num_val=5_000, num_scenes_train=4_000, num_scenes_val=500
+    ),
     image_size=96,
     pretrain=Shrink(epochs=0.1, batch=4, lr=4.0),
     dvae=Shrink(epochs=0.5, batch=2, lr=10.0),
     linear=Shrink(epochs=0.2, batch=16, lr=4.0),
     attentive=Shrink(epochs=0.2, batch=16, lr=8.0),
     finetune=Shrink(epochs=0.1, batch=8, lr=2.0),
-    tokenizer={"vocabulary": 512, "codebook_dim": 128, "hidden_dim": 128, "num_downsamplings": 2, "num_residual_blocks": 2},
+    tokenizer={
+        "vocabulary": 512,
+        "codebook_dim": 128,
+        "hidden_dim": 128,
+        "num_downsamplings": 2,
+        "num_residual_blocks": 2,
+    },
     crop_scale_min=0.2,
 )
 

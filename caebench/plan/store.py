@@ -1,9 +1,9 @@
 """The store: plain files, one folder a job. `result.json` is written last and all or nothing; it means done.
 
-    pretrain/cae-pixels-nano_b-64e-s0-98cac62a22/
-        job.json         kind, full config, inputs       provenance.json  commit, versions, machine
-        submission.json  who runs it: the claim          metrics.jsonl, checkpoints/, outputs
-        failure.json     why it stopped                  result.json      its numbers
+pretrain/cae-pixels-nano_b-64e-s0-98cac62a22/
+    job.json         kind, full config, inputs       provenance.json  commit, versions, machine
+    submission.json  who runs it: the claim          metrics.jsonl, checkpoints/, outputs
+    failure.json     why it stopped                  result.json      its numbers
 """
 
 import json

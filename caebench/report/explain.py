@@ -13,7 +13,13 @@ def explain(store: Store, folder: Path) -> dict[str, Any]:
     job = read_json(folder / JOB)
     files = {"provenance": PROVENANCE, "result": RESULT, "failure": FAILURE}
     known = {name: read_json(folder / file) for name, file in files.items() if (folder / file).exists()}
-    return {"folder": str(folder), "state": folder_state(folder), **job, **known, "nearest": nearest(store, folder, job)}
+    return {
+        "folder": str(folder),
+        "state": folder_state(folder),
+        **job,
+        **known,
+        "nearest": nearest(store, folder, job),
+    }
 
 
 def nearest(store: Store, folder: Path, job: dict[str, Any]) -> dict[str, Any] | None:

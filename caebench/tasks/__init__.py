@@ -1,0 +1,1 @@
+"""What each stage does: the functions behind `caebench.stages`."""

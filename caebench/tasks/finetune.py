@@ -59,7 +59,11 @@ class FinetuneStep(nn.Module):
         """Each group of images mixes within itself, with a draw seeded by its first image: so neither the number of
         processes nor accumulation changes who mixes with whom."""
         mixed = []
-        parts = (batch["image"].split(self.group), batch["label"].split(self.group), batch["mix_seed"].split(self.group))
+        parts = (
+            batch["image"].split(self.group),
+            batch["label"].split(self.group),
+            batch["mix_seed"].split(self.group),
+        )
         for images, labels, seeds in zip(*parts, strict=True):
             with seeded(int(seeds[0])):
                 mixed.append(self.mixup(images, labels))

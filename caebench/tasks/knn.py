@@ -45,7 +45,9 @@ def extract(
             features.append(F.normalize(frozen(batch["image"]).float(), dim=-1))
         labels.append(batch["label"])
     share = -(-len(samples) // group.size)  # every process hands over equally many rows
-    rows = [group.gather(F.pad(x, (0, 0, 0, share - len(x)))) for x in (torch.cat(features), torch.cat(labels)[:, None])]
+    rows = [
+        group.gather(F.pad(x, (0, 0, 0, share - len(x)))) for x in (torch.cat(features), torch.cat(labels)[:, None])
+    ]
     return rows[0][: len(samples)], rows[1][: len(samples), 0]
 
 

@@ -12,7 +12,8 @@ from caebench.data.randomness import Purpose, derive, seeded
 from caebench.methods.cae import CAEModel
 from caebench.methods.pretraining import PretrainingSample, PretrainingStep
 from caebench.models.checkpoint import ENCODER, save_encoder
-from caebench.models.tokenizer import Tokenizer, load_dalle
+from caebench.models.dalle_file import load_dalle
+from caebench.models.tokenizer import Tokenizer
 from caebench.models.vit import Encoder
 from caebench.tasks.dvae import load_dvae
 from caebench.training.loop import Training, fit

@@ -98,7 +98,7 @@ def linear_probe(config: LinearProbe, run: Run) -> dict[str, Any]:
 
 def attentive_probe(config: AttentiveProbe, run: Run) -> dict[str, Any]:
     """Train and evaluate the attentive probe."""
-    frozen = freeze(run, config.image_size, config.keys)
+    frozen = freeze(run, config.image_size, config.tokens)
     augmentation = crop_and_flip(config.image_size, config.crop_scale_min)
     return _probe(config, run, frozen, augmentation, AttentiveHead)
 
@@ -114,7 +114,9 @@ def _probe(
     with seeded(derive(Purpose.INITIALISATION, config.seed)):
         head = make_head(frozen.encoder.variant.dim, frozen.encoder.variant.num_heads, size_of(config.data).num_classes)
     step = ProbeStep(frozen, head)
-    evaluator = Evaluator(step.logits, Samples(val, LabelledSample(evaluation(config.image_size), 0)), run, config.optimization.precision)
+    evaluator = Evaluator(
+        step.logits, Samples(val, LabelledSample(evaluation(config.image_size), 0)), run, config.optimization.precision
+    )
     training = Training(
         module=step,
         groups=split_decay(step),

@@ -1,0 +1,1 @@
+"""The loop, the optimizers, checkpoints, signals, the process group."""

@@ -60,7 +60,9 @@ class Run:
         for role, folder in self.inputs.items():
             seen = json.loads((folder / RESULT).read_text(encoding="utf8")).get("fingerprints", {}).get(name)
             if seen not in (None, found.fingerprint):
-                what = f"its {split} split has fingerprint {found.fingerprint}, but the {role} job saw {seen} ({folder})"
+                what = (
+                    f"its {split} split has fingerprint {found.fingerprint}, but the {role} job saw {seen} ({folder})"
+                )
                 raise DataError(found.root, what, "Point the site file to the data that job saw, or run it again.")
         self.fingerprints[name] = found.fingerprint
         return found

@@ -32,7 +32,9 @@ def _versions() -> Iterator[Finding]:
     yield Finding("python", "ok", platform.python_version())
     for name in PACKAGES:
         version = installed(name)
-        yield Finding(name, "ok" if version else "bad", version or "not installed: run `make test` or the README's pip lines")
+        yield Finding(
+            name, "ok" if version else "bad", version or "not installed: run `make test` or the README's pip lines"
+        )
     commit = git("rev-parse", "--short", "HEAD")
     yield Finding("commit", "ok" if commit else "note", commit or "not a git checkout: results will carry no commit")
 

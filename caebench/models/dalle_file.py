@@ -1,0 +1,103 @@
+"""DALL-E's published encoder: a pickled module, read without running anything in it, and kept as safetensors.
+
+The pickle names classes of the `dall_e` package and of torch. None of them is imported: the unpickler may only make
+tensors, plain containers and empty stand-ins for the classes listed here, and any other name is refused.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from caebench.models.tokenizer import DALLEEncoder
+
+URL = "https://cdn.openai.com/dall-e/encoder.pkl"
+HINT = f"Get the encoder from {URL} and name the file in the site file, [assets] dalle_encoder."
+
+STAND_INS = [
+    "dall_e.encoder.Encoder",
+    "dall_e.encoder.EncoderBlock",
+    "dall_e.utils.Conv2d",
+    "functools.partial",
+    *(f"torch.nn.modules.{name}" for name in ("container.Sequential", "activation.ReLU", "pooling.MaxPool2d")),
+    *(f"torch.nn.modules.{name}" for name in ("linear.Identity", "module.Module")),
+]
+NAMES = [  # published -> ours
+    (r"^blocks\.input\.", "stem."),
+    (r"^blocks\.output\.conv\.", "head."),
+    (r"\bid_path\.", "shortcut."),
+    (r"\.w$", ".weight"),
+    (r"\.b$", ".bias"),
+]
+COUNTED = [
+    (r"^blocks\.group_(\d)\.", "groups."),
+    (r"\bblock_(\d)\.", ""),
+    (r"\bres_path\.conv_(\d)\.", "convolutions."),
+]
+
+
+class StandIn:
+    """An object of a class that is not imported: it only keeps its state."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        pass
+
+    def __setstate__(self, state: Any) -> None:
+        self.__dict__.update(state if isinstance(state, dict) else {})
+
+
+def load_dalle(path: Path | None) -> DALLEEncoder:
+    """The encoder from the published pickle, or from the safetensors file that is then written beside it.
+
+    Raises:
+        ValueError: no file is named, it is missing, or it is not that encoder.
+    """
+    if path is None:
+        raise ValueError(f"site file, [assets] dalle_encoder: not set, and this job's target is DALL-E's codes. {HINT}")
+    if not path.exists():
+        raise ValueError(f"site file, [assets] dalle_encoder = {path}: no such file. {HINT}")
+    converted = path.with_suffix(".safetensors")
+    try:
+        state = load_file(converted) if converted.exists() else convert(path)
+        model = DALLEEncoder()
+        model.load_state_dict(state)
+    except Exception as error:  # safetensors, pickle and torch raise their own types for damaged and foreign files
+        raise ValueError(f"{path}: not DALL-E's encoder: {str(error)[:300]}. {HINT}") from error
+    return model.eval()
+
+
+def convert(path: Path) -> dict[str, Tensor]:
+    """The weights of a published pickle under our names; kept beside it where the folder can be written."""
+    with torch.serialization.safe_globals([(StandIn, name) for name in STAND_INS]):
+        module = torch.load(path, map_location="cpu", weights_only=True)
+    state = {rename(name): tensor.detach().clone().contiguous() for name, tensor in walk(module)}
+    target = path.with_suffix(".safetensors")
+    try:
+        partial = target.with_suffix(".partial")
+        save_file(state, partial)
+        partial.replace(target)
+    except (OSError, RuntimeError):
+        return state  # a read-only folder: convert again next time
+    return state
+
+
+def walk(module: Any, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
+    """Every parameter in a tree of stand-ins, by its dotted name."""
+    for name, tensor in getattr(module, "_parameters", {}).items():
+        if tensor is not None:
+            yield prefix + name, tensor
+    for name, child in getattr(module, "_modules", {}).items():
+        yield from walk(child, f"{prefix}{name}.")
+
+
+def rename(name: str) -> str:
+    """Our name for a published one; groups, blocks and convolutions count from 1 there."""
+    for pattern, ours in NAMES:
+        name = re.sub(pattern, ours, name)
+    for pattern, ours in COUNTED:
+        name = re.sub(pattern, lambda found, ours=ours: f"{ours}{int(found[1]) - 1}.", name)
+    return name

@@ -1,0 +1,33 @@
+"""What the tests share: a scale of seconds, and a world rendered once."""
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import pytest
+
+from caebench.config.data import World
+from caebench.plan.scale import Scale, Shrink
+
+TINY = Scale(
+    "nano",
+    variants={"vit_s": "nano_s", "vit_b": "nano_s", "vit_l": "nano_l", "vit_h": "nano_h"},
+    world=World(kind="world", image_size=24, num_train=40, num_val=20, num_scenes_train=2, num_scenes_val=2),
+    image_size=48,
+    pretrain=Shrink(epochs=0.01, batch=128, lr=40.0),
+    dvae=Shrink(epochs=0.1, batch=64, lr=80.0),
+    linear=Shrink(epochs=0.03, batch=1024, lr=40.0),
+    attentive=Shrink(epochs=0.03, batch=512, lr=64.0),
+    finetune=Shrink(epochs=0.02, batch=256, lr=8.0),
+    depths={1: 1, 2: 2, 4: 3, 5: 4},
+    tokenizer={"vocabulary": 16, "codebook_dim": 8, "hidden_dim": 8, "num_downsamplings": 2, "num_residual_blocks": 1},
+    crop_scale_min=0.3,
+    k={10: 1, 20: 2, 100: 5, 200: 10},
+    precision="fp32",
+)
+
+
+@pytest.fixture(scope="session")
+def tiny() -> Scale:
+    """A scale at which a whole suite takes seconds."""
+    return TINY
