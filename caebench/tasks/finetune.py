@@ -1,17 +1,17 @@
-"""End-to-end fine-tuning for classification: ImageNet, and Food-101, Clipart and Sketch with the same recipe (ADR 5)."""
+"""End-to-end fine-tuning for classification: ImageNet, and with the same recipe Food-101, Clipart, Sketch (ADR 5)."""
 
 from typing import Any
 
 import torch
 from PIL import Image
 from timm.data.mixup import Mixup
-from timm.loss import SoftTargetCrossEntropy
+from timm.loss.cross_entropy import SoftTargetCrossEntropy
 from torch import Tensor, nn
 
 from caebench.config.data import size_of
 from caebench.config.stage import Finetune
 from caebench.data.loading import Key, Samples
-from caebench.data.randomness import Purpose, derive, generator, seeded
+from caebench.data.randomness import Purpose, derive, generator, seeded, seeded_everywhere
 from caebench.data.transforms import evaluation, finetuning
 from caebench.models.checkpoint import ENCODER, read_encoder
 from caebench.models.heads import FinetuneHead
@@ -28,7 +28,7 @@ class Classifier(nn.Module):
     def __init__(self, encoder: Encoder, head: FinetuneHead) -> None:
         super().__init__()
         head.norm.load_state_dict(encoder.norm.state_dict())  # official: `norm` becomes `fc_norm`
-        encoder.norm = nn.Identity()  # pyright: ignore[reportAttributeAccessIssue]
+        encoder.norm = nn.Identity()
         self.encoder, self.head = encoder, head
 
     def forward(self, images: Tensor, draws: Tensor | None = None) -> Tensor:
@@ -65,7 +65,7 @@ class FinetuneStep(nn.Module):
             batch["mix_seed"].split(self.group),
         )
         for images, labels, seeds in zip(*parts, strict=True):
-            with seeded(int(seeds[0])):
+            with seeded_everywhere(int(seeds[0])):
                 mixed.append(self.mixup(images, labels))
         images, targets = zip(*mixed, strict=True)
         return torch.cat(images), torch.cat(targets)
@@ -79,7 +79,7 @@ class FinetuneSample:
 
     def __call__(self, image: Image.Image, label: int, key: Key) -> dict[str, Any]:
         """One sample."""
-        with seeded(derive(Purpose.VIEW, self.seed, *key)):
+        with seeded_everywhere(derive(Purpose.VIEW, self.seed, *key)):
             view = self.transform(image)
         draws = generator(Purpose.DEPTH, self.seed, *key).random(self.num_draws, dtype="float32")
         mix_seed = derive(Purpose.MIXING, self.seed, *key)
@@ -119,7 +119,7 @@ def finetune(config: Finetune, run: Run) -> dict[str, Any]:
 
 
 def layer_groups(classifier: Classifier, decay: float) -> list[ParamGroup]:
-    """Layer-wise learning-rate decay (BEiT): the head at 1, block i of n at decay^(n - i), the embedding at decay^(n + 1)."""
+    """Layer-wise learning-rate decay (BEiT): the head at 1, block i of n at decay^(n - i), patches at decay^(n + 1)."""
     encoder, depth = classifier.encoder, len(classifier.encoder.blocks)
     groups = split_decay(classifier.head)
     for number, block in enumerate(encoder.blocks):
