@@ -12,7 +12,7 @@ from typing import Any, Self, TypeVar
 
 from pydantic import Field, PositiveInt, ValidationError
 
-from caebench.config.base import Config
+from caebench.config.base import Config, is_table
 from caebench.config.site import describe
 from caebench.config.stage import Evaluation, Source
 from caebench.recipes import EVALUATIONS, SOURCES
@@ -200,8 +200,10 @@ def override(config: C, changes: Mapping[str, Any], where: str, prefix: str = "s
                 where, f"unknown field '{prefix}.{name}'.{suggest(name, known)} Fields: {', '.join(known)}."
             )
         old = getattr(config, name)
-        nested = isinstance(old, Config) and isinstance(value, dict) and "kind" not in value
-        new[name] = override(old, value, where, f"{prefix}.{name}") if nested else value  # pyright: ignore[reportUnknownArgumentType]
+        if isinstance(old, Config) and is_table(value) and "kind" not in value:
+            new[name] = override(old, value, where, f"{prefix}.{name}")
+        else:
+            new[name] = value
     try:
         return config.replace(**new) if new else config
     except ValidationError as error:

@@ -1,6 +1,6 @@
 """Verbs that only look: `ls`, `plan`, `status`, `why`, `doctor`. None imports torch."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
 import typer
 
@@ -17,6 +17,9 @@ from caebench.cli.options import (
 
 if TYPE_CHECKING:
     from caebench.cli.setup import Setup
+    from caebench.plan.graph import Job
+    from caebench.plan.store import Store
+    from caebench.suites import Table
 
 
 def list_suites(json: JsonOption = False) -> None:
@@ -25,21 +28,34 @@ def list_suites(json: JsonOption = False) -> None:
     from caebench.cli.show import print_table
 
     tables = [suites.load(name) for name in suites.names()]
-    facts = [
-        {
-            "suite": table.name,
-            "title": table.source.title,
-            "table": table.source.table,
-            "rows": len(table.rows),
-            "columns": [column.header for column in table.columns.values()],
-        }
+    if json:
+        print_json([_suite_facts(table) for table in tables])
+        return
+    rows = [
+        [
+            table.name,
+            table.source.title,
+            str(table.source.table or "-"),
+            str(len(table.rows)),
+            " ".join(_headers(table)),
+        ]
         for table in tables
     ]
-    if json:
-        print_json(facts)
-        return
-    rows = [[f["suite"], f["title"], str(f["table"] or "-"), str(f["rows"]), " ".join(f["columns"])] for f in facts]
     print_table("Suites", ["suite", "title", "paper's table", "rows", "columns"], rows)
+
+
+def _suite_facts(table: "Table") -> dict[str, Any]:
+    return {
+        "suite": table.name,
+        "title": table.source.title,
+        "table": table.source.table,
+        "rows": len(table.rows),
+        "columns": _headers(table),
+    }
+
+
+def _headers(table: "Table") -> list[str]:
+    return [column.header for column in table.columns.values()]
 
 
 def plan(
@@ -60,23 +76,37 @@ def plan(
         print_plan(setup, details=True)
 
 
-def plan_facts(setup: "Setup") -> dict[str, Any]:
+class JobFacts(TypedDict):
+    """A job of a plan in plain values."""
+
+    id: str
+    name: str
+    kind: str
+    state: str
+    inputs: dict[str, str]  # role -> id
+    gpu_hours: float
+    disk_bytes: int
+
+
+class PlanFacts(TypedDict):
     """A plan in plain values."""
-    from caebench.plan.cost import disk_bytes, gpu_hours
+
+    suite: str
+    scale: str
+    jobs_asked: int  # if nothing were shared
+    jobs_unique: int
+    gpu_hours_naive: float  # if nothing were shared
+    gpu_hours: float
+    disk_bytes: int
+    jobs: list[JobFacts]
+
+
+def plan_facts(setup: "Setup") -> PlanFacts:
+    """A plan in plain values."""
+    from caebench.plan.cost import gpu_hours
 
     plan = setup.plan
-    jobs = [
-        {
-            "id": job.id,
-            "name": job.name,
-            "kind": job.kind,
-            "state": setup.store.state(job),
-            "inputs": {role: parent.id for role, parent in job.inputs.items()},
-            "gpu_hours": gpu_hours(job),
-            "disk_bytes": disk_bytes(job),
-        }
-        for job in plan.jobs
-    ]
+    jobs = [_job_facts(job, setup.store) for job in plan.jobs]
     asked = [job for cell in plan.cells for target in cell.jobs for job in (target, *target.ancestors())]
     return {
         "suite": plan.table.name,
@@ -90,33 +120,48 @@ def plan_facts(setup: "Setup") -> dict[str, Any]:
     }
 
 
+def _job_facts(job: "Job", store: "Store") -> JobFacts:
+    from caebench.plan.cost import disk_bytes, gpu_hours
+
+    return {
+        "id": job.id,
+        "name": job.name,
+        "kind": job.kind,
+        "state": store.state(job),
+        "inputs": {role: parent.id for role, parent in job.inputs.items()},
+        "gpu_hours": gpu_hours(job),
+        "disk_bytes": disk_bytes(job),
+    }
+
+
 def print_plan(setup: "Setup", details: bool) -> None:
     """A plan as a table and a summary."""
-    from caebench.cli.show import MARKS, console, print_table
+    from caebench.cli.show import console, print_table
 
     facts = plan_facts(setup)
     title = f"Plan of {facts['suite']} at {facts['scale'].upper()} scale"
     if details:
-        rows = [
-            [
-                job["name"],
-                MARKS[job["state"]],
-                _hours(job["gpu_hours"]),
-                _size(job["disk_bytes"]),
-                ", ".join(job["inputs"].values()),
-            ]
-            for job in facts["jobs"]
-        ]
+        rows = [_job_row(job) for job in facts["jobs"]]
         print_table(title, ["job", "state", "A100 h", "disk", "inputs"], rows)
-    missing = [job for job in facts["jobs"] if job["state"] != "done"]
-    lines = [
-        f"{title}: {facts['jobs_unique']} jobs ({facts['jobs_asked']} if nothing were shared), {len(missing)} to do.",
-        f"A100-80GB hours, estimated: {_hours(facts['gpu_hours'])} in all "
-        f"({_hours(facts['gpu_hours_naive'])} if nothing were shared), {_hours(sum(j['gpu_hours'] for j in missing))} to do. "
-        f"Disk: {_size(facts['disk_bytes'])}.",
-    ]
-    for line in lines:
+    for line in _summary(title, facts):
         console().print(line, highlight=False)
+
+
+def _job_row(job: JobFacts) -> list[str]:
+    from caebench.cli.show import MARKS
+
+    inputs = ", ".join(job["inputs"].values())
+    return [job["name"], MARKS[job["state"]], _hours(job["gpu_hours"]), _size(job["disk_bytes"]), inputs]
+
+
+def _summary(title: str, facts: PlanFacts) -> list[str]:
+    missing = [job for job in facts["jobs"] if job["state"] != "done"]
+    naive, to_do = _hours(facts["gpu_hours_naive"]), _hours(sum(job["gpu_hours"] for job in missing))
+    return [
+        f"{title}: {facts['jobs_unique']} jobs ({facts['jobs_asked']} if nothing were shared), {len(missing)} to do.",
+        f"A100-80GB hours, estimated: {_hours(facts['gpu_hours'])} in all ({naive} if nothing were shared), "
+        f"{to_do} to do. Disk: {_size(facts['disk_bytes'])}.",
+    ]
 
 
 def _hours(hours: float) -> str:

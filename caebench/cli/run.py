@@ -24,9 +24,11 @@ def run_suite(
     from caebench.cli.setup import set_up
     from caebench.cli.show import JobDisplay
     from caebench.execution.local import run_plan
+    from caebench.execution.preflight import refuse_hopeless
 
     setup = set_up(suite, scale, site, store, parse_seeds(seeds))
     missing = [job for job in setup.plan.jobs if setup.store.state(job) != "done"]
+    refuse_hopeless(missing, setup.site, setup.store)
     if missing and setup.plan.scale.name != "nano":
         print_plan(setup, details=False)
         if not yes and not typer.confirm("Run it here?"):

@@ -1,6 +1,6 @@
 """The base of every config: frozen, strict, and explicit about which fields can change a number."""
 
-from typing import Any, Self
+from typing import Any, Self, TypeGuard
 
 from pydantic import BaseModel, ConfigDict
 
@@ -10,6 +10,11 @@ class NotIdentity:
 
 
 NOT_IDENTITY = NotIdentity()
+
+
+def is_table(value: object) -> TypeGuard[dict[str, Any]]:
+    """Whether a value out of TOML or JSON is a table: those have only names as keys."""
+    return isinstance(value, dict)
 
 
 class Config(BaseModel):

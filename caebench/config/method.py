@@ -65,9 +65,9 @@ class Masking(Config):
     """Which patches are masked: an exact count, the same for every image."""
 
     kind: Literal["block", "random"] = "block"
-    ratio: float = Field(0.5, gt=0.0, lt=1.0)  # CAE, Sec. 4.1: 98 of 196
+    ratio: float = Field(default=0.5, gt=0.0, lt=1.0)  # CAE, Sec. 4.1: 98 of 196
     min_block_patches: PositiveInt = 16  # official --min_mask_patches_per_block
-    min_aspect: float = Field(0.3, gt=0.0, le=1.0)  # official masking_generator.py; the largest is its inverse
+    min_aspect: float = Field(default=0.3, gt=0.0, le=1.0)  # official masking_generator.py; the largest is its inverse
 
 
 class CAE(Config):
@@ -87,7 +87,7 @@ class CAE(Config):
     reconstruction_weight: NonNegativeFloat = 1.0  # 0: the collapse of Sec. 5.5
     layer_scale: PositiveFloat = 0.1  # official --layer_scale_init_value; 1e-5 for ViT-L
     latent_layer_scale: PositiveFloat = 0.1
-    drop_path: float = Field(0.1, ge=0.0, lt=1.0)
+    drop_path: float = Field(default=0.1, ge=0.0, lt=1.0)
     target_drop_path: bool = True  # stochastic depth in the alignment target too, as in the official code
     init: Literal["xavier", "truncated_normal"] = "xavier"  # official default; --fix_init_weight for ViT-L
 

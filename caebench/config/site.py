@@ -53,7 +53,7 @@ def load_site(name: str = "local") -> Site:
     path = (SITES / f"{name}.toml").expanduser()
     if not path.exists():
         if name == "local":
-            return Site(**_environment())
+            return Site.model_validate(_environment())
         known = sorted(p.stem for p in path.parent.glob("*.toml"))
         raise ValueError(f"{path}: no such site. Known: {', '.join(['local', *known])}. Write the file, or use local.")
     try:
@@ -66,7 +66,7 @@ def load_site(name: str = "local") -> Site:
 
 def describe(error: ValidationError) -> str:
     """A validation error in one line: field, value, what is allowed."""
-    parts = []
+    parts: list[str] = []
     for item in error.errors():
         field = ".".join(str(part) for part in item["loc"]) or "(top level)"
         if item["type"] == "extra_forbidden":

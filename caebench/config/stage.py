@@ -1,14 +1,14 @@
 """The kinds of job. A stage is one config type here and one function in `caebench.stages`."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
 from caebench.config.base import Config
 from caebench.config.data import Data, World
 from caebench.config.method import DVAE, Method
 from caebench.config.optim import Optimization, Precision
-from caebench.config.variants import VariantName
+from caebench.config.variants import VARIANTS, Variant, VariantName
 
 RESULT = "result.json"  # written last, in a job's folder: its existence means done
 
@@ -22,7 +22,7 @@ class Pretrain(Config):
     data: Data
     image_size: PositiveInt
     optimization: Optimization
-    crop_scale_min: float = Field(0.08, gt=0.0, le=1.0)  # official --crop_min_size
+    crop_scale_min: float = Field(default=0.08, gt=0.0, le=1.0)  # official --crop_min_size
     seed: int = 0
 
 
@@ -48,7 +48,7 @@ class LinearProbe(Config):
     optimization: Optimization
     feature: Literal["cls", "mean"] = "cls"
     selection: Selection = "best_epoch"  # the official code reports its best epoch on the validation set
-    crop_scale_min: float = Field(0.08, gt=0.0, le=1.0)
+    crop_scale_min: float = Field(default=0.08, gt=0.0, le=1.0)
     seed: int = 0
 
 
@@ -63,7 +63,7 @@ class AttentiveProbe(Config):
         "all"  # the paper's text says patches, its code feeds the class token too: ADR 3
     )
     selection: Selection = "best_epoch"
-    crop_scale_min: float = Field(0.08, gt=0.0, le=1.0)
+    crop_scale_min: float = Field(default=0.08, gt=0.0, le=1.0)
     seed: int = 0
 
 
@@ -84,7 +84,7 @@ class Mixing(Config):
 
     mixup: NonNegativeFloat = 0.8
     cutmix: NonNegativeFloat = 1.0
-    switch_probability: float = Field(0.5, ge=0.0, le=1.0)
+    switch_probability: float = Field(default=0.5, ge=0.0, le=1.0)
     group: PositiveInt = 128
 
 
@@ -98,10 +98,10 @@ class Finetune(Config):
     layer_decay: float = Field(gt=0.0, le=1.0)
     drop_path: float = Field(ge=0.0, lt=1.0)
     mixing: Mixing = Mixing()
-    label_smoothing: float = Field(0.1, ge=0.0, lt=1.0)
+    label_smoothing: float = Field(default=0.1, ge=0.0, lt=1.0)
     randaugment: str = "rand-m9-mstd0.5-inc1"  # timm's notation
-    random_erasing: float = Field(0.25, ge=0.0, le=1.0)
-    crop_scale_min: float = Field(0.08, gt=0.0, le=1.0)
+    random_erasing: float = Field(default=0.25, ge=0.0, le=1.0)
+    crop_scale_min: float = Field(default=0.08, gt=0.0, le=1.0)
     relative_position_bias: bool = True  # per block, zero at the start; official fine-tuning code
     head_init_scale: PositiveFloat = 0.001
     selection: Selection = "best_epoch"

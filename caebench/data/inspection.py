@@ -120,9 +120,9 @@ def decode_image(path: Path) -> Decoded:
     try:
         with Image.open(path) as image:
             image.load()
-            single = len(image.getbands()) == 1
-            top = image.getextrema()[1] if single else 0
-            return Decoded(image.size, image.mode, int(top))  # pyright: ignore[reportArgumentType]
+            top = image.getextrema()[1] if len(image.getbands()) == 1 else 0
+            assert not isinstance(top, tuple), "one band has one pair of extrema"
+            return Decoded(image.size, image.mode, int(top))
     except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         return Decoded(error=f"not readable as an image: {reason}")

@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw
 from caebench.config.data import Split
 from caebench.data.errors import DataError
 
-Floats = NDArray[np.float32]  # [height, width] or [height, width, 3], in 0..1
+Floats = NDArray[np.floating]  # [height, width] or [height, width, 3], in 0..1
 Mask = NDArray[np.bool_]  # [height, width]
 
 PHOTOGRAPHS = (

@@ -9,6 +9,7 @@ from typing import Literal
 
 from caebench.config.site import Site
 from caebench.execution.devices import gpu_names
+from caebench.execution.preflight import existing_parent
 from caebench.execution.provenance import PACKAGES, git, installed
 
 LEAST_FREE = 2e9  # bytes: a nano run leaves well under one gigabyte
@@ -55,8 +56,5 @@ def _roots(site: Site) -> Iterator[Finding]:
 
 
 def _disk(store: Path) -> Finding:
-    place = store.expanduser().absolute()
-    while not place.exists():
-        place = place.parent
-    free = shutil.disk_usage(place).free
+    free = shutil.disk_usage(existing_parent(store)).free
     return Finding("free disk", "ok" if free > LEAST_FREE else "bad", f"{free / 1e9:.1f} GB for the store {store}")

@@ -35,7 +35,7 @@ class Watcher:
 class Outcomes:
     """What became of every job of a plan, by id."""
 
-    by_id: dict[str, Outcome] = field(default_factory=dict)
+    by_id: dict[str, Outcome] = field(default_factory=dict[str, Outcome])
 
     def count(self, *kinds: Outcome) -> int:
         """Jobs with one of these outcomes."""
@@ -51,6 +51,7 @@ def run_plan(jobs: Sequence[Job], store: Store, site: Site, watcher: Watcher, nu
             _end(outcomes, watcher, job, "cached")
         else:
             waiting.append(job)
+            store.prepare(job)
     if waiting:
         with Pool(min(num_parallel, len(waiting)), store, site) as pool:
             _drain(waiting, outcomes, watcher, store, pool)
@@ -68,7 +69,6 @@ def _drain(waiting: list[Job], outcomes: Outcomes, watcher: Watcher, store: Stor
             elif parents <= {"done", "cached"} and pool.has_room and not pool.stopping:
                 waiting.remove(job)
                 running[job.id] = job
-                store.prepare(job)
                 pool.submit(job)
                 watcher.started(job)
         if pool.stopping and not running:

@@ -61,6 +61,11 @@ def _attempt(folder: Path, store: Path, site: Site, progress: Progress, group: A
             (folder / FAILURE).unlink(missing_ok=True)
             write_json(folder / PROVENANCE, made_with)
         metrics = run_stage(config, run)
+        if group.is_main:
+            seconds = round(time.monotonic() - started, 2)
+            content = {"id": job["id"], "metrics": metrics, "fingerprints": run.fingerprints, "seconds": seconds}
+            write_json(folder / RESULT, {**content, "finished": now()})
+            _tidy(folder)
     except Interrupted as stop:
         log.warning("%s: %s", folder.name, stop)
         return "stopped"
@@ -68,11 +73,6 @@ def _attempt(folder: Path, store: Path, site: Site, progress: Progress, group: A
         if group.is_main:
             _record_failure(folder, error)
         return "failed"
-    if group.is_main:
-        seconds = round(time.monotonic() - started, 2)
-        content = {"id": job["id"], "metrics": metrics, "fingerprints": run.fingerprints, "seconds": seconds}
-        write_json(folder / RESULT, {**content, "finished": now()})
-        _tidy(folder)
     return "done"
 
 

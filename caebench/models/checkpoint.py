@@ -1,11 +1,14 @@
 """The encoder file that every pretraining job writes and every evaluation reads: weights, and what they are."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 from safetensors import safe_open
 from safetensors.torch import save_file
 from timm.layers.pos_embed import resample_abs_pos_embed
+from torch import Tensor
 
 from caebench.config.variants import Variant
 from caebench.models.vit import Encoder
@@ -45,7 +48,8 @@ def read_encoder(
     scale = 0.1 if sizes["layer_scale"] else None
     bias = relative_position_bias
     encoder = Encoder(variant, image_size, layer_scale=scale, drop_path=drop_path, relative_position_bias=bias)
-    state["pos_embed"] = resample_abs_pos_embed(state["pos_embed"], [encoder.grid] * 2, num_prefix_tokens=0)
+    resample = cast(Callable[..., Tensor], resample_abs_pos_embed)  # torch.fx.wrap hides its type
+    state["pos_embed"] = resample(state["pos_embed"], [encoder.grid] * 2, num_prefix_tokens=0)
     _check(path, encoder, state)
     encoder.load_state_dict(state, strict=False)  # only the biases may be new: checked above
     return encoder
@@ -55,7 +59,7 @@ def _unreadable(path: Path, error: Exception) -> ValueError:
     return ValueError(f"{path}: cannot be read as an encoder file: {error}. Delete its job's folder and run it again.")
 
 
-def _check(path: Path, encoder: Encoder, state: dict) -> None:
+def _check(path: Path, encoder: Encoder, state: dict[str, Tensor]) -> None:
     """Every tensor of the encoder must be in the file, in its shape; only relative position biases may be new."""
     expected = {n: v for n, v in encoder.state_dict().items() if not n.startswith("relative_position_biases.")}
     wrong = [f"{name}: missing" for name in expected.keys() - state.keys()]

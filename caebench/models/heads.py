@@ -90,7 +90,7 @@ class AttentiveHead(nn.Module):
 
 
 class FinetuneHead(nn.Module):
-    """The mean of the patch tokens before the final norm, normalised by it, then a linear layer (BEiT; official code)."""
+    """The mean of the patch tokens before the final norm, normalised by it, then a linear layer (as in BEiT)."""
 
     def __init__(self, dim: int, num_classes: int, init_scale: float) -> None:
         super().__init__()

@@ -111,7 +111,7 @@ def rescale_latent_parts(regressor: CrossRegressor | JointRegressor, decoder: De
     """BEiT's depth rescaling, counted anew in the regressor and in the decoder."""
     blocks = regressor.blocks if isinstance(regressor, CrossRegressor) else regressor.stack.blocks
     for stack in (blocks, decoder.stack.blocks):
-        rescale_by_depth([(block.attn.proj, block.mlp.fc2) for block in stack])  # pyright: ignore[reportArgumentType] all Linear
+        rescale_by_depth(stack)
 
 
 __all__ = ["CrossRegressor", "Decoder", "Init", "JointRegressor", "rescale_latent_parts"]

@@ -4,6 +4,8 @@
 bring; `DiscreteVAE` is trained here. Both read images in 0..1 and divide them by 8 or less.
 """
 
+from itertools import pairwise
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -44,9 +46,7 @@ class DALLEEncoder(nn.Module):
         super().__init__()
         widths = [width, width, 2 * width, 4 * width, 8 * width]
         self.stem = nn.Conv2d(3, width, 7, padding=3)
-        self.groups = nn.ModuleList(
-            nn.Sequential(_DALLEBlock(a, b), _DALLEBlock(b, b)) for a, b in zip(widths, widths[1:], strict=False)
-        )
+        self.groups = nn.ModuleList(nn.Sequential(_DALLEBlock(a, b), _DALLEBlock(b, b)) for a, b in pairwise(widths))
         self.head = nn.Conv2d(widths[-1], vocabulary, 1)
 
     def forward(self, images: Images) -> Float[Tensor, "batch vocabulary rows columns"]:

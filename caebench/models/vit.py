@@ -5,8 +5,7 @@ are dropped, not masked. Masks and stochastic depth come from outside: nothing h
 initialisation.
 """
 
-from functools import partial
-from typing import cast
+from typing import Any, cast
 
 import torch
 from jaxtyping import Bool, Float
@@ -16,8 +15,14 @@ from torch import Tensor, nn
 from caebench.config.variants import Variant
 from caebench.models.attention import RelativePositionBias, SampleDropPath
 
-LayerNorm = partial(nn.LayerNorm, eps=1e-6)
 Init = str  # "xavier" or "truncated_normal"
+
+
+class LayerNorm(nn.LayerNorm):
+    """Layer norm with the epsilon of timm and of the official code."""
+
+    def __init__(self, dim: int, **options: Any) -> None:
+        super().__init__(dim, eps=1e-6, **options)
 
 
 def sincos_positions(grid: int, dim: int) -> Float[Tensor, "1 patches dim"]:
@@ -51,8 +56,9 @@ def gather(tokens: Float[Tensor, "batch patches dim"], chosen: Bool[Tensor, "bat
 
 def make_block(dim: int, num_heads: int, layer_scale: float | None, drop_path: float) -> Block:
     """A pre-norm timm block whose stochastic depth follows the sample."""
-    block = Block(dim, num_heads, qkv_bias=True, init_values=layer_scale, norm_layer=LayerNorm)  # pyright: ignore[reportArgumentType] a partial is a constructor
-    block.drop_path1, block.drop_path2 = SampleDropPath(drop_path), SampleDropPath(drop_path)
+    block = Block(dim, num_heads, qkv_bias=True, init_values=layer_scale, norm_layer=LayerNorm)
+    for name in ("drop_path1", "drop_path2"):
+        block.add_module(name, SampleDropPath(drop_path))
     return block
 
 
@@ -85,17 +91,18 @@ def truncated_normal(weight: Tensor, std: float = 0.02) -> None:
 
 
 @torch.no_grad()
-def rescale_by_depth(projections: list[tuple[nn.Linear, nn.Linear]]) -> None:
+def rescale_by_depth(blocks: nn.ModuleList) -> None:
     """BEiT's rescaling of each block's two output projections by sqrt(2 * block number)."""
-    for number, pair in enumerate(projections, start=1):
-        for layer in pair:
-            layer.weight.div_((2.0 * number) ** 0.5)
+    for number, block in enumerate(blocks, start=1):
+        for projection in ("attn.proj.weight", "mlp.fc2.weight"):
+            block.get_parameter(projection).div_((2.0 * number) ** 0.5)
 
 
 class Encoder(nn.Module):
     """Class token and visible patches in, their representations out."""
 
     pos_embed: Tensor
+    norm: nn.Module  # fine-tuning moves it behind the pooling
 
     def __init__(
         self,
@@ -125,7 +132,7 @@ class Encoder(nn.Module):
         truncated_normal(self.cls_token)
         initialise(self, init)
         if init == "truncated_normal":
-            rescale_by_depth([(block.attn.proj, block.mlp.fc2) for block in self.blocks])  # pyright: ignore[reportArgumentType] timm's blocks hold Linear layers
+            rescale_by_depth(self.blocks)
 
     @property
     def num_patches(self) -> int:
@@ -142,7 +149,7 @@ class Encoder(nn.Module):
         images: Float[Tensor, "batch 3 height width"],
         visible: Bool[Tensor, "batch patches"] | None = None,
         draws: Float[Tensor, "batch numbers"] | None = None,
-    ) -> Float[Tensor, "batch 1+visible dim"]:
+    ) -> Float[Tensor, "batch tokens dim"]:
         """Encode the visible patches (all of them by default) after the class token; every image shows equally many."""
         tokens = self.patch_embed(images).flatten(2).transpose(1, 2) + self.pos_embed
         if visible is not None:

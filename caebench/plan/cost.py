@@ -4,9 +4,9 @@ Hours are A100-80GB hours at a fixed share of its peak, until a site calibrates 
 (multiply-adds of linear layers and attention), not data loading: expect a factor of two either way.
 """
 
-from caebench.config.data import size_of
-from caebench.config.method import CAE, DALLETarget, DVAETarget
-from caebench.config.stage import KNN, AttentiveProbe, Finetune, LinearProbe, Pretrain
+from caebench.config.data import World, size_of
+from caebench.config.method import CAE, DVAE, DALLETarget, DVAETarget
+from caebench.config.stage import KNN, AttentiveProbe, Finetune, LinearProbe, Pretrain, RandomEncoder
 from caebench.config.variants import VARIANTS, Variant
 from caebench.plan.graph import Job
 
@@ -31,8 +31,8 @@ def disk_bytes(job: Job) -> int:
             return int(parameters * BYTES * (2 + 2 * 3))
         case Finetune():
             return int(encoder_parameters(_variant(job)) * BYTES * (2 * 3))
-        case _ if job.kind == "world":
-            return int(2200 * (4 * (job.config.num_train + job.config.num_val)))  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+        case World() as config:
+            return 2200 * 4 * (config.num_train + config.num_val)
         case _:
             return 10_000_000
 
@@ -52,8 +52,8 @@ def multiply_adds(job: Job) -> float:
         case KNN() as config:
             size = size_of(config.data)
             return _encode(_variant(job), config.image_size) * (size.train + size.val)
-        case _ if job.kind == "dvae":
-            return _dvae(job)
+        case DVAE() as config:
+            return _dvae(config)
         case _:
             return 0.0
 
@@ -64,7 +64,9 @@ def encoder_parameters(variant: Variant) -> int:
 
 
 def _variant(job: Job) -> Variant:
-    return VARIANTS[job.inputs["encoder"].config.variant]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+    encoder = job.inputs["encoder"].config
+    assert isinstance(encoder, Pretrain | RandomEncoder), "no other stage leaves an encoder"
+    return VARIANTS[encoder.variant]
 
 
 def _encode(variant: Variant, image_size: int, share: float = 1.0) -> float:
@@ -75,7 +77,7 @@ def _encode(variant: Variant, image_size: int, share: float = 1.0) -> float:
 
 
 def _blocks(dim: int, depth: int, tokens: float, context: float) -> float:
-    """Blocks whose `tokens` attend to `context` tokens: q, out and MLP for each token, k and v for each of the context."""
+    """Blocks whose `tokens` attend to `context` tokens: q, out and MLP for each token, k and v for each in context."""
     return depth * (10 * dim**2 * tokens + 2 * dim**2 * context + 2 * tokens * context * dim)
 
 
@@ -97,8 +99,7 @@ def _cae_step(method: CAE, variant: Variant, image_size: int) -> float:
     return 3 * (encoder + latent + head) + target + tokenizer
 
 
-def _dvae(job: Job) -> float:
-    config = job.config
-    places = (config.image_size / 2**config.num_downsamplings) ** 2  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownVariableType]
-    per_place = 400 * config.hidden_dim**2 + 2 * config.vocabulary * config.codebook_dim  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownVariableType]
-    return 3.0 * places * per_place * size_of(config.data).train * config.optimization.epochs  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownArgumentType, reportUnknownVariableType]
+def _dvae(config: DVAE) -> float:
+    places = (config.image_size / 2**config.num_downsamplings) ** 2
+    per_place = 400 * config.hidden_dim**2 + 2 * config.vocabulary * config.codebook_dim
+    return 3.0 * places * per_place * size_of(config.data).train * config.optimization.epochs

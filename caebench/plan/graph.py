@@ -7,7 +7,7 @@ from functools import cached_property
 from caebench.config.base import Config
 from caebench.config.data import EmbeddedData, size_of
 from caebench.config.method import DVAE, DVAETarget
-from caebench.config.stage import Finetune, Pretrain, RandomEncoder
+from caebench.config.stage import KNN, AttentiveProbe, Finetune, LinearProbe, Pretrain, RandomEncoder
 from caebench.plan.identity import job_id, kind_of
 from caebench.plan.scale import Scale
 from caebench.suites import Column, Row, SuiteError, Table
@@ -20,7 +20,7 @@ class Job:
     """A config with its input jobs. Two jobs with one id are one job."""
 
     config: Config
-    inputs: dict[str, "Job"] = field(default_factory=dict)  # role -> job
+    inputs: dict[str, "Job"] = field(default_factory=dict[str, "Job"])  # role -> job
 
     @cached_property
     def id(self) -> str:
@@ -47,8 +47,8 @@ class Job:
                 return f"random-{c.variant}-s{c.seed}"
             case DVAE() as c:
                 return f"dvae-{c.vocabulary}-{c.data.name}"
-            case _ if "encoder" in self.inputs:
-                return f"{self.config.data.name}-{self.inputs['encoder'].slug}"  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+            case LinearProbe() | AttentiveProbe() | KNN() | Finetune() as c if "encoder" in self.inputs:
+                return f"{c.data.name}-{self.inputs['encoder'].slug}"
             case _:
                 return self.kind
 

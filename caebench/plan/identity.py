@@ -7,11 +7,12 @@ What a hash cannot see, a change of code that alters numbers, is told by VERSION
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from pydantic.fields import FieldInfo
 
-from caebench.config.base import Config, NotIdentity
+from caebench.config.base import Config, NotIdentity, is_table
+from caebench.config.stage import Pretrain
 
 ID_LENGTH = 10
 
@@ -48,8 +49,9 @@ def kind_of(config: Config) -> str:
 
 def version_of(config: Config) -> list[int]:
     """Versions of the stage and, for pretraining, of its method."""
-    kind = kind_of(config)
-    names = [kind, f"{kind}/{kind_of(config.method)}"] if hasattr(config, "method") else [kind]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownArgumentType, reportUnknownMemberType]
+    names = [kind_of(config)]
+    if isinstance(config, Pretrain):
+        names.append(f"{config.kind}/{config.method.kind}")
     return [VERSIONS[name] for name in names]
 
 
@@ -92,7 +94,7 @@ def canonical(value: Any) -> Any:
         case float():
             return float(repr(value))
         case tuple():
-            return [canonical(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
+            return [canonical(item) for item in cast(tuple[Any, ...], value)]  # the match tells no item type
         case _:
             raise TypeError(f"{value!r}: a {type(value).__name__} has no canonical form. Give the config a plain type.")
 
@@ -102,8 +104,8 @@ def differing(stored: Mapping[str, Any], today: Mapping[str, Any], prefix: str =
     lines: list[str] = []
     for name, old in stored.items():
         new = today.get(name)
-        if isinstance(old, dict) and isinstance(new, dict):
-            lines += differing(old, new, f"{prefix}{name}.")  # pyright: ignore[reportUnknownArgumentType]
+        if is_table(old) and is_table(new):
+            lines += differing(old, new, f"{prefix}{name}.")
         elif old != new:
             lines.append(f"{prefix}{name}: {old} -> {new}")
     return lines

@@ -49,7 +49,7 @@ class Scale:
     """A named size of every experiment."""
 
     name: ScaleName
-    variants: Mapping[VariantName, VariantName] = field(default_factory=dict)
+    variants: Mapping[VariantName, VariantName] = field(default_factory=dict[VariantName, VariantName])
     world: World | None = None  # stands in for every real data set
     image_size: int = PAPER_IMAGE_SIZE
     pretrain: Shrink | None = None
@@ -57,10 +57,10 @@ class Scale:
     linear: Shrink | None = None
     attentive: Shrink | None = None
     finetune: Shrink | None = None
-    depths: Mapping[int, int] = field(default_factory=dict)  # of regressor and decoder
-    tokenizer: Mapping[str, int] = field(default_factory=dict)  # sizes of the d-VAE
+    depths: Mapping[int, int] = field(default_factory=dict[int, int])  # of regressor and decoder
+    tokenizer: Mapping[str, int] = field(default_factory=dict[str, int])  # sizes of the d-VAE
     crop_scale_min: float = 0.08
-    k: Mapping[int, int] = field(default_factory=dict)
+    k: Mapping[int, int] = field(default_factory=dict[int, int])
     precision: Precision = "bf16"
 
     def apply(self, config: C) -> C:

@@ -121,12 +121,24 @@ def claim(folder: Path) -> None:
     path = folder / CLAIM
     content = {"host": socket.gethostname(), "pid": os.getpid(), "started": process_start(os.getpid()), "time": now()}
     if path.exists() and not claim_is_live(path):
-        path.unlink(missing_ok=True)
+        _bury(path)
     try:
         with path.open("x", encoding="utf8") as file:
             json.dump(content, file)
     except FileExistsError:
         raise Claimed(f"{folder}: already running; see {CLAIM} there for the process") from None
+
+
+def _bury(path: Path) -> None:
+    """Move a dead claim away; of several processes that try, one moves it, and a new claim is never the one moved."""
+    grave = path.with_suffix(f".{os.getpid()}.dead")
+    try:
+        path.rename(grave)
+    except FileNotFoundError:
+        return
+    if claim_is_live(grave):  # it was renewed between the look and the move: put it back
+        grave.rename(path)
+    grave.unlink(missing_ok=True)
 
 
 def release(folder: Path) -> None:

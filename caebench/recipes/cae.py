@@ -21,7 +21,7 @@ def cae(
 
     Expects (CAE*, ViT-B, 300 epochs; Tables 1 and 5): 64.1 linear, 73.8 attentive, 83.6 fine-tuned. About 2,770
     V100-hours for 800 epochs of ViT-B (official log).
-    Differs from the paper: bf16 in place of fp16 (ADR 8). ViT-S: the paper's own settings are unpublished; ViT-B's here.
+    Differs from the paper: bf16 in place of fp16 (ADR 8). ViT-S: its settings are unpublished; ViT-B's here.
     """
     method = CAE(
         kind="cae",

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from caebench.config.site import Roots
-from caebench.data.inspection import Report
+from caebench.data.check import Report
 
 NAMES = tuple(Roots.model_fields)
 

@@ -20,11 +20,11 @@ def title(plan: Plan, num_seeds: int) -> str:
 
 def notes(plan: Plan, rows: Rows) -> list[str]:
     """What must be said under the table."""
-    lines = []
+    lines: list[str] = []
     if plan.scale.name != "paper":
         lines.append(
-            f"{plan.scale.name.upper()}: embedded data and small encoders. It shows that the chain works; compare rows, "
-            "not with the paper."
+            f"{plan.scale.name.upper()}: embedded data and small encoders. It shows that the chain works; "
+            "compare rows, not with the paper."
         )
     cells = [entry for row in rows for entry in row]
     if any(entry.published for entry in cells):

@@ -1,16 +1,26 @@
-"""From finished jobs to a table: one frame of every number, then one text a cell."""
+"""From finished jobs to a table: every number with the job that it came from, then one text a cell."""
 
+import statistics
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
-from caebench.plan.graph import Cell, Plan
-from caebench.plan.store import Store
+from caebench.plan.graph import Cell, Job, Plan
+from caebench.plan.store import State, Store
 from caebench.published import Published, paper
 
 if TYPE_CHECKING:
-    from pandas import DataFrame
+    from pandas import DataFrame  # pyright: ignore[reportMissingTypeStubs] pandas ships no types
 
-COLUMNS = ["row", "column", "seed", "job", "state", "value"]
+
+class Number(NamedTuple):
+    """One seed's number in a cell, with the job that it came from."""
+
+    row: str
+    column: str
+    seed: int
+    job: str
+    state: State
+    value: float | None  # None: the job is not done
 
 
 @dataclass(frozen=True)
@@ -40,44 +50,40 @@ class Entry:
 
 def load(plan: Plan, store: Store) -> "DataFrame":
     """Every number of a plan: one line a cell and seed, with the job that it came from and that job's state."""
-    import pandas as pd
+    import pandas as pd  # pyright: ignore[reportMissingTypeStubs] pandas ships no types
 
-    lines: list[dict[str, Any]] = []
-    for cell in plan.cells:
-        for job in cell.jobs:
-            result = store.result(job)
-            value = None if result is None else result["metrics"][cell.column.metric]
-            seed = getattr(job.inputs["encoder"].config, "seed", 0)
-            lines.append(
-                dict(
-                    zip(
-                        COLUMNS,
-                        (cell.row.label, cell.column.header, seed, job.name, store.state(job), value),
-                        strict=True,
-                    )
-                )
-            )
-    return pd.DataFrame(lines, columns=pd.Index(COLUMNS))
+    lines = [number for cell in plan.cells for number in numbers(cell, store)]
+    return pd.DataFrame(lines, columns=pd.Index(Number._fields))
+
+
+def numbers(cell: Cell, store: Store) -> list[Number]:
+    """A cell's numbers, one a seed."""
+    return [_number(cell, job, store) for job in cell.jobs]
+
+
+def _number(cell: Cell, job: Job, store: Store) -> Number:
+    result = store.result(job)
+    value = None if result is None else result["metrics"][cell.column.metric]
+    seed = getattr(job.inputs["encoder"].config, "seed", 0)
+    return Number(cell.row.label, cell.column.header, seed, job.name, store.state(job), value)
 
 
 def entries(plan: Plan, store: Store) -> list[list[Entry]]:
     """The table's cells, row by row."""
-    frame = load(plan, store)
     width = len(plan.table.columns)
-    flat = [_entry(cell, frame) for cell in plan.cells]
+    flat = [_entry(cell, numbers(cell, store)) for cell in plan.cells]
     return [flat[first : first + width] for first in range(0, len(flat), width)]
 
 
-def _entry(cell: Cell, frame: "DataFrame") -> Entry:
+def _entry(cell: Cell, found: list[Number]) -> Entry:
     published = _published(cell)
-    if not cell.jobs:
+    if not found:
         return Entry("quoted", (), None, None, published)
-    lines = frame[(frame["row"] == cell.row.label) & (frame["column"] == cell.column.header)]
-    values = lines["value"].dropna().astype(float)
-    if values.empty:
-        return Entry(str(lines["state"].iloc[0]), (), None, None, published)
-    spread = float(values.std()) if len(values) > 1 else None
-    return Entry("done", tuple(values), float(values.mean()), spread, published)
+    values = [float(number.value) for number in found if number.value is not None]
+    if not values:
+        return Entry(found[0].state, (), None, None, published)
+    spread = statistics.stdev(values) if len(values) > 1 else None
+    return Entry("done", tuple(values), statistics.fmean(values), spread, published)
 
 
 def _published(cell: Cell) -> Published | None:

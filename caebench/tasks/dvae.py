@@ -99,7 +99,8 @@ def train_dvae(config: DVAE, run: Run) -> dict[str, Any]:
     if quality["perplexity"] < config.min_perplexity:
         raise CollapsedCodes(
             f"{run.folder}: the codes' perplexity is {quality['perplexity']:.2f} of {config.vocabulary}, the least "
-            f"allowed {config.min_perplexity}: nearly every patch has the same code. Train longer, or change the recipe."
+            f"allowed {config.min_perplexity}: nearly every patch has the same code. "
+            "Train longer, or change the recipe."
         )
     if run.group.is_main:
         torch.save(step.dvae.state_dict(), run.folder / WEIGHTS)

@@ -126,7 +126,7 @@ def layer_groups(classifier: Classifier, decay: float) -> list[ParamGroup]:
         parts = [block, *encoder.relative_position_biases[number : number + 1]]
         for part in parts:
             groups += split_decay(part, decay ** (depth - number))
-    embedding = [encoder.patch_embed.weight, encoder.cls_token]
     scale = decay ** (depth + 1)
-    groups.append({"params": embedding, "decays": True, "lr_scale": scale})
-    return [*groups, {"params": [encoder.patch_embed.bias], "decays": False, "lr_scale": scale}]
+    groups.append({"params": [encoder.patch_embed.weight], "decays": True, "lr_scale": scale})
+    undecayed = [encoder.cls_token, encoder.patch_embed.bias]  # BEiT's fine-tuning does not decay the class token
+    return [*groups, {"params": undecayed, "decays": False, "lr_scale": scale}]

@@ -1,4 +1,4 @@
-"""Weighted k-nearest-neighbour classification on frozen features (DINO, arXiv 2104.14294, Sec. 4.2.1; Wu et al. 2018)."""
+"""Weighted k-nearest-neighbour classification on frozen features (DINO, arXiv 2104.14294, Sec. 4.2.1)."""
 
 from typing import Any
 

@@ -131,6 +131,8 @@ def _probe(
 class Evaluator:
     """Accuracy on the validation split, each image counted once on whatever number of processes."""
 
+    precision: Precision
+
     def __init__(self, logits: Callable[[Batch], Tensor], samples: Samples, run: Run, precision: Precision) -> None:
         self.logits, self.samples, self.run, self.precision = logits, samples, run, precision
 

@@ -54,5 +54,6 @@ def join_group(device: str) -> Group:
         if "RANK" in os.environ:
             dist.init_process_group(backend)
         else:
-            dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1)
+            store = dist.HashStore()  # pyright: ignore[reportPrivateImportUsage] torch documents it, unexported
+            dist.init_process_group(backend, store=store, rank=0, world_size=1)
     return Group(dist.get_rank(), dist.get_world_size(), place)

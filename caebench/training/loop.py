@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.amp.grad_scaler import GradScaler
 from torch.nn.parallel import DistributedDataParallel
 
 from caebench.config.optim import Optimization, Precision
@@ -78,8 +79,8 @@ def micro_batch(config: Optimization, group: Group, per_device: int | None, mult
     share, rest = divmod(config.global_batch, group.size)
     if rest or share % multiple_of:
         raise ValueError(
-            f"global_batch {config.global_batch} does not divide over {group.size} processes in groups of {multiple_of}. "
-            "Use another number of processes."
+            f"global_batch {config.global_batch} does not divide over {group.size} processes "
+            f"in groups of {multiple_of}. Use another number of processes."
         )
     limit = min(per_device or share, share)
     fitting = [n for n in range(multiple_of, limit + 1, multiple_of) if share % n == 0]
@@ -101,7 +102,7 @@ def fit(training: Training, run: Run) -> list[dict[str, float]]:
     config, group, device = training.config, run.group, run.device
     module = training.module.to(device)
     optimizer = make_optimizer(config, training.groups)
-    scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "fp16")
+    scaler = GradScaler(device.type, enabled=config.precision == "fp16")
     parameters = [p for g in training.groups for p in g["params"]]
     model = DistributedDataParallel(module, broadcast_buffers=False)
     micro = micro_batch(config, group, training.per_device, training.multiple_of)
@@ -208,7 +209,7 @@ def _reduced(values: Mapping[str, Tensor], group: Group) -> dict[str, float]:
     return dict(zip(values, stacked.tolist(), strict=True))
 
 
-def _save(run: Run, state: Progress, module: nn.Module, optimizer: Any, scaler: torch.amp.GradScaler) -> None:
+def _save(run: Run, state: Progress, module: nn.Module, optimizer: Any, scaler: GradScaler) -> None:
     if not run.group.is_main:
         return
     state.metrics_bytes = (run.folder / METRICS).stat().st_size

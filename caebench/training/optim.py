@@ -3,8 +3,8 @@
 import math
 from typing import Any
 
-import timm.optim
 import torch
+from timm.optim.lars import Lars
 from torch import nn
 
 from caebench.config.optim import LARS, SGD, AdamW, Optimization
@@ -13,7 +13,7 @@ ParamGroup = dict[str, Any]
 
 
 def split_decay(module: nn.Module, lr_scale: float = 1.0) -> list[ParamGroup]:
-    """Two groups: parameters that decay, and those of one dimension and biases, which do not (official optim_factory.py)."""
+    """Two groups: parameters that decay, and biases and those of one dimension, which do not (official code)."""
     named = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
     flat = [p for name, p in named if p.ndim <= 1 or name.endswith(".bias")]
     decayed = [p for name, p in named if not (p.ndim <= 1 or name.endswith(".bias"))]
@@ -32,11 +32,12 @@ def make_optimizer(config: Optimization, groups: list[ParamGroup]) -> torch.opti
             return torch.optim.SGD(groups, config.lr, kind.momentum, nesterov=kind.nesterov)
         case LARS():
             groups = [{**group, "always_adapt": group["decays"]} for group in groups]
-            return timm.optim.Lars(groups, config.lr, kind.momentum, trust_coeff=kind.trust_coefficient)
+            momentum: Any = kind.momentum  # timm's default is the integer 0, which pyright takes for the type
+            return Lars(groups, config.lr, momentum, trust_coeff=kind.trust_coefficient)
 
 
 def learning_rate(config: Optimization, step: int, steps_per_epoch: int) -> float:
-    """Linear warm-up from 0 to the peak, then half a cosine to `min_lr`; one value a step (official furnace/utils.py)."""
+    """Linear warm-up from 0 to the peak, then half a cosine to `min_lr`, step by step (official furnace/utils.py)."""
     warmup = round(config.warmup_epochs * steps_per_epoch)
     total = config.epochs * steps_per_epoch
     if step < warmup:

@@ -1,0 +1,63 @@
+"""What can be known to fail before a run starts: data roots, the DALL-E file, disk. All problems at once."""
+
+import shutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from caebench.config.data import RealData
+from caebench.config.method import DALLETarget
+from caebench.config.site import Site
+from caebench.config.stage import Pretrain
+from caebench.plan.cost import disk_bytes
+from caebench.plan.graph import Job
+from caebench.plan.store import Store
+
+
+def refuse_hopeless(jobs: Iterable[Job], site: Site, store: Store) -> None:
+    """Check the jobs that are still to be done.
+
+    Raises:
+        ValueError: something that they need is missing; every such thing is named.
+    """
+    jobs = list(jobs)
+    problems = list(
+        dict.fromkeys([*_missing_roots(jobs, site), *_missing_assets(jobs, site), *_full_disk(jobs, store)])
+    )
+    if problems:
+        raise ValueError("\n       ".join(["this run cannot succeed here:", *problems]))
+
+
+def _missing_roots(jobs: list[Job], site: Site) -> Iterator[str]:
+    for job in jobs:
+        data = getattr(job.config, "data", None)
+        if isinstance(data, RealData):
+            root: Path | None = getattr(site.data, data.name)
+            if root is None:
+                yield f"site file, [data] {data.name}: not set. Name the folder of the data set, or use --scale nano."
+            elif not root.is_dir():
+                yield f"site file, [data] {data.name} = {root}: no such folder. `caebench data check` says what it must hold."
+
+
+def _missing_assets(jobs: list[Job], site: Site) -> Iterator[str]:
+    path = site.assets.dalle_encoder
+    for job in jobs:
+        if isinstance(job.config, Pretrain) and isinstance(job.config.method.target, DALLETarget):
+            if path is None:
+                yield "site file, [assets] dalle_encoder: not set. Name DALL-E's encoder.pkl (cdn.openai.com/dall-e) there."
+            elif not path.is_file():
+                yield f"site file, [assets] dalle_encoder = {path}: no such file. Get it from cdn.openai.com/dall-e."
+
+
+def _full_disk(jobs: list[Job], store: Store) -> Iterator[str]:
+    needed = sum(disk_bytes(job) for job in jobs)
+    free = shutil.disk_usage(existing_parent(store.root)).free
+    if needed > free:
+        yield f"store {store.root}: {free / 1e9:.1f} GB free, about {needed / 1e9:.1f} GB needed. Free some, or use --store."
+
+
+def existing_parent(path: Path) -> Path:
+    """The nearest folder above that exists."""
+    path = path.expanduser().absolute()
+    while not path.exists():
+        path = path.parent
+    return path
