@@ -14,7 +14,7 @@ from pydantic import Field, PositiveInt, ValidationError
 
 from caebench.config.base import Config, is_table
 from caebench.config.site import describe
-from caebench.config.stage import Evaluation, Source
+from caebench.config.stage import METRICS, Evaluation, Source
 from caebench.recipes import EVALUATIONS, SOURCES
 
 T = TypeVar("T")
@@ -111,7 +111,9 @@ class Table(Config):
         """A cell's evaluation config, at paper scale."""
         where = f'{self.path}, [columns], header "{column.header}"'
         recipe = look_up(EVALUATIONS, column.eval, where, "evaluation", "Add recipes in caebench/recipes/.")
-        return override(build(recipe, {"variant": self.variant(row)}, where), column.set, where)
+        config = override(build(recipe, {"variant": self.variant(row)}, where), column.set, where)
+        look_up(dict.fromkeys(METRICS[type(config)]), column.metric, where, "metric", "Choose one of them.")
+        return config
 
     @classmethod
     def read(cls, path: Path) -> Self:

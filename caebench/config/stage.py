@@ -25,6 +25,30 @@ class Pretrain(Config):
     crop_scale_min: float = Field(default=0.08, gt=0.0, le=1.0)  # official --crop_min_size
     seed: int = 0
 
+    @model_validator(mode="after")
+    def _check_patches(self) -> Self:
+        patches = num_patches(self.image_size, VARIANTS[self.variant])
+        ratio = self.method.masking.ratio
+        if not 0 < round(ratio * patches) < patches:
+            raise ValueError(
+                f"method.masking.ratio {ratio} masks {round(ratio * patches)} of {patches} patches: some must be masked "
+                "and some visible. Choose another ratio"
+            )
+        return self
+
+
+def num_patches(image_size: int, variant: Variant) -> int:
+    """Patches in an image.
+
+    Raises:
+        ValueError: the patch size does not divide the image size.
+    """
+    if image_size % variant.patch_size:
+        raise ValueError(
+            f"image_size {image_size} is not a multiple of the patch size {variant.patch_size}. Change image_size"
+        )
+    return (image_size // variant.patch_size) ** 2
+
 
 class RandomEncoder(Config):
     """An encoder as it is before any training: the floor under every table."""
@@ -111,3 +135,11 @@ class Finetune(Config):
 Evaluation = LinearProbe | AttentiveProbe | KNN | Finetune
 Source = Pretrain | RandomEncoder
 Stage = Annotated[World | DVAE | Source | Evaluation, Field(discriminator="kind")]
+
+# The numbers of a result that a column may show.
+METRICS: dict[type[Config], tuple[str, ...]] = {
+    LinearProbe: ("top1", "top5", "top1_last_epoch"),
+    AttentiveProbe: ("top1", "top5", "top1_last_epoch"),
+    Finetune: ("top1", "top5", "top1_last_epoch"),
+    KNN: ("top1", "top1_k10", "top1_k20", "top1_k100", "top1_k200"),
+}

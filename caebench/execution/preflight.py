@@ -35,7 +35,7 @@ def _missing_roots(jobs: list[Job], site: Site) -> Iterator[str]:
             if root is None:
                 yield f"site file, [data] {data.name}: not set. Name the folder of the data set, or use --scale nano."
             elif not root.is_dir():
-                yield f"site file, [data] {data.name} = {root}: no such folder. `caebench data check` says what it must hold."
+                yield f"site file, [data] {data.name} = {root}: no such folder. Correct the path."
 
 
 def _missing_assets(jobs: list[Job], site: Site) -> Iterator[str]:
@@ -43,7 +43,7 @@ def _missing_assets(jobs: list[Job], site: Site) -> Iterator[str]:
     for job in jobs:
         if isinstance(job.config, Pretrain) and isinstance(job.config.method.target, DALLETarget):
             if path is None:
-                yield "site file, [assets] dalle_encoder: not set. Name DALL-E's encoder.pkl (cdn.openai.com/dall-e) there."
+                yield "site file, [assets] dalle_encoder: not set. Name the encoder.pkl of cdn.openai.com/dall-e there."
             elif not path.is_file():
                 yield f"site file, [assets] dalle_encoder = {path}: no such file. Get it from cdn.openai.com/dall-e."
 
@@ -52,7 +52,7 @@ def _full_disk(jobs: list[Job], store: Store) -> Iterator[str]:
     needed = sum(disk_bytes(job) for job in jobs)
     free = shutil.disk_usage(existing_parent(store.root)).free
     if needed > free:
-        yield f"store {store.root}: {free / 1e9:.1f} GB free, about {needed / 1e9:.1f} GB needed. Free some, or use --store."
+        yield f"store {store.root}: {free / 1e9:.1f} GB free, {needed / 1e9:.1f} GB needed. Free some, or use --store."
 
 
 def existing_parent(path: Path) -> Path:
