@@ -69,7 +69,7 @@ def run_one_job(
     except Claimed as error:
         raise ValueError(str(error)) from error
     print(f"{folder.name}: {outcome}")
-    if outcome == "failed":
+    if outcome == "failed" and (folder / FAILURE).exists():  # not there on a full disk, or in another process
         print(f"error: {read_json(folder / FAILURE)['error']}")
     if outcome != "done":
         raise typer.Exit(1)

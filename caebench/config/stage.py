@@ -86,6 +86,7 @@ class AttentiveProbe(Config):
     tokens: Literal["all", "patches"] = (
         "all"  # the paper's text says patches, its code feeds the class token too: ADR 3
     )
+    init_std: PositiveFloat = 0.02  # of the attention's weights; scales with 1 / sqrt(width) from ViT-B's 768
     selection: Selection = "best_epoch"
     crop_scale_min: float = Field(default=0.08, gt=0.0, le=1.0)
     seed: int = 0

@@ -79,7 +79,7 @@ def rankme(features: Float[Tensor, "batch dim"]) -> Float[Tensor, ""]:
 
     A number of the micro-batch, at most its size: compare it along a run, not between batch sizes.
     """
-    values = torch.linalg.svdvals(features)
+    values = torch.linalg.svdvals(features.nan_to_num(0.0, 0.0, 0.0))  # the loop reports divergence, not LAPACK
     share = values / (values.sum() + 1e-7) + 1e-7
     return torch.exp(-(share * share.log()).sum())
 

@@ -65,18 +65,18 @@ class AttentiveHead(nn.Module):
     Norms on query, keys and values, a zero query at the start, no MLP, no skip: official modeling_finetune.py.
     """
 
-    def __init__(self, dim: int, num_heads: int, num_classes: int) -> None:
+    def __init__(self, dim: int, num_heads: int, num_classes: int, init_std: float = 0.02) -> None:
         super().__init__()
         self.query = nn.Parameter(torch.zeros(1, 1, dim))
         self.norm_q, self.norm_k, self.norm_v = LayerNorm(dim), LayerNorm(dim), LayerNorm(dim)
         self.attn = CrossAttention(dim, num_heads)
         self.norm = BatchNorm(dim, eps=1e-5)
         self.linear = nn.Linear(dim, num_classes)
-        self._initialise()
+        self._initialise(init_std)
 
-    def _initialise(self) -> None:
+    def _initialise(self, init_std: float) -> None:
         for layer in (self.attn.q, self.attn.k, self.attn.v, self.attn.proj):
-            truncated_normal(layer.weight)
+            truncated_normal(layer.weight, init_std)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
         nn.init.normal_(self.linear.weight, std=0.01)

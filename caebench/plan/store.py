@@ -160,9 +160,13 @@ def claim_is_live(path: Path) -> bool:
 
 
 def process_start(pid: int) -> str | None:
-    """When a process started, in the kernel's ticks, so that a pid used again is not taken for the old process."""
+    """When a process started, in the kernel's ticks, so that a pid used again is not taken for the old process.
+
+    None for a process that is gone, or dead and only not yet collected by its parent.
+    """
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+        facts = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return None if facts[0] in "ZX" else facts[19]
     except FileNotFoundError:
         if Path("/proc/self").exists():
             return None

@@ -124,7 +124,15 @@ def measure(dvae: DiscreteVAE, samples: Samples, run: Run) -> dict[str, float]:
 
 
 def load_dvae(config: DVAE, folder: Path) -> DiscreteVAE:
-    """The tokenizer that a finished job left."""
-    dvae = DiscreteVAE(config)
-    dvae.load_state_dict(torch.load(folder / WEIGHTS, map_location="cpu", weights_only=True))
+    """The tokenizer that a finished job left.
+
+    Raises:
+        ValueError: its file is missing, damaged or of other sizes.
+    """
+    dvae, path = DiscreteVAE(config), folder / WEIGHTS
+    try:
+        dvae.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+    except Exception as error:  # torch raises many types for truncated and foreign files, few of which name the file
+        what = f"cannot be read as a tokenizer: {error}"
+        raise ValueError(f"{path}: {what}. Delete its job's folder and run it again.") from error
     return dvae

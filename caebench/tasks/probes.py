@@ -6,6 +6,7 @@ always sees the global batch, whatever the memory (ADR 4).
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -100,7 +101,8 @@ def attentive_probe(config: AttentiveProbe, run: Run) -> dict[str, Any]:
     """Train and evaluate the attentive probe."""
     frozen = freeze(run, config.image_size, config.tokens)
     augmentation = crop_and_flip(config.image_size, config.crop_scale_min)
-    return _probe(config, run, frozen, augmentation, AttentiveHead)
+    make_head = partial(AttentiveHead, init_std=config.init_std)
+    return _probe(config, run, frozen, augmentation, make_head)
 
 
 def _probe(

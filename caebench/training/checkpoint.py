@@ -13,14 +13,22 @@ KEPT = 2
 
 
 def write(folder: Path, step: int, state: dict[str, Any]) -> None:
-    """Write the state after `step` steps, and drop all but the last two."""
+    """Write the state after `step` steps, and drop all but the last two.
+
+    Raises:
+        OSError: the disk does not take it.
+    """
     target = folder / FOLDER / f"{step:09d}.pt"
     target.parent.mkdir(exist_ok=True)
     partial = target.with_suffix(".partial")
-    with partial.open("wb") as file:
-        torch.save(state, file)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with partial.open("wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+    except (OSError, RuntimeError) as error:  # torch makes of a full disk a RuntimeError that names neither
+        partial.unlink(missing_ok=True)
+        raise OSError(f"{target}: cannot be written ({error}). Is the disk full? Make room, and run again.") from error
     partial.replace(target)
     for old in sorted(target.parent.glob("*.pt"))[:-KEPT]:
         old.unlink()

@@ -1,0 +1,147 @@
+"""One property over every stage, recipe, variant, suite and scale."""
+
+import inspect
+import typing
+from typing import get_args
+
+import pytest
+from helpers import read
+
+from caebench import suites
+from caebench.config import data, method, optim, stage
+from caebench.config.base import Config
+from caebench.config.stage import METRICS, Stage
+from caebench.config.variants import VARIANTS
+from caebench.execution.worker import read_config
+from caebench.plan.graph import make_job, make_plan
+from caebench.plan.identity import VERSIONS, full, version_of
+from caebench.plan.scale import SCALES
+from caebench.plan.store import Store
+from caebench.published import paper
+from caebench.recipes import EVALUATIONS, SOURCES
+from caebench.stages import STAGES
+
+RECIPES = {**SOURCES, **EVALUATIONS}
+CLASSES = [
+    found
+    for module in (data, method, optim, stage)
+    for found in vars(module).values()
+    if isinstance(found, type) and issubclass(found, Config) and found is not Config
+]
+PAPER_VARIANTS = [name for name in VARIANTS if name.startswith("vit_")]
+
+
+def members(union) -> list[type[Config]]:
+    """The config classes of a union, through nested unions and annotations."""
+    if isinstance(union, type):
+        return [union]
+    return [cls for part in get_args(union) if not hasattr(part, "discriminator") for cls in members(part)]
+
+
+def kind(cls: type[Config]) -> str:
+    (tag,) = get_args(cls.model_fields["kind"].annotation)
+    return tag
+
+
+def arguments():
+    """Every recipe with every variant and every other choice that its signature claims."""
+    for name, recipe in RECIPES.items():
+        for variant in PAPER_VARIANTS:
+            yield name, {"variant": variant}
+        hints = typing.get_type_hints(recipe)
+        for parameter in inspect.signature(recipe).parameters:
+            if parameter != "variant" and typing.get_origin(hints[parameter]) is typing.Literal:
+                for choice in get_args(hints[parameter]):
+                    yield name, {parameter: choice}
+
+
+def test_every_stage_has_a_function_and_a_version():
+    assert set(STAGES) == set(members(Stage))
+    assert {kind(cls) for cls in members(Stage)} <= VERSIONS.keys()
+    assert {f"pretrain/{kind(cls)}" for cls in members(method.Method)} <= VERSIONS.keys()
+
+
+def test_no_version_is_of_something_unknown():
+    known = {kind(cls) for cls in members(Stage)} | {f"pretrain/{kind(cls)}" for cls in members(method.Method)}
+    assert VERSIONS.keys() <= known
+
+
+@pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
+def test_a_tag_is_always_required(cls):
+    """A tag with a default would vanish from the identity, and two methods would share an id."""
+    tagged = cls.model_fields.get("kind")
+    if tagged is not None and len(get_args(tagged.annotation)) == 1:
+        assert tagged.is_required()
+
+
+@pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
+def test_every_field_has_a_canonical_default(cls):
+    """An id can be computed from any config: no field's default is of a type that the hash refuses."""
+    from caebench.plan.identity import canonical
+
+    for field in cls.model_fields.values():
+        if not field.is_required():
+            canonical(field.get_default(call_default_factory=True))
+
+
+@pytest.mark.parametrize("union", [data.Data, optim.Optimizer, method.Target, Stage], ids=str)
+def test_the_tags_of_a_union_differ(union):
+    tags = [kind(cls) for cls in members(union)]
+    assert len(set(tags)) == len(tags) > 1
+
+
+@pytest.mark.parametrize(("name", "chosen"), list(arguments()), ids=str)
+@pytest.mark.parametrize("scale", SCALES)
+def test_every_recipe_round_trips_through_its_job_file(name, chosen, scale, tmp_path):
+    """What the worker reads is the config that was planned, at every scale."""
+    config = SCALES[scale].apply(RECIPES[name](**chosen))
+    job = make_job(config)
+    folder = Store(tmp_path).prepare(job)
+    found = read_config(read(folder / "job.json")["config"])
+    assert found == config
+    assert make_job(found).id == job.id
+    assert full(found) == full(config)
+    assert version_of(config)
+
+
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
+def test_every_recipe_says_its_source_and_takes_a_variant(recipe):
+    assert "variant" in inspect.signature(recipe).parameters
+    assert any(word in recipe.__doc__ for word in ("Source:", "Table 4", "Not in the paper"))
+
+
+@pytest.mark.parametrize("suite", suites.names())
+@pytest.mark.parametrize("scale", SCALES)
+def test_every_suite_plans_at_every_scale(suite, scale):
+    plan = make_plan(suites.load(suite), SCALES[scale], [0, 1])
+    assert len(plan.cells) == len(plan.table.rows) * len(plan.table.columns)
+    order = {job.id: number for number, job in enumerate(plan.jobs)}
+    assert all(order[parent.id] < order[job.id] for job in plan.jobs for parent in job.inputs.values())
+
+
+@pytest.mark.parametrize("suite", suites.names())
+def test_every_row_id_is_published_and_every_metric_exists(suite):
+    table = suites.load(suite)
+    metrics = {metric for _, metric in paper()}
+    rows = {row for row, _ in paper()}
+    assert [row.id for row in table.rows if row.id is not None and row.id not in rows] == []
+    for column in table.columns.values():
+        config = EVALUATIONS[column.eval]()
+        assert column.metric in METRICS[type(config)]
+        assert column.published is None or column.published in metrics
+
+
+@pytest.mark.parametrize("suite", suites.names())
+@pytest.mark.parametrize("scale", [name for name in SCALES if name != "paper"])
+def test_a_scale_merges_no_two_jobs(suite, scale):
+    """Shrunk, never clamped: as many jobs as at paper scale, not counting the embedded world and its tokenizers."""
+
+    def count(name):
+        jobs = make_plan(suites.load(suite), SCALES[name], [0, 1]).jobs
+        return len([job for job in jobs if job.kind not in ("world", "dvae")])
+
+    assert count(scale) == count("paper")
+
+
+def test_every_evaluation_names_the_numbers_of_its_result():
+    assert set(METRICS) == set(members(stage.Evaluation))

@@ -1,0 +1,166 @@
+"""What several tests use: the command line in processes of its own, and small questions to a job's folder."""
+
+import json
+import multiprocessing
+import os
+import resource
+import shutil
+import socket
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import caebench.execution.worker as worker
+from caebench.cli import main
+from caebench.config.base import Config
+from caebench.plan.graph import Job, make_job
+from caebench.plan.store import Store
+
+# A server that has imported torch once: each command is forked from it, so that it starts in a tenth of a second.
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["caebench.cli", "caebench.execution.local", "caebench.stages"])
+PATIENCE = 120.0  # seconds; far beyond any command here, even on a busy machine
+TIMING = {"images_per_second"}
+
+
+def enter(
+    arguments: Sequence[str], environment: Mapping[str, str], log: Path, limit: int | None, keep_checkpoints: bool
+) -> None:
+    """The forked process: `caebench ARGUMENTS`, with both streams in a file."""
+    os.environ.update(environment)
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    if limit is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    if keep_checkpoints:
+        worker._tidy = lambda folder: None
+    sys.argv = ["caebench", *arguments]
+    main()
+
+
+@dataclass
+class Command:
+    """A command line at work."""
+
+    process: Any
+    log: Path
+
+    @property
+    def running(self) -> bool:
+        return self.process.is_alive()
+
+    @property
+    def output(self) -> str:
+        return self.log.read_text(encoding="utf8")
+
+    def wait(self) -> int:
+        """Its exit status; a process that hangs is ended and fails the test."""
+        self.process.join(PATIENCE)
+        if self.process.is_alive():
+            self.process.kill()
+            raise TimeoutError(f"still running after {PATIENCE} s:\n{self.output}")
+        return self.process.exitcode
+
+    def wait_until(self, reached: Callable[[], bool]) -> bool:
+        """Whether a condition came true while the command was running."""
+        end = time.monotonic() + PATIENCE
+        while self.running and time.monotonic() < end:
+            if reached():
+                return True
+            time.sleep(0.002)
+        return False
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A store, the sites of a home folder of its own, and the command line on both."""
+
+    store: Path
+    home: Path
+
+    def write_site(self, name: str, text: str) -> None:
+        folder = self.home / ".config" / "caebench" / "sites"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{name}.toml").write_text(text, encoding="utf8")
+
+    def start(
+        self,
+        *arguments: str,
+        limit: int | None = None,
+        keep_checkpoints: bool = False,
+        environment: Mapping[str, str] | None = None,
+    ) -> Command:
+        """Start `caebench ARGUMENTS`."""
+        rank = (environment or {}).get("RANK", "0")
+        log = self.home / f"log-{time.monotonic_ns()}-{rank}.txt"
+        places = {"HOME": str(self.home), "CAEBENCH_STORE": str(self.store), **(environment or {})}
+        process = FORKS.Process(target=enter, args=(arguments, places, log, limit, keep_checkpoints))
+        process.start()
+        return Command(process, log)
+
+    def run(self, *arguments: str, **options: Any) -> Command:
+        """Run it to its end."""
+        command = self.start(*arguments, **options)
+        command.wait()
+        return command
+
+    def run_processes(self, num_processes: int, *arguments: str) -> list[Command]:
+        """Run it in a process group, with the environment that torchrun sets."""
+        group = {"WORLD_SIZE": str(num_processes), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+        ranks = [{**group, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(num_processes)]
+        commands = [self.start(*arguments, environment=rank) for rank in ranks]
+        for command in commands:
+            command.wait()
+        return commands
+
+    def folder(self, job: Job) -> Path:
+        return self.store / job.name
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+def metrics(folder: Path) -> list[dict[str, Any]]:
+    """The whole lines of metrics.jsonl, without what a clock has measured."""
+    path = folder / "metrics.jsonl"
+    lines = path.read_text(encoding="utf8").split("\n")[:-1] if path.exists() else []
+    return [{name: value for name, value in json.loads(line).items() if name not in TIMING} for line in lines]
+
+
+def last_step(folder: Path) -> int:
+    lines = metrics(folder)
+    return lines[-1]["step"] if lines else 0
+
+
+def read(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf8"))
+
+
+def own_copy(bench: Bench, job: Job) -> Path:
+    """Replace a linked job folder by a copy that a test may damage."""
+    link = bench.folder(job)
+    source = link.resolve()
+    link.unlink()
+    shutil.copytree(source, link)
+    return link
+
+
+def variation(bench: Bench, job: Job, config: Config) -> Job:
+    """A job with the inputs of another and a config of its own, prepared to run."""
+    inputs = {role: parent for role, parent in job.inputs.items() if role == "encoder"}
+    new = make_job(config, **inputs)
+    Store(bench.store).prepare(new)
+    return new
+
+
+def longer(job: Job, **changes) -> Config:
+    """Its config with enough steps for several checkpoints: 5 an epoch."""
+    optimization = {"epochs": 12, "global_batch": 8, "warmup_epochs": 1.0, **changes}
+    return job.config.replace(optimization=job.config.optimization.replace(**optimization))  # pyright: ignore

@@ -1,0 +1,50 @@
+"""Every step takes the same samples on any number of processes, in any number of pieces, from any start."""
+
+import pytest
+
+from caebench.data.loading import Steps
+
+NUM_SAMPLES, BATCH, PER_EPOCH = 50, 8, 6
+
+
+def steps(*, seed=0, start=0, stop=3 * PER_EPOCH, rank=0, size=1, micro=BATCH):
+    return Steps(NUM_SAMPLES, BATCH, seed=seed, start=start, stop=stop, rank=rank, size=size, micro=micro)
+
+
+def global_batches(size, accumulations):
+    """The samples of each step, put together from all processes and micro-batches in the order of their positions."""
+    micro = BATCH // (size * accumulations)
+    parts = [list(steps(rank=rank, size=size, micro=micro)) for rank in range(size)]
+    batches = []
+    for first in range(0, len(parts[0]), accumulations):
+        batches.append([key for n in range(first, first + accumulations) for part in parts for key in part[n]])
+    return batches
+
+
+@pytest.mark.parametrize(("size", "accumulations"), [(1, 2), (1, 8), (2, 1), (4, 1), (2, 2), (4, 2), (8, 1)])
+def test_global_batches_depend_on_neither_processes_nor_accumulation(size, accumulations):
+    assert global_batches(size, accumulations) == global_batches(1, 1)
+
+
+def test_a_later_start_is_the_same_as_skipping():
+    whole = list(steps(micro=2))
+    for start in (0, 1, PER_EPOCH - 1, PER_EPOCH, 2 * PER_EPOCH + 3):
+        assert list(steps(start=start, micro=2)) == whole[start * 4 :]
+        assert len(steps(start=start, micro=2)) == len(whole[start * 4 :])
+
+
+def test_an_epoch_takes_no_sample_twice_and_epochs_differ():
+    batches = list(steps())
+    orders = []
+    for epoch in range(3):
+        keys = [key for batch in batches[epoch * PER_EPOCH : (epoch + 1) * PER_EPOCH] for key in batch]
+        assert {key[0] for key in keys} == {epoch}
+        order = [key[1] for key in keys]
+        assert len(set(order)) == PER_EPOCH * BATCH and set(order) <= set(range(NUM_SAMPLES))
+        orders.append(order)
+    assert orders[0] != orders[1] != orders[2]
+    assert set(orders[0]) != set(orders[1]), "what an epoch leaves out is not always the same"
+
+
+def test_another_seed_is_another_order():
+    assert list(steps(seed=1)) != list(steps())

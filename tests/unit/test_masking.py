@@ -1,0 +1,51 @@
+"""Masks: exact, reproducible, and in blocks where blocks are asked for."""
+
+import numpy as np
+import pytest
+from skimage.measure import label
+
+from caebench.config.method import Masking
+from caebench.data.masking import sample_mask
+from caebench.data.randomness import Purpose, generator
+
+
+def draw(masking, grid, num_masked, *key):
+    return sample_mask(masking, grid, num_masked, generator(Purpose.MASK, *key))
+
+
+@pytest.mark.parametrize("kind", ["block", "random"])
+@pytest.mark.parametrize(("grid", "smallest"), [(14, 16), (6, 3), (12, 12), (4, 16), (2, 1)])
+def test_every_mask_has_the_exact_count(kind, grid, smallest):
+    for num_masked in {1, grid**2 // 4, grid**2 // 2, grid**2 * 3 // 4, grid**2 - 1}:
+        masking = Masking(kind=kind, min_block_patches=smallest)
+        for seed in range(40):
+            mask = draw(masking, grid, num_masked, seed)
+            assert mask.shape == (grid, grid) and mask.sum() == num_masked
+
+
+@pytest.mark.parametrize("kind", ["block", "random"])
+def test_a_sample_keeps_its_mask_and_shares_it_with_no_other(kind):
+    masking = Masking(kind=kind)
+    mask = draw(masking, 14, 98, 0, 3, 17)
+    np.random.random(5)  # global generators play no part
+    np.testing.assert_array_equal(draw(masking, 14, 98, 0, 3, 17), mask)
+    for key in [(1, 3, 17), (0, 4, 17), (0, 3, 18)]:  # another seed, epoch, index
+        assert (draw(masking, 14, 98, *key) != mask).any()
+
+
+def num_parts(kind):
+    masks = [draw(Masking(kind=kind), 14, 98, seed) for seed in range(60)]
+    return np.mean([label(mask, connectivity=1).max() for mask in masks])
+
+
+def test_blocks_hang_together_and_random_masks_do_not():
+    assert num_parts("block") < 3
+    assert num_parts("random") > 10
+
+
+def test_every_place_is_masked_about_equally_often():
+    """Half of the patches, and no corner of the image that is never hidden."""
+    masks = np.stack([draw(Masking(kind="random"), 14, 98, seed) for seed in range(400)])
+    assert np.abs(masks.mean(axis=0) - 0.5).max() < 0.12
+    blocks = np.stack([draw(Masking(kind="block"), 14, 98, seed) for seed in range(400)])
+    assert blocks.mean(axis=0).min() > 0.1
