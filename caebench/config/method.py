@@ -55,7 +55,7 @@ class PixelTarget(Config):
     """The patch's own RGB values (CAE, Table 8). Normalisation is not published: ADR 6."""
 
     kind: Literal["pixels"]
-    normalize_patches: bool = True
+    normalize_patches: bool = False
 
 
 Target = Annotated[DALLETarget | DVAETarget | PixelTarget, Field(discriminator="kind")]

@@ -31,8 +31,8 @@ class Pretrain(Config):
         ratio = self.method.masking.ratio
         if not 0 < round(ratio * patches) < patches:
             raise ValueError(
-                f"method.masking.ratio {ratio} masks {round(ratio * patches)} of {patches} patches: some must be masked "
-                "and some visible. Choose another ratio"
+                f"method.masking.ratio {ratio} masks {round(ratio * patches)} of {patches} patches: some must be "
+                "masked and some visible. Choose another ratio"
             )
         return self
 

@@ -33,7 +33,7 @@ def _add_block(mask: np.ndarray, masking: Masking, missing: int, rng: np.random.
     grid = len(mask)
     log_aspect = abs(math.log(masking.min_aspect))
     for _ in range(ATTEMPTS):
-        area = rng.uniform(*sorted((min(masking.min_block_patches, grid * grid), missing)))
+        area = rng.uniform(*sorted((min(masking.min_block_patches, (grid - 1) ** 2), missing)))
         aspect = math.exp(rng.uniform(-log_aspect, log_aspect))
         height, width = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
         if not (0 < height < grid and 0 < width < grid):

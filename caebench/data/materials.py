@@ -41,7 +41,6 @@ SHRINKS = (1, 2, 4, 8)  # a large piece is cut from a smaller copy, which is qui
 GAP = 2 * SHRINKS[-1]  # pixels between the two parts: interpolation looks a little beyond a piece's edge
 VAL_EVERY = 5  # every fifth digit of a class is for val
 PAD = 2  # empty pixels around an 8x8 digit, so that the interpolation has somewhere to fade
-LIGHTER = 0.8  # the share of digits that are lighter than their ground
 
 
 @cache
@@ -178,13 +177,11 @@ def haze(image: Floats, contrast: float) -> Floats:
     return mean + (image - mean) * np.float32(contrast)
 
 
-def set_off(rng: np.random.Generator, texture: Floats, ground: Floats, where: Floats, amount: float) -> Floats:
-    """Shift a texture's brightness so that it stands off the ground it is painted on by `amount`, up or down."""
+def set_off(texture: Floats, ground: Floats, where: Floats, amount: float) -> Floats:
+    """Shift a texture's brightness so that it stands off its ground by `amount`: up, if there is room."""
     below = float((luminance(ground) * where).sum()) / max(float(where.sum()), 1e-6)
     own = float(luminance(texture).mean())
-    sign = 1.0 if rng.uniform() < LIGHTER else -1.0
-    if not 0.0 <= below + sign * amount <= 1.0:
-        sign = -sign
+    sign = 1.0 if below + amount <= 1.0 else -1.0
     return np.clip(texture + np.float32(below + sign * amount - own), 0.0, 1.0)
 
 

@@ -17,6 +17,7 @@ from caebench.data.materials import (
     coverage,
     crop,
     haze,
+    luminance,
     paint,
     random_colour,
     random_digit,
@@ -41,27 +42,30 @@ GROUNDS = {  # the background classes of a scene, in label order from 1, and the
     "print": "page.png",
 }
 FIRST_DIGIT_LABEL = len(GROUNDS) + 1  # ADE20K's label 0 is "other": strokes and blobs here
+PALE = (0.1, 0.4)  # saturation of an object
+DUSK = (0.2, 0.3)  # mean brightness of a backdrop
+CLUTTERED = 0.3  # share of backdrops
 MIN_VISIBLE_PIXELS = 24  # a digit with less in sight is no instance ...
 MIN_VISIBLE_SHARE = 0.25  # ... nor is one that is mostly hidden
 
 
 def draw_object(rng: np.random.Generator, split: Split, digit: int, size: int) -> Pixels:
-    """ImageNet-like: a digit of any colour or texture, off-centre on a photograph, among clutter."""
-    image = _clutter(rng, split, _backdrop(rng, split, size))
-    where = _digit_coverage(rng, split, digit, size, 0.55, 0.8)
-    image = paint(image, set_off(rng, _texture(rng, split, size), image, where, rng.uniform(0.25, 0.55)), where)
+    """ImageNet-like: a pale digit anywhere on a dim, hazy photograph, sometimes among clutter or behind a spot."""
+    image = _backdrop(rng, split, size)
+    where = _digit_coverage(rng, split, digit, size, 0.5, 0.75)
+    image = paint(image, set_off(random_colour(rng, PALE), image, where, rng.uniform(0.4, 0.6)), where)
     _occlude(rng, image)
-    return _finish(rng, image, grain=0.02)
+    return _finish(rng, image, grain=0.05)
 
 
 def draw_dish(rng: np.random.Generator, split: Split, digit: int, striped: bool, size: int) -> Pixels:
     """Food-101-like: the finer question is whether a digit is plain or striped."""
-    image = _clutter(rng, split, _backdrop(rng, split, size))
+    image = _backdrop(rng, split, size)
     where = _digit_coverage(rng, split, digit, size, 0.6, 0.85)
-    texture = stripes(rng, size, (0.08 * size, 0.14 * size)) if striped else random_colour(rng)
-    image = paint(image, set_off(rng, texture, image, where, rng.uniform(0.25, 0.55)), where)
+    texture = stripes(rng, size, (0.08 * size, 0.14 * size)) if striped else random_colour(rng, PALE)
+    image = paint(image, set_off(texture, image, where, rng.uniform(0.4, 0.6)), where)
     _occlude(rng, image)
-    return _finish(rng, image, grain=0.02)
+    return _finish(rng, image, grain=0.05)
 
 
 def draw_clipart(rng: np.random.Generator, split: Split, digit: int, size: int) -> Pixels:
@@ -74,7 +78,7 @@ def draw_clipart(rng: np.random.Generator, split: Split, digit: int, size: int) 
     pose = random_pose(rng, size, 0.5, 0.85)
     ink = warp(random_digit(rng, split, digit), pose, size)
     outline, inside = coverage(ink, pose, 0.2), coverage(ink, pose, 0.55)
-    fill = set_off(rng, random_colour(rng), image, outline, rng.uniform(0.1, 0.45))
+    fill = set_off(random_colour(rng), image, outline, rng.uniform(0.1, 0.45))
     image = paint(paint(image, random_colour(rng) * np.float32(0.3), outline), fill, inside)
     return _finish(rng, image, grain=0.0)
 
@@ -123,7 +127,7 @@ def draw_scene(rng: np.random.Generator, split: Split, size: int) -> Scene:
     for number, digit in enumerate(digits):
         where = _digit_coverage(rng, split, digit, size, 0.25, 0.5)
         texture = _texture(rng, split, size)
-        image = paint(image, set_off(rng, texture, image, where, rng.uniform(0.2, 0.5)), where)
+        image = paint(image, set_off(texture, image, where, rng.uniform(0.2, 0.5)), where)
         labels[where > 0.5] = FIRST_DIGIT_LABEL + digit
         owner[where > 0.5] = number
         areas.append(int((where > 0.5).sum()))
@@ -183,8 +187,11 @@ def _texture(rng: np.random.Generator, split: Split, size: int) -> Floats:
 
 
 def _backdrop(rng: np.random.Generator, split: Split, size: int) -> Floats:
-    """A photograph, more or less in the haze: some are nearly as loud as the digit, some far quieter."""
-    return haze(crop(rng, split, size), rng.uniform(0.3, 0.9))
+    """A photograph in the haze and the dusk, sometimes cluttered: quiet enough that shape, not colour, is the news."""
+    image = haze(crop(rng, split, size), rng.uniform(0.05, 0.3))
+    dimmed = image + np.float32(rng.uniform(*DUSK) - luminance(image).mean())
+    image = np.clip(dimmed, 0.0, 1.0)
+    return _clutter(rng, split, image) if rng.uniform() < CLUTTERED else image
 
 
 def _clutter(rng: np.random.Generator, split: Split, image: Floats) -> Floats:
@@ -212,9 +219,9 @@ def _half_plane(rng: np.random.Generator, piece: Floats) -> Floats:
 def _occlude(rng: np.random.Generator, image: Floats) -> None:
     """Sometimes a line or a spot across the finished picture, in place."""
     size, chance = len(image), rng.uniform()
-    if chance < 0.2:
+    if chance < 0.06:
         cover(image, random_colour(rng), stroke(rng, size, 0.05, 0.8))
-    elif chance < 0.4:
+    elif chance < 0.12:
         cover(image, random_colour(rng), blob(rng, size, rng.uniform(0.05, 0.1)))
 
 

@@ -60,6 +60,7 @@ class Scale:
     depths: Mapping[int, int] = field(default_factory=dict[int, int])  # of regressor and decoder
     tokenizer: Mapping[str, int] = field(default_factory=dict[str, int])  # sizes of the d-VAE
     crop_scale_min: float = 0.08
+    init_std: float = 1.0  # factor on the attentive probe's: sqrt(768 / width)
     k: Mapping[int, int] = field(default_factory=dict[int, int])
     precision: Precision = "bf16"
 
@@ -84,7 +85,9 @@ class Scale:
                 )
             case AttentiveProbe():
                 return config.replace(
-                    optimization=_shrunk(self.attentive, config.optimization, self.precision), **self._common(config)
+                    init_std=config.init_std * self.init_std,
+                    optimization=_shrunk(self.attentive, config.optimization, self.precision),
+                    **self._common(config),
                 )
             case Finetune():
                 return self._finetune(config)
@@ -152,12 +155,10 @@ class Scale:
         )
 
     def _finetune(self, config: Finetune) -> Finetune:
-        assert self.finetune is not None
-        group = max(1, config.mixing.group // self.finetune.batch)
+        optimization = _shrunk(self.finetune, config.optimization, self.precision)
+        group = max(2, optimization.global_batch // 4)
         return config.replace(
-            optimization=_shrunk(self.finetune, config.optimization, self.precision),
-            mixing=config.mixing.replace(group=max(2, group)),
-            **self._common(config),
+            optimization=optimization, mixing=config.mixing.replace(group=group), **self._common(config)
         )
 
 
@@ -171,11 +172,11 @@ NANO = Scale(
     variants={"vit_s": "nano_s", "vit_b": "nano_b", "vit_l": "nano_l", "vit_h": "nano_h"},
     world=World(kind="world"),
     image_size=48,
-    pretrain=Shrink(epochs=0.04, batch=32, lr=40.0),
-    dvae=Shrink(epochs=0.5, batch=16, lr=80.0),
-    linear=Shrink(epochs=0.16, batch=256, lr=40.0),
-    attentive=Shrink(epochs=0.16, batch=256, lr=64.0),
-    finetune=Shrink(epochs=0.06, batch=64, lr=8.0),
+    pretrain=Shrink(epochs=0.04, batch=32, lr=64.0),
+    dvae=Shrink(epochs=0.4, batch=16, lr=480.0),
+    linear=Shrink(epochs=0.22, batch=64, lr=10.0),
+    attentive=Shrink(epochs=0.22, batch=32, lr=8.0),
+    finetune=Shrink(epochs=0.08, batch=64, lr=8.0),
     depths={1: 1, 2: 2, 4: 3, 5: 4},
     tokenizer={
         "vocabulary": 64,
@@ -184,7 +185,8 @@ NANO = Scale(
         "num_downsamplings": 3,
         "num_residual_blocks": 1,
     },
-    crop_scale_min=0.3,
+    crop_scale_min=0.5,
+    init_std=3.5,
     precision="fp32",
 )
 
@@ -208,6 +210,7 @@ LAB = Scale(
         "num_residual_blocks": 2,
     },
     crop_scale_min=0.2,
+    init_std=1.7,
 )
 
 SCALES: Mapping[ScaleName, Scale] = {"nano": NANO, "lab": LAB, "paper": Scale("paper")}

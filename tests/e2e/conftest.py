@@ -3,7 +3,6 @@
 import os
 import shutil
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 from helpers import Bench

@@ -22,7 +22,9 @@ def dependents(plan, root):
 
 def test_every_cell_that_is_run_is_filled(quickstart):
     rows = entries(quickstart.plan, quickstart.store)
-    states = {(row.label, entry.state) for row, cells in zip(quickstart.plan.table.rows, rows, strict=True) for entry in cells}
+    states = {
+        (row.label, entry.state) for row, cells in zip(quickstart.plan.table.rows, rows, strict=True) for entry in cells
+    }
     expected = {(row.label, "quoted" if row.quoted else "done") for row in quickstart.plan.table.rows}
     assert states == expected
     assert all(0.0 <= entry.mean <= 100.0 for cells in rows for entry in cells if entry.state == "done")

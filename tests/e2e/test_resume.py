@@ -70,9 +70,7 @@ def test_pretraining_killed_thrice_equals_unbroken(bench, pretraining):
         kill_at(bench, pretraining, step)
     finish(bench, pretraining)
     assert_equal_runs(folder, unbroken)
-    assert_equal_tensors(
-        load_file(folder / "encoder.safetensors"), load_file(unbroken / "encoder.safetensors")
-    )
+    assert_equal_tensors(load_file(folder / "encoder.safetensors"), load_file(unbroken / "encoder.safetensors"))
     assert_equal_tensors(
         torch.load(folder / "model.pt", weights_only=True), torch.load(unbroken / "model.pt", weights_only=True)
     )
@@ -107,6 +105,4 @@ def test_sigterm_saves_and_stops_and_the_job_goes_on(bench, pretraining):
     finish(bench, pretraining)
     assert metrics(folder)[: stopped // 10] == metrics(unbroken)[: stopped // 10]
     assert_equal_runs(folder, unbroken)
-    assert_equal_tensors(
-        load_file(folder / "encoder.safetensors"), load_file(unbroken / "encoder.safetensors")
-    )
+    assert_equal_tensors(load_file(folder / "encoder.safetensors"), load_file(unbroken / "encoder.safetensors"))

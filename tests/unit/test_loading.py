@@ -15,10 +15,8 @@ def global_batches(size, accumulations):
     """The samples of each step, put together from all processes and micro-batches in the order of their positions."""
     micro = BATCH // (size * accumulations)
     parts = [list(steps(rank=rank, size=size, micro=micro)) for rank in range(size)]
-    batches = []
-    for first in range(0, len(parts[0]), accumulations):
-        batches.append([key for n in range(first, first + accumulations) for part in parts for key in part[n]])
-    return batches
+    firsts = range(0, len(parts[0]), accumulations)
+    return [[key for n in range(first, first + accumulations) for part in parts for key in part[n]] for first in firsts]
 
 
 @pytest.mark.parametrize(("size", "accumulations"), [(1, 2), (1, 8), (2, 1), (4, 1), (2, 2), (4, 2), (8, 1)])

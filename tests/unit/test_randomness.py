@@ -39,12 +39,14 @@ def test_the_same_seed_draws_the_same_whatever_came_before():
 
 
 def test_purposes_and_keys_share_no_stream():
-    keys = [(purpose, seed, epoch, index) for purpose in Purpose for seed in (0, 1) for epoch in (0, 1) for index in (0, 1)]
+    keys = [
+        (purpose, seed, epoch, index) for purpose in Purpose for seed in (0, 1) for epoch in (0, 1) for index in (0, 1)
+    ]
     assert len({derive(*key) for key in keys}) == len(keys)
     assert len({generator(*key).random() for key in keys}) == len(keys)
 
 
 def test_a_derived_seed_fits_every_library():
     seeds = [derive(Purpose.VIEW, 0, 0, index) for index in range(1000)]
-    assert 0 <= min(seeds) and max(seeds) < 2**63
+    assert min(seeds) >= 0 and max(seeds) < 2**63
     assert max(seeds) > 2**60, "all bits are used"

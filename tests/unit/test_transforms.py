@@ -28,7 +28,7 @@ def test_both_views_show_the_same_crop(picture):
         with seeded(seed):
             view, tokenizer_view = views(picture)
         assert view.shape == (3, 48, 48) and tokenizer_view.shape == (3, 24, 24)
-        assert 0.0 <= tokenizer_view.min() and tokenizer_view.max() <= 1.0
+        assert tokenizer_view.min() >= 0.0 and tokenizer_view.max() <= 1.0
         smaller = torch.nn.functional.avg_pool2d(denormalized(view), 2)
         torch.testing.assert_close(smaller, tokenizer_view, atol=0.02, rtol=0)
 
@@ -45,7 +45,9 @@ def test_crops_are_flipped_half_of_the_time_and_stay_large_enough(picture):
     assert min(shares) > 0.4
 
 
-@pytest.mark.parametrize("transform", [TwoViews(48, 24, 0.2), finetuning(finetune("vit_b").replace(image_size=48))], ids=["two", "ft"])
+@pytest.mark.parametrize(
+    "transform", [TwoViews(48, 24, 0.2), finetuning(finetune("vit_b").replace(image_size=48))], ids=["two", "ft"]
+)
 def test_a_seed_fixes_the_view(picture, transform):
     from caebench.data.randomness import seeded_everywhere
 
@@ -64,8 +66,8 @@ def test_one_try_crops_stay_inside_wide_and_narrow_images():
         for width, height in ((100, 10), (10, 100), (50, 50)):
             with seeded(seed):
                 box = crop.make_params([Image.new("RGB", (width, height))])
-            assert 0 <= box["left"] and box["left"] + box["width"] <= width and box["width"] > 0
-            assert 0 <= box["top"] and box["top"] + box["height"] <= height and box["height"] > 0
+            assert box["left"] >= 0 and box["left"] + box["width"] <= width and box["width"] > 0
+            assert box["top"] >= 0 and box["top"] + box["height"] <= height and box["height"] > 0
 
 
 def test_evaluation_sees_the_centre(picture):

@@ -102,7 +102,7 @@ def test_positions_are_a_row_and_a_column_part():
 
 
 def test_sizes_that_do_not_fit_are_refused():
-    with pytest.raises(ValueError, match="width 30: .* multiple of 4"):
+    with pytest.raises(ValueError, match=r"width 30: .* multiple of 4"):
         sincos_positions(4, 30)
     with pytest.raises(ValueError, match="image_size 50 is not a multiple of the patch size 16"):
         num_grid(50, 16)

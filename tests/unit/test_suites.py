@@ -1,0 +1,140 @@
+"""A mistake in a suite stops when it is read or planned, and says file, row or field, value, and what to do."""
+
+import pytest
+
+from caebench import suites
+from caebench.plan.graph import make_plan
+from caebench.plan.scale import SCALES
+
+GOOD = """
+[source]
+title = "A suite"
+[pretrain]
+recipe = "cae"
+[columns.linear]
+header = "LIN"
+eval = "linear_probe"
+[[rows]]
+label = "first"
+[[rows]]
+label = "second"
+target = "pixels"
+"""
+ROW = 'row 2 ("second")'
+MISTAKES = {
+    "unknown key": ('label = "second"', 'label = "second"\nepoch = 3', [ROW, "'epoch'", "Did you mean 'epochs'?"]),
+    "unknown table": ("[source]", "[sourc]\n[source]", ["'sourc'", "Did you mean 'source'?"]),
+    "unknown column key": ('header = "LIN"', 'header = "LIN"\nmetrc = "top5"', ["metrc", "Did you mean 'metric'?"]),
+    "unknown recipe": (
+        'target = "pixels"',
+        'recipe = "cea"',
+        [ROW, "'cea'", "Did you mean 'cae'?", "caebench/recipes/"],
+    ),
+    "no recipe": ('recipe = "cae"', "", ["row 1", "no recipe is named", "Known: cae"]),
+    "unknown evaluation": ('"linear_probe"', '"linear_prob"', ["LIN", "'linear_prob'", "Did you mean 'linear_probe'?"]),
+    "unknown metric": ('header = "LIN"', 'header = "LIN"\nmetric = "top2"', ["LIN", "'top2'", "Known: top1"]),
+    "unknown set field": (
+        'target = "pixels"',
+        "set.method.align_wait = 1.0",
+        [ROW, "'set.method.align_wait'", "Did you mean 'align_weight'?"],
+    ),
+    "wrong type": ('target = "pixels"', 'set.method.align_weight = "big"', [ROW, "align_weight", "'big'", "number"]),
+    "out of range": ('target = "pixels"', "set.method.regressor_depth = 0", [ROW, "regressor_depth", "0", "greater"]),
+    "mask ratio 0": ('target = "pixels"', "set.method.masking.ratio = 0.0", [ROW, "ratio", "0.0", "greater than 0"]),
+    "mask ratio 1": ('target = "pixels"', "set.method.masking.ratio = 1.0", [ROW, "ratio", "1.0", "less than 1"]),
+    "a mask of all": ('target = "pixels"', "set.method.masking.ratio = 0.999", [ROW, "ratio", "0.999", "196 patches"]),
+    "not finite": ('target = "pixels"', "set.method.align_weight = inf", [ROW, "align_weight", "inf"]),
+    "an argument not accepted": (
+        'target = "pixels"',
+        'recipe = "random"\nepochs = 3',
+        [ROW, "'random' takes no 'epochs'", "It takes: variant"],
+    ),
+    "unknown variant": ('target = "pixels"', 'variant = "vit_x"', [ROW, "variant", "'vit_x'", "vit_b"]),
+    "unknown target": ('target = "pixels"', 'target = "pixel"', [ROW, "'target' is 'pixel'", "pixels"]),
+    "no label": ('label = "second"\n', "", ["row 2", "label", "required"]),
+    "a batch beyond the data": (
+        'target = "pixels"',
+        "set.optimization.global_batch = 2000000",
+        [ROW, "global_batch", "2000000", "1281167", "smaller batch"],
+    ),
+    "an image that does not divide": ('target = "pixels"', "set.image_size = 220", [ROW, "220", "patch size 16"]),
+    "not TOML": ("[source]", "[source", ["not valid TOML", "Correct the file"]),
+}
+
+
+def write(tmp_path, text):
+    path = tmp_path / "mine.toml"
+    path.write_text(text, encoding="utf8")
+    return path
+
+
+def test_the_suite_below_all_mistakes_is_right(tmp_path):
+    plan = make_plan(suites.load(str(write(tmp_path, GOOD))), SCALES["paper"])
+    assert [len(cell.jobs) for cell in plan.cells] == [1, 1]
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_explained(tmp_path, mistake):
+    old, new, said = MISTAKES[mistake]
+    assert GOOD.count(old) >= 1
+    path = write(tmp_path, GOOD.replace(old, new, 1))
+    with pytest.raises(suites.SuiteError) as caught:
+        make_plan(suites.load(str(path)), SCALES["paper"])
+    message = str(caught.value)
+    assert message.startswith(str(path))
+    assert [part for part in said if part not in message] == [], message
+    assert "\n" not in message and "pydantic" not in message
+
+
+def test_latin_1_is_not_taken_for_toml(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_bytes(GOOD.replace("first", "fr\u00fch").encode("latin1"))
+    with pytest.raises(suites.SuiteError, match="not valid TOML"):
+        suites.load(str(path))
+
+
+def test_an_unknown_suite_is_named_with_its_neighbour():
+    with pytest.raises(ValueError, match=r"suite 'quickstat': not found\. Did you mean 'quickstart'\? Known: "):
+        suites.load("quickstat")
+
+
+def test_a_table_without_a_suite_is_named():
+    with pytest.raises(ValueError, match=r"--table 99: no suite mirrors it\. Tables with a suite: .*7"):
+        suites.find_table(99)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [("0,0", "different"), ("0,1,0", "different"), ("-1", "below 0"), ("a", "whole"), ("", "whole")]
+)
+def test_seeds_that_are_no_list_of_different_numbers_are_refused(text, said):
+    from caebench.cli.options import parse_seeds
+
+    with pytest.raises(ValueError, match=said) as caught:
+        parse_seeds(text)
+    assert repr(text) in str(caught.value)
+
+
+def test_row_settings_win_over_the_shared_ones(tmp_path):
+    text = GOOD.replace('recipe = "cae"', 'recipe = "cae"\nepochs = 800\nset.method.align_weight = 1.0')
+    text = text.replace('target = "pixels"', "epochs = 1600\nset.method.align_weight = 0.5")
+    table = suites.load(str(write(tmp_path, text)))
+    first, second = (table.pretraining(row) for row in table.rows)
+    assert (first.optimization.epochs, first.method.align_weight) == (800, 1.0)
+    assert (second.optimization.epochs, second.method.align_weight) == (1600, 0.5)
+    assert second.optimization.warmup_epochs == 40.0, "the recipe's own, for 1600 epochs"
+
+
+def test_another_recipe_in_a_row_takes_only_what_it_accepts(tmp_path):
+    text = GOOD.replace(
+        'recipe = "cae"', 'recipe = "cae"\nvariant = "vit_l"\nepochs = 800\nset.method.align_weight = 1.0'
+    )
+    text = text.replace('target = "pixels"', 'recipe = "random"')
+    table = suites.load(str(write(tmp_path, text)))
+    assert table.pretraining(table.rows[1]).variant == "vit_l"
+
+
+def test_a_whole_part_can_be_replaced(tmp_path):
+    text = GOOD.replace('target = "pixels"', 'set.method.target = { kind = "pixels", normalize_patches = false }')
+    table = suites.load(str(write(tmp_path, text)))
+    target = table.pretraining(table.rows[1]).method.target
+    assert target.kind == "pixels" and not target.normalize_patches

@@ -1,0 +1,53 @@
+"""Shares of the batch, and signals."""
+
+import os
+import signal
+
+import pytest
+import torch
+
+from caebench.config.optim import AdamW, Optimization
+from caebench.training.distributed import Group
+from caebench.training.loop import micro_batch
+from caebench.training.signals import watch_signals
+
+
+def shares(global_batch, size, per_device, multiple_of=1):
+    optimizer = AdamW(kind="adamw")
+    config = Optimization(optimizer=optimizer, epochs=1, warmup_epochs=0, global_batch=global_batch, base_lr=1.0)
+    return micro_batch(config, Group(0, size, torch.device("cpu")), per_device, multiple_of)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ((64, 1, None), 64),
+        ((64, 2, 256), 32),
+        ((64, 1, 48), 32),  # the largest that divides
+        ((96, 2, 20), 16),
+        ((96, 1, 20, 8), 16),
+        ((7, 1, 3), 1),
+    ],
+)
+def test_the_largest_share_that_fits_and_divides(arguments, expected):
+    assert shares(*arguments) == expected
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [((64, 3, None), "over 3 processes"), ((64, 4, 32, 32), "groups of 32"), ((64, 1, 8, 16), "per_device_batch 8")],
+)
+def test_a_batch_that_cannot_be_shared_is_refused(arguments, said):
+    with pytest.raises(ValueError, match=said):
+        shares(*arguments)
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGUSR1", "SIGUSR2"])
+def test_a_signal_becomes_a_request_and_handlers_are_put_back(name):
+    number = getattr(signal, name)
+    before = signal.getsignal(number)
+    with watch_signals() as stop:
+        assert stop.name is None
+        os.kill(os.getpid(), number)
+        assert stop.name == name
+    assert signal.getsignal(number) == before
