@@ -53,7 +53,8 @@ def run_plan(jobs: Sequence[Job], store: Store, site: Site, watcher: Watcher, nu
             waiting.append(job)
             store.prepare(job)
     if waiting:
-        with Pool(min(num_parallel, len(waiting)), store, site) as pool:
+        threads = max(1, (os.cpu_count() or 1) // num_parallel)  # of the share, used or not: it can change a last digit
+        with Pool(min(num_parallel, len(waiting)), threads, store, site) as pool:
             _drain(waiting, outcomes, watcher, store, pool)
     return outcomes
 
@@ -101,8 +102,8 @@ def _blocking(job: Job, outcomes: Outcomes) -> str:
 class Pool:
     """Worker processes, each with its share of the cores, and their messages."""
 
-    def __init__(self, size: int, store: Store, site: Site) -> None:
-        self.size, self.store, self.stopping = size, store, False
+    def __init__(self, size: int, threads: int, store: Store, site: Site) -> None:
+        self.size, self.threads, self.store, self.stopping = size, threads, store, False
         self._context = multiprocessing.get_context("spawn")
         self._tasks: Any = self._context.Queue()
         self._messages: Any = self._context.Queue()
@@ -116,9 +117,8 @@ class Pool:
         return len(self._busy) < self.size
 
     def __enter__(self) -> "Pool":
-        threads = str(max(1, (os.cpu_count() or 1) // self.size))
         before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
-        os.environ.update(dict.fromkeys(THREAD_VARIABLES, threads))
+        os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(self.threads)))
         arguments = (self._tasks, self._messages, self.store.root, self._site)
         self._workers = [self._context.Process(target=serve, args=arguments, daemon=False) for _ in range(self.size)]
         for worker in self._workers:

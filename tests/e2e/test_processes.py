@@ -65,6 +65,15 @@ def test_accumulation_trains_as_one_batch(bench, quickstart):
     assert_same_training(run_in(bench, job, 1), run_in(bench, job, 1, site="small"))
 
 
+def test_accumulation_keeps_mixing_groups_together(bench, quickstart):
+    """Six images would fit and divide the batch, and would part a group of four."""
+    found = quickstart.job("finetune", "imagenet1k-cae-dvae")
+    config = longer(found, epochs=20, global_batch=24)
+    job = variation(bench, found, config.replace(mixing=config.mixing.replace(group=4)))
+    bench.write_site("six", 'device = "cpu"\nper_device_batch = 6\n')
+    assert_same_training(run_in(bench, job, 1), run_in(bench, job, 1, site="six"))
+
+
 def test_knn_is_the_same_on_three_processes(bench, quickstart):
     """20 validation images do not divide by 3: the padded rows of the last process must not count."""
     found = quickstart.job("knn", "cae-pixels")
