@@ -175,8 +175,8 @@ NANO = Scale(
     pretrain=Shrink(epochs=0.04, batch=32, lr=64.0),
     dvae=Shrink(epochs=0.4, batch=16, lr=480.0),
     linear=Shrink(epochs=0.22, batch=64, lr=10.0),
-    attentive=Shrink(epochs=0.22, batch=32, lr=8.0),
-    finetune=Shrink(epochs=0.08, batch=64, lr=8.0),
+    attentive=Shrink(epochs=0.22, batch=32, lr=16.0),
+    finetune=Shrink(epochs=0.08, batch=64, lr=32.0),
     depths={1: 1, 2: 2, 4: 3, 5: 4},
     tokenizer={
         "vocabulary": 64,
