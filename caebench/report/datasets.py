@@ -46,10 +46,9 @@ def report_facts(report: Report) -> dict[str, Any]:
 
 def print_report(report: Report) -> None:
     """A report in lines: where, what, what to do."""
-    counts = ", ".join(f"{number:,} {split}" for split, number in report.counts.items())
-    print(
-        f"{report.name}: {'ok' if report.ok else 'NOT OK'}, {counts}, fingerprint {report.fingerprint}, {report.root}"
-    )
+    facts = [f"{number:,} {split}" for split, number in report.counts.items()]
+    facts += [f"fingerprint {report.fingerprint}"] if report.fingerprint else []
+    print(": ".join([report.name, ", ".join(["ok" if report.ok else "NOT OK", *facts, str(report.root)])]))
     for problem in report.problems:
         print(f"  {problem.where}: {problem.what}. {problem.do}")
     for note in report.notes:
