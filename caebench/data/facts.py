@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from caebench.config.data import EMBEDDED_NUM_CLASSES, World
+from caebench.config.data import EMBEDDED_NUM_CLASSES, REAL_SIZES, DatasetName, World
 
 
 @dataclass(frozen=True)
@@ -17,24 +17,28 @@ class Facts:
 
 
 _DOMAINNET = "Get the cleaned version and its lists from the DomainNet site (ai.bu.edu/M3SDA)"
+
+
+def _classification(name: DatasetName, source: str) -> Facts:
+    size = REAL_SIZES[name]
+    return Facts(size.train, size.val, size.num_classes, source)
+
+
 PUBLISHED: Mapping[str, Facts] = {
-    "imagenet1k": Facts(
-        1_281_167, 50_000, 1000, "Get ILSVRC2012_img_train.tar and ILSVRC2012_img_val.tar from image-net.org"
+    "imagenet1k": _classification(
+        "imagenet1k", "Get ILSVRC2012_img_train.tar and ILSVRC2012_img_val.tar from image-net.org"
     ),
     "ade20k": Facts(
         20_210, 2_000, 150, "Get ADEChallengeData2016.zip (SceneParse-150) from sceneparsing.csail.mit.edu"
     ),
     "coco": Facts(
-        118_287,
-        5_000,
-        80,
-        "Get train2017.zip, val2017.zip and annotations_trainval2017.zip from cocodataset.org",
+        118_287, 5_000, 80, "Get train2017.zip, val2017.zip and annotations_trainval2017.zip from cocodataset.org"
     ),
-    "food101": Facts(
-        75_750, 25_250, 101, "Get food-101.tar.gz from data.vision.ee.ethz.ch/cvl/datasets_extra/food-101"
+    "food101": _classification(
+        "food101", "Get food-101.tar.gz from data.vision.ee.ethz.ch/cvl/datasets_extra/food-101"
     ),
-    "clipart": Facts(33_525, 14_604, 345, _DOMAINNET),
-    "sketch": Facts(48_212, 20_916, 345, _DOMAINNET),
+    "clipart": _classification("clipart", _DOMAINNET),
+    "sketch": _classification("sketch", _DOMAINNET),
 }
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from caebench.config.method import CAE, DALLETarget
 from caebench.config.variants import Variant
 from caebench.methods.cae import CAEModel
+from caebench.models.checkpoint import misfits
 
 COPIES = ("alignment_encoder.", "teacher.")
 POSITIONS = ("encoder.pos_embed", "rd_pos_embed")
@@ -72,7 +73,8 @@ def load(path: Path, num_heads: int) -> CAEModel:
             "Encoder-only releases hold no regressor and decoder; give the file that the training script wrote."
         ) from error
     model = CAEModel(config, variant, image_size)
-    check_shapes(path, model, state)
+    if wrong := misfits(model.state_dict(), state):
+        raise ValueError(f"{path}: {len(wrong)} tensors do not fit: {'; '.join(wrong[:5])}")
     model.load_state_dict(state)
     return model.eval()
 
@@ -110,15 +112,3 @@ def infer(state: Mapping[str, Tensor], num_heads: int) -> tuple[Variant, int, CA
 
 def _depth(state: Mapping[str, Tensor], prefix: str) -> int:
     return len({name.split(".")[prefix.count(".") + 1] for name in state if name.startswith(prefix + ".")})
-
-
-def check_shapes(path: Path, model: CAEModel, state: Mapping[str, Tensor]) -> None:
-    """Every tensor must be there once, with the shape that the model has."""
-    expected = model.state_dict()
-    wrong = [f"{name} is missing" for name in expected.keys() - state.keys()]
-    wrong += [f"{name} is not part of the model" for name in state.keys() - expected.keys()]
-    for name in expected.keys() & state.keys():
-        if expected[name].shape != state[name].shape:
-            wrong.append(f"{name} is {tuple(state[name].shape)}, expected {tuple(expected[name].shape)}")
-    if wrong:
-        raise ValueError(f"{path}: {len(wrong)} tensors do not fit: {'; '.join(sorted(wrong)[:5])}")

@@ -1,11 +1,11 @@
 """The encoder file that every pretraining job writes and every evaluation reads: weights, and what they are."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import cast
 
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from timm.layers.pos_embed import resample_abs_pos_embed
 from torch import Tensor
@@ -38,34 +38,27 @@ def read_encoder(
         with safe_open(path, framework="pt") as file:
             sizes = json.loads(file.metadata()["encoder"])
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 not a dict
-    except (OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise _unreadable(path, error) from error
-    except Exception as error:
-        if type(error).__name__ != "SafetensorError":
-            raise
-        raise _unreadable(path, error) from error
+    except (OSError, KeyError, TypeError, ValueError, SafetensorError) as error:
+        message = f"{path}: cannot be read as an encoder file: {error}. Delete its job's folder and run it again."
+        raise ValueError(message) from error
     variant = Variant(*sizes["variant"])
     scale = 0.1 if sizes["layer_scale"] else None
     bias = relative_position_bias
     encoder = Encoder(variant, image_size, layer_scale=scale, drop_path=drop_path, relative_position_bias=bias)
     resample = cast(Callable[..., Tensor], resample_abs_pos_embed)  # torch.fx.wrap hides its type
     state["pos_embed"] = resample(state["pos_embed"], [encoder.grid] * 2, num_prefix_tokens=0)
-    _check(path, encoder, state)
+    expected = {n: v for n, v in encoder.state_dict().items() if not n.startswith("relative_position_biases.")}
+    if wrong := misfits(expected, state):
+        raise ValueError(f"{path}: not an encoder of {encoder.variant}: {'; '.join(wrong[:5])}")
     encoder.load_state_dict(state, strict=False)  # only the biases may be new: checked above
     return encoder
 
 
-def _unreadable(path: Path, error: Exception) -> ValueError:
-    return ValueError(f"{path}: cannot be read as an encoder file: {error}. Delete its job's folder and run it again.")
-
-
-def _check(path: Path, encoder: Encoder, state: dict[str, Tensor]) -> None:
-    """Every tensor of the encoder must be in the file, in its shape; only relative position biases may be new."""
-    expected = {n: v for n, v in encoder.state_dict().items() if not n.startswith("relative_position_biases.")}
+def misfits(expected: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> list[str]:
+    """Each tensor that is missing, left over or of another shape, in words."""
     wrong = [f"{name}: missing" for name in expected.keys() - state.keys()]
-    wrong += [f"{name}: not part of the encoder" for name in state.keys() - expected.keys()]
+    wrong += [f"{name}: not part of the model" for name in state.keys() - expected.keys()]
     for name in expected.keys() & state.keys():
         if expected[name].shape != state[name].shape:
             wrong.append(f"{name}: {tuple(state[name].shape)}, expected {tuple(expected[name].shape)}")
-    if wrong:
-        raise ValueError(f"{path}: not an encoder of {encoder.variant}: {'; '.join(sorted(wrong)[:5])}")
+    return sorted(wrong)

@@ -12,7 +12,7 @@ from timm.layers.mlp import Mlp
 from torch import Tensor, nn
 
 from caebench.models.attention import CrossAttention, SampleDropPath
-from caebench.models.vit import Init, LayerNorm, linear_rates, make_block, rescale_by_depth, set_draws
+from caebench.models.vit import LayerNorm, linear_rates, make_block, rescale_by_depth, set_draws
 
 Masked = Float[Tensor, "batch masked dim"]
 Visible = Float[Tensor, "batch visible dim"]
@@ -112,6 +112,3 @@ def rescale_latent_parts(regressor: CrossRegressor | JointRegressor, decoder: De
     blocks = regressor.blocks if isinstance(regressor, CrossRegressor) else regressor.stack.blocks
     for stack in (blocks, decoder.stack.blocks):
         rescale_by_depth(stack)
-
-
-__all__ = ["CrossRegressor", "Decoder", "Init", "JointRegressor", "rescale_latent_parts"]

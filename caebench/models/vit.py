@@ -5,7 +5,7 @@ are dropped, not masked. Masks and stochastic depth come from outside: nothing h
 initialisation.
 """
 
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import torch
 from jaxtyping import Bool, Float
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from caebench.config.variants import Variant
 from caebench.models.attention import RelativePositionBias, SampleDropPath
 
-Init = str  # "xavier" or "truncated_normal"
+Init = Literal["xavier", "truncated_normal"]
 
 
 class LayerNorm(nn.LayerNorm):

@@ -18,6 +18,7 @@ from caebench.config.variants import VARIANTS, VariantName
 from caebench.recipes.cae import dvae
 
 PAPER_IMAGE_SIZE = 224
+PAPER_CROP = 0.08  # the least share of the image in a crop
 C = TypeVar("C", bound=Config)
 
 
@@ -59,7 +60,7 @@ class Scale:
     finetune: Shrink | None = None
     depths: Mapping[int, int] = field(default_factory=dict[int, int])  # of regressor and decoder
     tokenizer: Mapping[str, int] = field(default_factory=dict[str, int])  # sizes of the d-VAE
-    crop_scale_min: float = 0.08
+    crop_scale_min: float = PAPER_CROP
     init_std: float = 1.0  # factor on the attentive probe's: sqrt(768 / width)
     k: Mapping[int, int] = field(default_factory=dict[int, int])
     precision: Precision = "bf16"
@@ -107,8 +108,12 @@ class Scale:
         return {
             "data": self._data(config.data),
             "image_size": self._size(config.image_size),
-            "crop_scale_min": max(self.crop_scale_min, config.crop_scale_min),
+            "crop_scale_min": self._crop(config.crop_scale_min),
         }
+
+    def _crop(self, least: float) -> float:
+        """The range from the paper's least crop to the whole image, moved onto this scale's; no two values merge."""
+        return self.crop_scale_min + (1.0 - self.crop_scale_min) * (least - PAPER_CROP) / (1.0 - PAPER_CROP)
 
     def _data(self, data: Data) -> Data:
         if self.world is None or not isinstance(data, RealData):
@@ -156,7 +161,8 @@ class Scale:
 
     def _finetune(self, config: Finetune) -> Finetune:
         optimization = _shrunk(self.finetune, config.optimization, self.precision)
-        group = max(2, optimization.global_batch // 4)
+        shrunk = optimization.global_batch / config.optimization.global_batch
+        group = max(2, round(8 * shrunk * config.mixing.group))  # 8: a group of two images would hardly mix
         return config.replace(
             optimization=optimization, mixing=config.mixing.replace(group=group), **self._common(config)
         )

@@ -30,7 +30,7 @@ def notes(plan: Plan, rows: Rows) -> list[str]:
     if any(entry.published for entry in cells):
         lines.append("In parentheses: the paper's number at its own scale; n/f: looked for and not found.")
     if any(entry.spread is not None for entry in cells):
-        lines.append("Mean +- sample standard deviation over seeds.")
+        lines.append("Mean +- sample standard deviation over seeds; [n of m]: only n of m seeds are done.")
     return [*lines, *plan.table.notes, *_column_notes(plan)]
 
 
@@ -46,7 +46,7 @@ def header(plan: Plan) -> list[str]:
 def lines(plan: Plan, rows: Rows) -> list[list[str]]:
     """Row labels and cell texts."""
     labels = [row.label for row in plan.table.rows]
-    return [[label, *(entry.text(True) for entry in row)] for label, row in zip(labels, rows, strict=True)]
+    return [[label, *(entry.text() for entry in row)] for label, row in zip(labels, rows, strict=True)]
 
 
 def markdown(plan: Plan, rows: Rows, num_seeds: int) -> str:

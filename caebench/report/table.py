@@ -32,11 +32,12 @@ class Entry:
     mean: float | None
     spread: float | None  # sample deviation over seeds
     published: Published | None  # None: the cell mirrors no published number
+    num_asked: int = 0  # seeds
 
-    def text(self, show_published: bool) -> str:
-        """What stands in the cell."""
+    def text(self) -> str:
+        """What stands in the cell; where only some seeds are done, it says so."""
         ours = self._ours()
-        if self.published is None or not show_published:
+        if self.published is None:
             return ours
         theirs = "n/f" if self.published.value is None else f"{self.published.value:.1f}"
         return f"({theirs})" if self.state == "quoted" else f"{ours} ({theirs})"
@@ -45,7 +46,8 @@ class Entry:
         if self.mean is None:
             return "-" if self.state == "quoted" else self.state
         spread = f" +- {self.spread:.1f}" if self.spread is not None else ""
-        return f"{self.mean:.1f}{spread}"
+        missing = f" [{len(self.values)} of {self.num_asked}]" if len(self.values) < self.num_asked else ""
+        return f"{self.mean:.1f}{spread}{missing}"
 
 
 def load(plan: Plan, store: Store) -> "DataFrame":
@@ -83,7 +85,7 @@ def _entry(cell: Cell, found: list[Number]) -> Entry:
     if not values:
         return Entry(found[0].state, (), None, None, published)
     spread = statistics.stdev(values) if len(values) > 1 else None
-    return Entry("done", tuple(values), statistics.fmean(values), spread, published)
+    return Entry("done", tuple(values), statistics.fmean(values), spread, published, len(found))
 
 
 def _published(cell: Cell) -> Published | None:

@@ -18,6 +18,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from caebench.config.optim import Optimization, Precision
 from caebench.data.loading import Samples, Steps, training_loader
+from caebench.models.checkpoint import misfits
 from caebench.training import checkpoint
 from caebench.training.distributed import Group
 from caebench.training.optim import ParamGroup, learning_rate, make_optimizer, set_learning_rate
@@ -62,7 +63,7 @@ class Training:
 
 
 @dataclass
-class Progress:
+class Position:
     """Where training stands; saved with every checkpoint."""
 
     step: int = 0
@@ -111,14 +112,19 @@ def fit(training: Training, run: Run) -> list[dict[str, float]]:
     total = config.epochs * per_epoch
 
     # ---- go on where a checkpoint stands ----------------------------------------------------------------------------
-    state = Progress()
+    state = Position()
     saved = checkpoint.read_newest(run.folder, device)
     if saved is not None:
+        if wrong := misfits(module.state_dict(), saved["module"]):
+            raise ValueError(
+                f"{run.folder / checkpoint.FOLDER}: a checkpoint of another model: {'; '.join(wrong[:5])}. "
+                "Delete the job's folder to start it afresh."
+            )
         module.load_state_dict(saved["module"])
         optimizer.load_state_dict(saved["optimizer"])
         scaler.load_state_dict(saved["scaler"])
         torch.set_rng_state(saved["rng"].cpu())
-        state = Progress(**saved["progress"])
+        state = Position(**saved["progress"])
         log.info("resuming at step %d of %d", state.step, total)
     if group.is_main:
         _truncate_metrics(run, state.metrics_bytes)
@@ -209,7 +215,7 @@ def _reduced(values: Mapping[str, Tensor], group: Group) -> dict[str, float]:
     return dict(zip(values, stacked.tolist(), strict=True))
 
 
-def _save(run: Run, state: Progress, module: nn.Module, optimizer: Any, scaler: GradScaler) -> None:
+def _save(run: Run, state: Position, module: nn.Module, optimizer: Any, scaler: GradScaler) -> None:
     if not run.group.is_main:
         return
     state.metrics_bytes = (run.folder / METRICS).stat().st_size

@@ -9,6 +9,8 @@ from caebench.plan.graph import make_job
 from caebench.plan.scale import SCALES, Shrink
 from caebench.recipes import EVALUATIONS, SOURCES
 from caebench.recipes.cae import cae
+from caebench.recipes.finetune import finetune
+from caebench.recipes.probes import linear_probe
 
 RECIPES = {**SOURCES, **EVALUATIONS}
 SMALL = [name for name in SCALES if name != "paper"]
@@ -68,3 +70,12 @@ def test_shrinking_keeps_the_shape_of_a_schedule():
     assert (small.epochs, small.warmup_epochs, small.global_batch) == (25, 5.0, 32)
     assert small.lr == pytest.approx(config.lr / 16 * 4.0)
     assert Shrink(epochs=0.001, batch=10_000, lr=1.0).apply(config, "fp32").global_batch == 1
+
+
+@pytest.mark.parametrize("name", ["nano", "lab"])
+def test_two_crops_and_two_mixing_groups_stay_two_jobs(name):
+    scale, probe, tuned = SCALES[name], linear_probe(), finetune()
+    crops = [scale.apply(probe.replace(crop_scale_min=least)).crop_scale_min for least in (0.08, 0.2, 0.4, 1.0)]
+    assert crops == sorted(set(crops)) and crops[-1] == 1.0
+    groups = [scale.apply(tuned.replace(mixing=tuned.mixing.replace(group=size))).mixing.group for size in (64, 128)]
+    assert groups[0] < groups[1]
