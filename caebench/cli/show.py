@@ -40,7 +40,7 @@ def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]
     out = console()
     out.print(table)
     for note in notes:
-        out.print(note, style="dim", highlight=False)
+        out.print(note, style="dim", highlight=False, markup=False)
 
 
 class JobDisplay:
