@@ -26,8 +26,8 @@ VARIANTS: dict[VariantName, Variant] = {
     "lab_b": Variant(256, 8, 8, 8),
     "lab_l": Variant(384, 10, 12, 8),
     "lab_h": Variant(512, 12, 16, 8),
-    "nano_s": Variant(48, 3, 3, 12),
-    "nano_b": Variant(64, 4, 4, 12),
-    "nano_l": Variant(96, 5, 4, 12),
-    "nano_h": Variant(128, 6, 4, 12),
+    "nano_s": Variant(48, 3, 3, 8),
+    "nano_b": Variant(64, 4, 4, 8),
+    "nano_l": Variant(96, 5, 4, 8),
+    "nano_h": Variant(128, 6, 4, 8),
 }

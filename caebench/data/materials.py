@@ -86,7 +86,7 @@ class Pose:
         return Pose(self.extent * (1 + size), centre, self.rotation + turn, self.shear, self.aspect)
 
 
-def random_pose(rng: np.random.Generator, size: int, low: float, high: float, margin: float = 0.45) -> Pose:
+def random_pose(rng: np.random.Generator, size: int, low: float, high: float, margin: float = 0.5) -> Pose:
     """A pose whose extent is `low` to `high` of the picture; `margin` is how much of it stays inside its borders."""
     extent = size * rng.uniform(low, high)
     x, y = rng.uniform(margin * extent, size - margin * extent, 2)

@@ -42,8 +42,10 @@ GROUNDS = {  # the background classes of a scene, in label order from 1, and the
     "print": "page.png",
 }
 FIRST_DIGIT_LABEL = len(GROUNDS) + 1  # ADE20K's label 0 is "other": strokes and blobs here
-PALE = (0.1, 0.4)  # saturation of an object
-DUSK = (0.2, 0.3)  # mean brightness of a backdrop
+PALE = (0.0, 0.2)  # saturation of an object
+HAZE = (0.05, 0.2)  # contrast of a backdrop
+DUSK = (0.2, 0.25)  # and its mean brightness
+GRAIN = 0.03  # of a photograph
 CLUTTERED = 0.3  # share of backdrops
 MIN_VISIBLE_PIXELS = 24  # a digit with less in sight is no instance ...
 MIN_VISIBLE_SHARE = 0.25  # ... nor is one that is mostly hidden
@@ -55,7 +57,7 @@ def draw_object(rng: np.random.Generator, split: Split, digit: int, size: int) -
     where = _digit_coverage(rng, split, digit, size, 0.5, 0.75)
     image = paint(image, set_off(random_colour(rng, PALE), image, where, rng.uniform(0.4, 0.6)), where)
     _occlude(rng, image)
-    return _finish(rng, image, grain=0.05)
+    return _finish(rng, image, GRAIN)
 
 
 def draw_dish(rng: np.random.Generator, split: Split, digit: int, striped: bool, size: int) -> Pixels:
@@ -65,7 +67,7 @@ def draw_dish(rng: np.random.Generator, split: Split, digit: int, striped: bool,
     texture = stripes(rng, size, (0.08 * size, 0.14 * size)) if striped else random_colour(rng, PALE)
     image = paint(image, set_off(texture, image, where, rng.uniform(0.4, 0.6)), where)
     _occlude(rng, image)
-    return _finish(rng, image, grain=0.05)
+    return _finish(rng, image, GRAIN)
 
 
 def draw_clipart(rng: np.random.Generator, split: Split, digit: int, size: int) -> Pixels:
@@ -188,7 +190,7 @@ def _texture(rng: np.random.Generator, split: Split, size: int) -> Floats:
 
 def _backdrop(rng: np.random.Generator, split: Split, size: int) -> Floats:
     """A photograph in the haze and the dusk, sometimes cluttered: quiet enough that shape, not colour, is the news."""
-    image = haze(crop(rng, split, size), rng.uniform(0.05, 0.3))
+    image = haze(crop(rng, split, size), rng.uniform(*HAZE))
     dimmed = image + np.float32(rng.uniform(*DUSK) - luminance(image).mean())
     image = np.clip(dimmed, 0.0, 1.0)
     return _clutter(rng, split, image) if rng.uniform() < CLUTTERED else image

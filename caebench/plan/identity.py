@@ -18,11 +18,11 @@ ID_LENGTH = 10
 
 # Raise a kind's version when a code change alters its numbers; a method has an entry of its own beside its stage.
 VERSIONS: dict[str, int] = {
-    "world": 1,
+    "world": 2,
     "dvae": 1,
-    "pretrain": 1,
+    "pretrain": 2,
     "pretrain/cae": 1,
-    "random_encoder": 1,
+    "random_encoder": 2,
     "linear_probe": 1,
     "attentive_probe": 1,
     "knn": 1,

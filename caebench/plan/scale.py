@@ -178,7 +178,7 @@ NANO = Scale(
     variants={"vit_s": "nano_s", "vit_b": "nano_b", "vit_l": "nano_l", "vit_h": "nano_h"},
     world=World(kind="world"),
     image_size=48,
-    pretrain=Shrink(epochs=0.04, batch=32, lr=64.0),
+    pretrain=Shrink(epochs=0.03, batch=32, lr=64.0),
     dvae=Shrink(epochs=0.4, batch=16, lr=480.0),
     linear=Shrink(epochs=0.22, batch=64, lr=10.0),
     attentive=Shrink(epochs=0.22, batch=32, lr=16.0),
