@@ -43,10 +43,10 @@ GROUNDS = {  # the background classes of a scene, in label order from 1, and the
 }
 FIRST_DIGIT_LABEL = len(GROUNDS) + 1  # ADE20K's label 0 is "other": strokes and blobs here
 PALE = (0.0, 0.2)  # saturation of an object
-HAZE = (0.05, 0.2)  # contrast of a backdrop
+HAZE = (0.05, 0.15)  # contrast of a backdrop
 DUSK = (0.2, 0.25)  # and its mean brightness
-GRAIN = 0.03  # of a photograph
-CLUTTERED = 0.3  # share of backdrops
+GRAIN = 0.02  # of a photograph
+CLUTTERED = 0.2  # share of backdrops
 MIN_VISIBLE_PIXELS = 24  # a digit with less in sight is no instance ...
 MIN_VISIBLE_SHARE = 0.25  # ... nor is one that is mostly hidden
 
