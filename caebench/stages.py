@@ -5,6 +5,7 @@ from typing import Any
 
 from caebench.config.base import Config
 from caebench.config.data import World
+from caebench.config.dense import Segmentation
 from caebench.config.method import DVAE
 from caebench.config.stage import KNN, AttentiveProbe, Finetune, LinearProbe, Pretrain, RandomEncoder
 from caebench.tasks.dvae import train_dvae
@@ -15,6 +16,13 @@ from caebench.tasks.probes import attentive_probe, linear_probe
 from caebench.tasks.world import render_world
 from caebench.training.run import Run
 
+
+def _segment(config: Segmentation, run: Run) -> dict[str, Any]:
+    from caebench.tasks.dense.segmentation import segment  # mmsegmentation takes ten seconds to import
+
+    return segment(config, run)
+
+
 STAGES: dict[type[Config], Callable[[Any, Run], dict[str, Any]]] = {
     World: render_world,
     DVAE: train_dvae,
@@ -24,6 +32,7 @@ STAGES: dict[type[Config], Callable[[Any, Run], dict[str, Any]]] = {
     AttentiveProbe: attentive_probe,
     KNN: knn,
     Finetune: finetune,
+    Segmentation: _segment,
 }
 
 

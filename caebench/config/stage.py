@@ -6,6 +6,7 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_
 
 from caebench.config.base import Config
 from caebench.config.data import Data, World
+from caebench.config.dense import Segmentation
 from caebench.config.method import DVAE, Method
 from caebench.config.optim import Optimization, Precision
 from caebench.config.variants import VARIANTS, Variant, VariantName
@@ -133,7 +134,7 @@ class Finetune(Config):
     seed: int = 0
 
 
-Evaluation = LinearProbe | AttentiveProbe | KNN | Finetune
+Evaluation = LinearProbe | AttentiveProbe | KNN | Finetune | Segmentation
 Source = Pretrain | RandomEncoder
 Stage = Annotated[World | DVAE | Source | Evaluation, Field(discriminator="kind")]
 
@@ -142,5 +143,6 @@ METRICS: dict[type[Config], tuple[str, ...]] = {
     LinearProbe: ("top1", "top5", "top1_last_epoch"),
     AttentiveProbe: ("top1", "top5", "top1_last_epoch"),
     Finetune: ("top1", "top5", "top1_last_epoch"),
+    Segmentation: ("mIoU", "mAcc", "aAcc"),
     KNN: ("top1", "top1_k10", "top1_k20", "top1_k100", "top1_k200"),
 }

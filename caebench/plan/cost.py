@@ -5,6 +5,7 @@ Hours are A100-80GB hours at a fixed share of its peak, until a site calibrates 
 """
 
 from caebench.config.data import World, size_of
+from caebench.config.dense import Segmentation
 from caebench.config.method import CAE, DVAE, DALLETarget, DVAETarget
 from caebench.config.stage import KNN, AttentiveProbe, Finetune, LinearProbe, Pretrain, RandomEncoder
 from caebench.config.variants import VARIANTS, Variant
@@ -29,7 +30,7 @@ def disk_bytes(job: Job) -> int:
             latent = config.method.regressor_depth + config.method.decoder_depth
             parameters = encoder_parameters(VARIANTS[config.variant]) * (1 + latent / VARIANTS[config.variant].depth)
             return int(parameters * BYTES * (2 + 2 * 3))
-        case Finetune():
+        case Finetune() | Segmentation():
             return int(encoder_parameters(_variant(job)) * BYTES * (2 * 3))
         case World() as config:
             return 2200 * 4 * (config.num_train + config.num_val)
@@ -49,6 +50,8 @@ def multiply_adds(job: Job) -> float:
         case LinearProbe() | AttentiveProbe() as config:
             size, forward = size_of(config.data), _encode(_variant(job), config.image_size)
             return forward * config.optimization.epochs * (size.train + size.val)
+        case Segmentation() as config:
+            return _segment(config, _variant(job))
         case KNN() as config:
             size = size_of(config.data)
             return _encode(_variant(job), config.image_size) * (size.train + size.val)
@@ -97,6 +100,15 @@ def _cae_step(method: CAE, variant: Variant, image_size: int) -> float:
         case _:
             head, tokenizer = masked * variant.dim * 3 * variant.patch_size**2, 0.0
     return 3 * (encoder + latent + head) + target + tokenizer
+
+
+def _segment(config: Segmentation, variant: Variant) -> float:
+    """Encoder and UperNet, whose 3x3 convolutions on the finest map (a quarter patch) are most of its work."""
+    places = (4 * config.crop_size / variant.patch_size) ** 2
+    head = places * 9 * variant.dim**2 * (4 + 1 + 1 / 4 + 1 / 16)  # fusing four maps; one convolution on each of three
+    windows = ((1 + 1 / 3) * config.crop_size / config.stride) ** 2  # of an image of 4:3
+    images = 3 * config.optimization.iterations * config.optimization.global_batch + windows * size_of(config.data).val
+    return images * (_encode(variant, config.crop_size) + head)
 
 
 def _dvae(config: DVAE) -> float:

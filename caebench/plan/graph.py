@@ -6,6 +6,7 @@ from functools import cached_property
 
 from caebench.config.base import Config
 from caebench.config.data import EmbeddedData, size_of
+from caebench.config.dense import Segmentation
 from caebench.config.method import DVAE, DVAETarget
 from caebench.config.stage import KNN, AttentiveProbe, Finetune, LinearProbe, Pretrain, RandomEncoder
 from caebench.plan.identity import job_id, kind_of
@@ -47,7 +48,7 @@ class Job:
                 return f"random-{c.variant}-s{c.seed}"
             case DVAE() as c:
                 return f"dvae-{c.vocabulary}-{c.data.name}"
-            case LinearProbe() | AttentiveProbe() | KNN() | Finetune() as c if "encoder" in self.inputs:
+            case LinearProbe() | AttentiveProbe() | KNN() | Finetune() | Segmentation() as c if "encoder" in self.inputs:
                 return f"{c.data.name}-{self.inputs['encoder'].slug}"
             case _:
                 return self.kind

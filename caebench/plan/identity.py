@@ -27,6 +27,7 @@ VERSIONS: dict[str, int] = {
     "attentive_probe": 1,
     "knn": 1,
     "finetune": 1,
+    "segmentation": 1,
 }
 
 

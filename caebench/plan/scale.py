@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from caebench.config.base import Config
 from caebench.config.data import Data, EmbeddedData, RealData, World
+from caebench.config.dense import DenseOptimization, Segmentation
 from caebench.config.method import CAE, DVAE, DALLETarget, DVAETarget, Masking, Method, Target
 from caebench.config.optim import Optimization, Precision
 from caebench.config.site import ScaleName
@@ -46,6 +47,27 @@ class Shrink:
 
 
 @dataclass(frozen=True)
+class DenseShrink:
+    """How a dense task shrinks; `side` maps the paper's sides of crops, windows and strides, in pixels."""
+
+    iterations: float
+    batch: int
+    lr: float
+    side: Mapping[int, int]
+
+    def apply(self, config: DenseOptimization, precision: Precision) -> DenseOptimization:
+        """The shrunk optimisation; warm-up keeps its share of the iterations."""
+        iterations = max(1, round(config.iterations * self.iterations))
+        return config.replace(
+            iterations=iterations,
+            warmup_iterations=round(config.warmup_iterations * self.iterations),
+            global_batch=max(1, config.global_batch // self.batch),
+            lr=config.lr * self.lr,
+            precision=precision,
+        )
+
+
+@dataclass(frozen=True)
 class Scale:
     """A named size of every experiment."""
 
@@ -58,6 +80,7 @@ class Scale:
     linear: Shrink | None = None
     attentive: Shrink | None = None
     finetune: Shrink | None = None
+    segmentation: DenseShrink | None = None
     depths: Mapping[int, int] = field(default_factory=dict[int, int])  # of regressor and decoder
     tokenizer: Mapping[str, int] = field(default_factory=dict[str, int])  # sizes of the d-VAE
     crop_scale_min: float = PAPER_CROP
@@ -92,6 +115,8 @@ class Scale:
                 )
             case Finetune():
                 return self._finetune(config)
+            case Segmentation():
+                return self._segmentation(config)
             case KNN():
                 return config.replace(
                     data=self._data(config.data),
@@ -167,6 +192,16 @@ class Scale:
             optimization=optimization, mixing=config.mixing.replace(group=group), **self._common(config)
         )
 
+    def _segmentation(self, config: Segmentation) -> Segmentation:
+        assert self.segmentation is not None, "only the paper scale shrinks nothing"
+        side = self.segmentation.side
+        return config.replace(
+            data=self._data(config.data),
+            optimization=self.segmentation.apply(config.optimization, self.precision),
+            crop_size=side.get(config.crop_size, config.crop_size),
+            stride=side.get(config.stride, config.stride),
+        )
+
 
 def _shrunk(shrink: Shrink | None, config: Optimization, precision: Precision) -> Optimization:
     assert shrink is not None, "only the paper scale shrinks nothing"
@@ -183,6 +218,7 @@ NANO = Scale(
     linear=Shrink(epochs=0.22, batch=64, lr=600.0),
     attentive=Shrink(epochs=0.22, batch=32, lr=16.0),
     finetune=Shrink(epochs=0.06, batch=64, lr=32.0),
+    segmentation=DenseShrink(iterations=0.001, batch=2, lr=4.0, side={512: 96, 341: 64}),
     depths={1: 1, 2: 2, 4: 3, 5: 4},
     tokenizer={
         "vocabulary": 64,
@@ -208,6 +244,7 @@ LAB = Scale(
     linear=Shrink(epochs=0.2, batch=16, lr=4.0),
     attentive=Shrink(epochs=0.2, batch=16, lr=8.0),
     finetune=Shrink(epochs=0.1, batch=8, lr=2.0),
+    segmentation=DenseShrink(iterations=0.05, batch=1, lr=2.0, side={512: 192, 341: 128}),
     tokenizer={
         "vocabulary": 512,
         "codebook_dim": 128,

@@ -1,0 +1,38 @@
+"""Dense tasks: semantic segmentation. Both the schedule and its scales count iterations, as the paper does."""
+
+from typing import Literal
+
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+
+from caebench.config.base import Config
+from caebench.config.data import Data
+from caebench.config.optim import AdamW, Precision
+
+
+class DenseOptimization(Config):
+    """AdamW with layer-wise decay; linear warm-up from `warmup_ratio`, then polynomial to 0 or in steps of a tenth."""
+
+    optimizer: AdamW
+    iterations: PositiveInt
+    warmup_iterations: NonNegativeInt
+    warmup_ratio: PositiveFloat
+    global_batch: PositiveInt
+    lr: PositiveFloat  # the peak, for this batch
+    layer_decay: float = Field(gt=0.0, le=1.0)
+    schedule: Literal["poly", "step"]  # poly: power 1
+    milestones: tuple[float, ...] = ()  # of `step`, as shares of the iterations
+    precision: Precision = "bf16"
+
+
+class Segmentation(Config):
+    """UperNet on an encoder that trains along (official downstream_tasks/semantic_segmentation)."""
+
+    kind: Literal["segmentation"]
+    data: Data
+    optimization: DenseOptimization
+    crop_size: PositiveInt  # pixels of a training crop and of a window at test; the short side of an image too
+    stride: PositiveInt  # pixels between windows at test
+    aux_channels: PositiveInt = 256  # of the auxiliary head; UperNet's own has the encoder's width
+    drop_path: float = Field(ge=0.0, lt=1.0)
+    relative_position_bias: bool = True
+    seed: int = 0
