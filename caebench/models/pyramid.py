@@ -3,7 +3,8 @@
 Official `downstream_tasks/*/backbone/cae.py`: no final norm; transposed convolutions up, identity, max pooling down.
 """
 
-from typing import Any
+from collections.abc import Callable
+from typing import cast
 
 import torch
 from jaxtyping import Float
@@ -53,7 +54,8 @@ def features(
     draws: Float[Tensor, "batch numbers"] | None = None,
 ) -> list[Float[Tensor, "batch dim rows columns"]]:
     """The patch tokens after each chosen block, as maps; positions and bias interpolated to the images' grid."""
-    positions: Any = resample_abs_pos_embed(encoder.pos_embed, list(grid), num_prefix_tokens=0)
+    resample = cast(Callable[..., Tensor], resample_abs_pos_embed)  # torch.fx.wrap hides its type
+    positions = resample(encoder.pos_embed, list(grid), num_prefix_tokens=0)
     tokens = encoder.patch_embed(images).flatten(2).transpose(1, 2) + positions
     tokens = torch.cat([encoder.cls_token.expand(len(tokens), -1, -1), tokens], dim=1)
     set_draws(encoder.blocks, draws)

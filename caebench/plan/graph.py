@@ -48,7 +48,9 @@ class Job:
                 return f"random-{c.variant}-s{c.seed}"
             case DVAE() as c:
                 return f"dvae-{c.vocabulary}-{c.data.name}"
-            case LinearProbe() | AttentiveProbe() | KNN() | Finetune() | Segmentation() as c if "encoder" in self.inputs:
+            case LinearProbe() | AttentiveProbe() | KNN() | Finetune() | Segmentation() as c if (
+                "encoder" in self.inputs
+            ):
                 return f"{c.data.name}-{self.inputs['encoder'].slug}"
             case _:
                 return self.kind

@@ -7,6 +7,7 @@ from caebench.config.dense import DenseOptimization, Segmentation
 from caebench.config.optim import AdamW
 from caebench.config.variants import VariantName
 
+
 class Setting(NamedTuple):
     """What differs between variants."""
 

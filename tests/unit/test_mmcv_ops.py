@@ -167,7 +167,6 @@ def test_half_precision_is_float32_rounded_once(ops, dtype):
     torch.cat(outputs).sum().backward()
     assert outputs[0].dtype == low.grad.dtype == dtype
     assert torch.equal(outputs[0], outputs[1].to(dtype)) and torch.equal(low.grad, high.grad.to(dtype))
-
     boxes, scores = (tensor.to(dtype) for tensor in boxes_and_scores(3))
     dets, kept = ops.nms(boxes, scores, 0.4, offset=1)
     assert dets.dtype == dtype  # and boxes and scores may differ in type

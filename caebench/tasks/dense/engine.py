@@ -4,17 +4,14 @@ mmengine's own checkpoints, logs, seeds and resume are off. Killed and resumed e
 by (epoch, index), its other random numbers from a generator seeded for it, and everything else from the checkpoint.
 """
 
-import logging
 import math
 import time
-import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 import torch
 from mmengine.dataset import DefaultSampler, pseudo_collate
 from mmengine.hooks import ParamSchedulerHook
-from mmengine.logging import MMLogger
 from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import AmpOptimWrapper, LinearLR, MultiStepLR, OptimWrapper, PolyLR
 from mmengine.registry import LOOPS, OPTIM_WRAPPER_CONSTRUCTORS
@@ -53,7 +50,8 @@ class PrecisionOptimWrapper(OptimWrapper):
 
     def __init__(self, precision: Precision, device: torch.device, **options: Any) -> None:
         super().__init__(**options)
-        self.precision, self.device = precision, device
+        self.precision: Precision = precision
+        self.device = device
 
     def optim_context(self, model: nn.Module) -> Any:
         """Autocast around the forward pass."""
@@ -138,6 +136,8 @@ class TrainLoop(BaseLoop):
         runner, job = cast(QuietRunner, self._runner), cast(QuietRunner, self._runner).job
         runner.call_hook("before_train")
         self._iter = job.restore(runner)
+        counts = (self._iter * job.accumulations, self._max_iters * job.accumulations)
+        cast(OptimWrapper, runner.optim_wrapper).initialize_count_status(runner.model, *counts)
         batches = job.batches(self._iter, self._max_iters)
         with watch_signals() as stop:
             while self._iter < self._max_iters:
@@ -158,12 +158,13 @@ class TrainLoop(BaseLoop):
     def run_iter(self, batches: Iterator[Any]) -> dict[str, Tensor]:
         """One optimizer step, in one or more micro-batches."""
         runner, job = cast(QuietRunner, self._runner), cast(QuietRunner, self._runner).job
-        runner.model.train()
+        model: Any = runner.model
+        model.train()
         values: dict[str, Tensor] = {}
         for micro in range(job.accumulations):
             data = next(batches)
             torch.manual_seed(derive(Purpose.DEPTH, job.seed, self._iter, job.run.group.rank, micro))
-            for name, value in runner.model.train_step(data, runner.optim_wrapper).items():
+            for name, value in model.train_step(data, runner.optim_wrapper).items():
                 values[name] = values.get(name, 0.0) + value.detach() / job.accumulations
         runner.call_hook("after_train_iter", batch_idx=self._iter)
         return values
@@ -271,6 +272,8 @@ def make_runner(job: DenseJob, model: nn.Module, val_dataset: Any, evaluator: An
     model = model.to(group.device)
     if group.size > 1:
         model = MMDistributedDataParallel(model, broadcast_buffers=False)
+    hooks: Any = dict.fromkeys(("runtime_info", "timer", "sampler_seed", "logger", "checkpoint"))
+    hooks["param_scheduler"] = ParamSchedulerHook()
     runner = QuietRunner(
         model=model,
         work_dir=str(job.run.folder / "mmengine"),
@@ -278,13 +281,12 @@ def make_runner(job: DenseJob, model: nn.Module, val_dataset: Any, evaluator: An
         train_cfg={"type": "CaebenchTrainLoop", "max_iters": config.iterations},
         optim_wrapper={"constructor": "CaebenchLayerDecay", "config": config, "accumulations": job.accumulations},
         param_scheduler=schedulers(config),
-        val_dataloader=DataLoader(val_dataset, batch_size=1, sampler=DefaultSampler(val_dataset, shuffle=False), collate_fn=pseudo_collate),
+        val_dataloader=DataLoader(
+            val_dataset, batch_size=1, sampler=DefaultSampler(val_dataset, shuffle=False), collate_fn=pseudo_collate
+        ),
         val_cfg={"type": "ValLoop"},
         val_evaluator=evaluator,
-        default_hooks={
-            "param_scheduler": ParamSchedulerHook(),
-            **dict.fromkeys(("runtime_info", "timer", "sampler_seed", "logger", "checkpoint")),
-        },
+        default_hooks=hooks,
         visualizer={"type": "Visualizer", "vis_backends": []},
         log_level="ERROR",
         default_scope=scope,
@@ -293,9 +295,3 @@ def make_runner(job: DenseJob, model: nn.Module, val_dataset: Any, evaluator: An
     )
     runner.job = job
     return runner
-
-
-def silence() -> None:
-    """Keep OpenMMLab's logger and its notes on deprecations off the terminal."""
-    MMLogger.get_instance("mmengine", log_level="ERROR").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module=r"mm(cv|det|engine|seg)\.")

@@ -4,8 +4,6 @@ import csv
 from collections.abc import Sequence
 from typing import Any, cast
 
-import mmseg.datasets.transforms
-import mmseg.models  # noqa: F401 both register their parts
 import numpy as np
 from mmengine.config import ConfigDict
 from mmengine.registry import MODELS, init_default_scope
@@ -18,7 +16,7 @@ from caebench.data.randomness import Purpose, derive, seeded_everywhere
 from caebench.data.scenes import SceneSplit
 from caebench.models.checkpoint import ENCODER, read_encoder
 from caebench.models.pyramid import PyramidEncoder
-from caebench.tasks.dense.engine import DenseJob, make_runner, silence
+from caebench.tasks.dense.engine import DenseJob, make_runner
 from caebench.tasks.dense.pictures import PictureHook
 from caebench.training.run import Run
 
@@ -37,7 +35,6 @@ def segment(config: Segmentation, run: Run) -> dict[str, Any]:
 
     Leaves `per_class.csv` and `pictures/`: image, prediction and truth of the first validation images.
     """
-    silence()
     train, val = run.open_scenes(config.data, "train"), run.open_scenes(config.data, "val")
     encoder = read_encoder(
         run.inputs["encoder"] / ENCODER,
@@ -117,7 +114,7 @@ def make_dataset(config: Segmentation, split: SceneSplit, *, training: bool) -> 
     scale = (LONG_SIDE * size, size)
     load: list[dict[str, Any]] = [
         {"type": "LoadImageFromFile"},
-        {"type": "LoadAnnotations", "reduce_zero_label": True},
+        {"type": "LoadAnnotations"},
     ]
     augment: list[dict[str, Any]] = [
         {"type": "RandomResize", "scale": scale, "ratio_range": RATIOS, "keep_ratio": True},
@@ -143,8 +140,9 @@ class PerClassIoU(IoUMetric):
 
     def compute_metrics(self, results: list[Any]) -> dict[str, float]:
         """The means, in percent; the table stays in `per_class`."""
-        areas = [sum(part) for part in zip(*results, strict=True)]
-        self.per_class = self.total_area_to_metrics(*areas, self.metrics, self.nan_to_num, self.beta)
+        areas: Any = [sum(part) for part in zip(*results, strict=True)]
+        to_metrics: Any = self.total_area_to_metrics
+        self.per_class = to_metrics(*areas, self.metrics, self.nan_to_num, self.beta)
         return super().compute_metrics(results)
 
     def write(self, path: Any) -> None:
