@@ -180,7 +180,7 @@ NANO = Scale(
     image_size=48,
     pretrain=Shrink(epochs=0.03, batch=64, lr=80.0),
     dvae=Shrink(epochs=0.4, batch=16, lr=480.0),
-    linear=Shrink(epochs=0.22, batch=64, lr=600.0),
+    linear=Shrink(epochs=0.22, batch=64, lr=200.0),
     attentive=Shrink(epochs=0.22, batch=32, lr=16.0),
     finetune=Shrink(epochs=0.06, batch=64, lr=32.0),
     depths={1: 1, 2: 2, 4: 3, 5: 4},
