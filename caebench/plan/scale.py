@@ -215,7 +215,7 @@ NANO = Scale(
     image_size=48,
     pretrain=Shrink(epochs=0.03, batch=64, lr=80.0),
     dvae=Shrink(epochs=0.4, batch=16, lr=480.0),
-    linear=Shrink(epochs=0.22, batch=64, lr=600.0),
+    linear=Shrink(epochs=0.22, batch=64, lr=200.0),
     attentive=Shrink(epochs=0.22, batch=32, lr=16.0),
     finetune=Shrink(epochs=0.06, batch=64, lr=32.0),
     segmentation=DenseShrink(iterations=0.001, batch=2, lr=4.0, side={512: 96, 341: 64}),
