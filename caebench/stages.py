@@ -5,7 +5,7 @@ from typing import Any
 
 from caebench.config.base import Config
 from caebench.config.data import World
-from caebench.config.dense import Segmentation
+from caebench.config.dense import Detection, Segmentation
 from caebench.config.method import DVAE
 from caebench.config.stage import KNN, AttentiveProbe, Finetune, LinearProbe, Pretrain, RandomEncoder
 from caebench.tasks.dvae import train_dvae
@@ -23,6 +23,12 @@ def _segment(config: Segmentation, run: Run) -> dict[str, Any]:
     return segment(config, run)
 
 
+def _detect(config: Detection, run: Run) -> dict[str, Any]:
+    from caebench.tasks.dense.detection import detect
+
+    return detect(config, run)
+
+
 STAGES: dict[type[Config], Callable[[Any, Run], dict[str, Any]]] = {
     World: render_world,
     DVAE: train_dvae,
@@ -33,6 +39,7 @@ STAGES: dict[type[Config], Callable[[Any, Run], dict[str, Any]]] = {
     KNN: knn,
     Finetune: finetune,
     Segmentation: _segment,
+    Detection: _detect,
 }
 
 

@@ -6,7 +6,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 
 from caebench.config.base import Config
 
-DatasetName = Literal["imagenet1k", "food101", "clipart", "sketch", "ade20k"]
+DatasetName = Literal["imagenet1k", "food101", "clipart", "sketch", "ade20k", "coco"]
 Split = Literal["train", "val"]
 
 EMBEDDED_NUM_CLASSES: dict[str, int] = {
@@ -62,13 +62,14 @@ class Size(NamedTuple):
 
 
 # Published: ImageNet-1k (arXiv 1409.0575), Food-101 (ECCV 2014), DomainNet cleaned (arXiv 1812.01754), SceneParse-150
-# (arXiv 1608.05442).
+# (arXiv 1608.05442), COCO 2017 (arXiv 1405.0312).
 REAL_SIZES: dict[DatasetName, Size] = {
     "imagenet1k": Size(1000, 1_281_167, 50_000),
     "food101": Size(101, 75_750, 25_250),
     "clipart": Size(345, 33_525, 14_604),
     "sketch": Size(345, 48_212, 20_916),
     "ade20k": Size(150, 20_210, 2_000),
+    "coco": Size(80, 118_287, 5_000),
 }
 
 
@@ -77,6 +78,6 @@ def size_of(data: RealData | EmbeddedData) -> Size:
     if isinstance(data, RealData):
         return REAL_SIZES[data.name]
     world = data.world
-    if data.name == "ade20k":
+    if data.name in ("ade20k", "coco"):
         return Size(EMBEDDED_NUM_CLASSES[data.name], world.num_scenes_train, world.num_scenes_val)
     return Size(EMBEDDED_NUM_CLASSES[data.name], world.num_train, world.num_val)

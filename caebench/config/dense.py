@@ -36,3 +36,22 @@ class Segmentation(Config):
     drop_path: float = Field(ge=0.0, lt=1.0)
     relative_position_bias: bool = True
     seed: int = 0
+
+
+class Detection(Config):
+    """Mask R-CNN or Cascade Mask R-CNN on an encoder that trains along (official downstream_tasks/detection)."""
+
+    kind: Literal["detection"]
+    data: Data
+    optimization: DenseOptimization
+    head: Literal["mask_rcnn", "cascade_mask_rcnn"]
+    short_sides: tuple[PositiveInt, ...]  # of a training image, by chance; the last one at test
+    long_side: PositiveInt  # at most
+    first_short_sides: tuple[PositiveInt, ...] = (400, 500, 600)  # of the policy that crops, before the crop
+    crop_sides: tuple[PositiveInt, PositiveInt] = (384, 600)  # the crop's least and most
+    channels: PositiveInt = 256  # of FPN, RPN and both heads
+    fc_channels: PositiveInt = 1024
+    num_rois: PositiveInt = 512  # of an image, sampled for the heads
+    num_proposals: PositiveInt = 1000  # of an image
+    drop_path: float = Field(ge=0.0, lt=1.0)
+    seed: int = 0

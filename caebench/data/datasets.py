@@ -16,6 +16,7 @@ EMBEDDED_FOLDERS: dict[DatasetName, str] = {
     "clipart": "domainnet",
     "sketch": "domainnet",
     "ade20k": "ADEChallengeData2016",
+    "coco": "coco",
 }
 
 

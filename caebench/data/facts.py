@@ -27,9 +27,7 @@ def _sized(name: DatasetName, source: str) -> Facts:
 PUBLISHED: Mapping[str, Facts] = {
     "imagenet1k": _sized("imagenet1k", "Get ILSVRC2012_img_train.tar and ILSVRC2012_img_val.tar from image-net.org"),
     "ade20k": _sized("ade20k", "Get ADEChallengeData2016.zip (SceneParse-150) from sceneparsing.csail.mit.edu"),
-    "coco": Facts(
-        118_287, 5_000, 80, "Get train2017.zip, val2017.zip and annotations_trainval2017.zip from cocodataset.org"
-    ),
+    "coco": _sized("coco", "Get train2017.zip, val2017.zip and annotations_trainval2017.zip from cocodataset.org"),
     "food101": _sized("food101", "Get food-101.tar.gz from data.vision.ee.ethz.ch/cvl/datasets_extra/food-101"),
     "clipart": _sized("clipart", _DOMAINNET),
     "sketch": _sized("sketch", _DOMAINNET),

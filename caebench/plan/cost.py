@@ -5,7 +5,7 @@ Hours are A100-80GB hours at a fixed share of its peak, until a site calibrates 
 """
 
 from caebench.config.data import World, size_of
-from caebench.config.dense import Segmentation
+from caebench.config.dense import Detection, Segmentation
 from caebench.config.method import CAE, DVAE, DALLETarget, DVAETarget
 from caebench.config.stage import KNN, AttentiveProbe, Finetune, LinearProbe, Pretrain, RandomEncoder
 from caebench.config.variants import VARIANTS, Variant
@@ -30,7 +30,7 @@ def disk_bytes(job: Job) -> int:
             latent = config.method.regressor_depth + config.method.decoder_depth
             parameters = encoder_parameters(VARIANTS[config.variant]) * (1 + latent / VARIANTS[config.variant].depth)
             return int(parameters * BYTES * (2 + 2 * 3))
-        case Finetune() | Segmentation():
+        case Finetune() | Segmentation() | Detection():
             return int(encoder_parameters(_variant(job)) * BYTES * (2 * 3))
         case World() as config:
             return 2200 * 4 * (config.num_train + config.num_val)
@@ -52,6 +52,8 @@ def multiply_adds(job: Job) -> float:
             return forward * config.optimization.epochs * (size.train + size.val)
         case Segmentation() as config:
             return _segment(config, _variant(job))
+        case Detection() as config:
+            return _detect(config, _variant(job))
         case KNN() as config:
             size = size_of(config.data)
             return _encode(_variant(job), config.image_size) * (size.train + size.val)
@@ -109,6 +111,18 @@ def _segment(config: Segmentation, variant: Variant) -> float:
     windows = ((1 + 1 / 3) * config.crop_size / config.stride) ** 2  # of an image of 4:3
     images = 3 * config.optimization.iterations * config.optimization.global_batch + windows * size_of(config.data).val
     return images * (_encode(variant, config.crop_size) + head)
+
+
+def _detect(config: Detection, variant: Variant) -> float:
+    """Encoder on the whole image, the pyramid, and the convolutions on each region."""
+    short, long = config.short_sides[-1], config.long_side
+    tokens = short * long / variant.patch_size**2
+    encoder = _blocks(variant.dim, variant.depth, tokens, tokens)
+    pyramid = 16 * tokens * (1 + 1 / 4 + 1 / 16 + 1 / 64) * 2 * 9 * config.channels**2
+    stages = 3 if config.head == "cascade_mask_rcnn" else 1
+    regions = config.num_rois * config.channels**2 * 9 * 4 * (7**2 * stages + 14**2 / 4)
+    images = 3 * config.optimization.iterations * config.optimization.global_batch + size_of(config.data).val
+    return images * (encoder + pyramid + regions)
 
 
 def _dvae(config: DVAE) -> float:

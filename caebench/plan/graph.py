@@ -6,9 +6,10 @@ from functools import cached_property
 
 from caebench.config.base import Config
 from caebench.config.data import EmbeddedData, size_of
-from caebench.config.dense import Segmentation
+from caebench.config.dense import Detection, Segmentation
 from caebench.config.method import DVAE, DVAETarget
-from caebench.config.stage import KNN, AttentiveProbe, Finetune, LinearProbe, Pretrain, RandomEncoder
+from caebench.config.stage import KNN, AttentiveProbe, Finetune, LinearProbe, Pretrain, RandomEncoder, num_patches
+from caebench.config.variants import VARIANTS
 from caebench.plan.identity import job_id, kind_of
 from caebench.plan.scale import Scale
 from caebench.suites import Column, Row, SuiteError, Table
@@ -48,10 +49,11 @@ class Job:
                 return f"random-{c.variant}-s{c.seed}"
             case DVAE() as c:
                 return f"dvae-{c.vocabulary}-{c.data.name}"
-            case LinearProbe() | AttentiveProbe() | KNN() | Finetune() | Segmentation() as c if (
+            case LinearProbe() | AttentiveProbe() | KNN() | Finetune() | Segmentation() | Detection() as c if (
                 "encoder" in self.inputs
             ):
-                return f"{c.data.name}-{self.inputs['encoder'].slug}"
+                name = f"{c.data.name}-cascade" if getattr(c, "head", "") == "cascade_mask_rcnn" else c.data.name
+                return f"{name}-{self.inputs['encoder'].slug}"
             case _:
                 return self.kind
 
@@ -86,6 +88,8 @@ def make_job(config: Config, **inputs: Job) -> Job:
             f"field 'mixing.group' is {config.mixing.group}: it must divide the global batch "
             f"{config.optimization.global_batch}."
         )
+    if isinstance(config, Segmentation) and isinstance(encoder := inputs["encoder"].config, Pretrain | RandomEncoder):
+        num_patches(config.crop_size, VARIANTS[encoder.variant], "crop_size")
     return Job(config, inputs)
 
 

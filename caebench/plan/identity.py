@@ -28,6 +28,7 @@ VERSIONS: dict[str, int] = {
     "knn": 1,
     "finetune": 1,
     "segmentation": 1,
+    "detection": 1,
 }
 
 

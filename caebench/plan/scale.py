@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from caebench.config.base import Config
 from caebench.config.data import Data, EmbeddedData, RealData, World
-from caebench.config.dense import DenseOptimization, Segmentation
+from caebench.config.dense import DenseOptimization, Detection, Segmentation
 from caebench.config.method import CAE, DVAE, DALLETarget, DVAETarget, Masking, Method, Target
 from caebench.config.optim import Optimization, Precision
 from caebench.config.site import ScaleName
@@ -48,12 +48,14 @@ class Shrink:
 
 @dataclass(frozen=True)
 class DenseShrink:
-    """How a dense task shrinks; `side` maps the paper's sides of crops, windows and strides, in pixels."""
+    """How a dense task shrinks; sides of images, crops and windows by one factor, channels and boxes by divisors."""
 
     iterations: float
     batch: int
     lr: float
-    side: Mapping[int, int]
+    side: float
+    channels: int = 1
+    boxes: int = 1
 
     def apply(self, config: DenseOptimization, precision: Precision) -> DenseOptimization:
         """The shrunk optimisation; warm-up keeps its share of the iterations."""
@@ -81,6 +83,7 @@ class Scale:
     attentive: Shrink | None = None
     finetune: Shrink | None = None
     segmentation: DenseShrink | None = None
+    detection: DenseShrink | None = None
     depths: Mapping[int, int] = field(default_factory=dict[int, int])  # of regressor and decoder
     tokenizer: Mapping[str, int] = field(default_factory=dict[str, int])  # sizes of the d-VAE
     crop_scale_min: float = PAPER_CROP
@@ -117,6 +120,8 @@ class Scale:
                 return self._finetune(config)
             case Segmentation():
                 return self._segmentation(config)
+            case Detection():
+                return self._detection(config)
             case KNN():
                 return config.replace(
                     data=self._data(config.data),
@@ -193,13 +198,28 @@ class Scale:
         )
 
     def _segmentation(self, config: Segmentation) -> Segmentation:
-        assert self.segmentation is not None, "only the paper scale shrinks nothing"
-        side = self.segmentation.side
+        shrink = self.segmentation
+        assert shrink is not None, "only the paper scale shrinks nothing"
         return config.replace(
             data=self._data(config.data),
-            optimization=self.segmentation.apply(config.optimization, self.precision),
-            crop_size=side.get(config.crop_size, config.crop_size),
-            stride=side.get(config.stride, config.stride),
+            optimization=shrink.apply(config.optimization, self.precision),
+            crop_size=round(config.crop_size * shrink.side),
+            stride=round(config.stride * shrink.side),
+        )
+
+    def _detection(self, config: Detection) -> Detection:
+        shrink = self.detection
+        assert shrink is not None, "only the paper scale shrinks nothing"
+        sides = ("short_sides", "first_short_sides", "crop_sides")
+        return config.replace(
+            data=self._data(config.data),
+            optimization=shrink.apply(config.optimization, self.precision),
+            long_side=round(config.long_side * shrink.side),
+            channels=config.channels // shrink.channels,
+            fc_channels=config.fc_channels // shrink.channels,
+            num_rois=config.num_rois // shrink.boxes,
+            num_proposals=config.num_proposals // shrink.boxes,
+            **{name: tuple(round(side * shrink.side) for side in getattr(config, name)) for name in sides},
         )
 
 
@@ -218,7 +238,8 @@ NANO = Scale(
     linear=Shrink(epochs=0.22, batch=64, lr=200.0),
     attentive=Shrink(epochs=0.22, batch=32, lr=16.0),
     finetune=Shrink(epochs=0.06, batch=64, lr=32.0),
-    segmentation=DenseShrink(iterations=0.001, batch=2, lr=4.0, side={512: 96, 341: 64}),
+    segmentation=DenseShrink(iterations=0.0005, batch=2, lr=4.0, side=96 / 512),
+    detection=DenseShrink(iterations=0.002, batch=8, lr=4.0, side=96 / 800, channels=8, boxes=8),
     depths={1: 1, 2: 2, 4: 3, 5: 4},
     tokenizer={
         "vocabulary": 64,
@@ -244,7 +265,8 @@ LAB = Scale(
     linear=Shrink(epochs=0.2, batch=16, lr=4.0),
     attentive=Shrink(epochs=0.2, batch=16, lr=8.0),
     finetune=Shrink(epochs=0.1, batch=8, lr=2.0),
-    segmentation=DenseShrink(iterations=0.05, batch=1, lr=2.0, side={512: 192, 341: 128}),
+    segmentation=DenseShrink(iterations=0.05, batch=1, lr=2.0, side=192 / 512),
+    detection=DenseShrink(iterations=0.1, batch=1, lr=2.0, side=192 / 800, channels=2),
     tokenizer={
         "vocabulary": 512,
         "codebook_dim": 128,

@@ -5,13 +5,14 @@ by (epoch, index), its other random numbers from a generator seeded for it, and 
 """
 
 import math
+import shutil
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 import torch
 from mmengine.dataset import DefaultSampler, pseudo_collate
-from mmengine.hooks import ParamSchedulerHook
+from mmengine.hooks import Hook, ParamSchedulerHook
 from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import AmpOptimWrapper, LinearLR, MultiStepLR, OptimWrapper, PolyLR
 from mmengine.registry import LOOPS, OPTIM_WRAPPER_CONSTRUCTORS
@@ -264,6 +265,18 @@ class DenseJob:
 def bare(model: nn.Module) -> nn.Module:
     """The model without its wrapper."""
     return getattr(model, "module", model)
+
+
+def train_and_evaluate(runner: QuietRunner, pictures: Hook) -> dict[str, Any]:
+    """Train to the end, or go on; evaluate once; leave nothing of mmengine's."""
+    run = runner.job.run
+    runner.train()
+    if run.group.is_main:
+        runner.register_hook(pictures)
+    found = runner.val()
+    if run.group.is_main:
+        shutil.rmtree(runner.work_dir)
+    return found
 
 
 def make_runner(job: DenseJob, model: nn.Module, val_dataset: Any, evaluator: Any, scope: str) -> QuietRunner:

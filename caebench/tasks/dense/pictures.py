@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 from mmengine.hooks import Hook
-from PIL import Image
+from PIL import Image, ImageDraw
 
 SHOWN = 8  # validation images
+SURE = 0.3  # score of an object that is drawn
 GAP = 4  # white pixels between the panels
 
 
@@ -25,16 +26,41 @@ class PictureHook(Hook):
             if self.saved == SHOWN:
                 return
             self.folder.mkdir(exist_ok=True)
-            truth = sample.gt_sem_seg.data.squeeze().cpu().numpy()
-            predicted = sample.pred_sem_seg.data.squeeze().cpu().numpy()
             with Image.open(sample.img_path) as image:
-                photograph = np.asarray(image.convert("RGB").resize(truth.shape[::-1]))
-            panels = [photograph, self._paint(predicted), self._paint(truth)]
+                photograph = np.asarray(image.convert("RGB"))
+            panels = [photograph, *self._panels(sample, photograph)]
             Image.fromarray(side_by_side(panels)).save(self.folder / f"{Path(sample.img_path).stem}.png")
             self.saved += 1
 
+    def _panels(self, sample: Any, photograph: np.ndarray) -> list[np.ndarray]:
+        maps = (sample.pred_sem_seg, sample.gt_sem_seg)
+        return [self._paint(one.data.squeeze().cpu().numpy()) for one in maps]
+
     def _paint(self, labels: np.ndarray) -> np.ndarray:
         return self.palette[np.minimum(labels, len(self.palette) - 1)]
+
+
+class BoxPictureHook(PictureHook):
+    """Save the objects found, beside the true ones: masks in colour, boxes around them."""
+
+    def _panels(self, sample: Any, photograph: np.ndarray) -> list[np.ndarray]:
+        found, truth = sample.pred_instances, sample.gt_instances
+        sure = found[found.scores >= SURE]
+        masks = truth.masks.masks if hasattr(truth.masks, "masks") else truth.masks
+        scaled = truth.bboxes / truth.bboxes.new_tensor(tuple(sample.scale_factor) * 2)
+        return [
+            self._outline(photograph, sure.masks.cpu().numpy(), sure.bboxes.cpu().numpy(), sure.labels.tolist()),
+            self._outline(photograph, np.asarray(masks), scaled.cpu().numpy(), truth.labels.tolist()),
+        ]
+
+    def _outline(self, photograph: np.ndarray, masks: np.ndarray, boxes: np.ndarray, labels: list[int]) -> np.ndarray:
+        painted = photograph.astype(np.float32)
+        for mask, label in zip(masks, labels, strict=True):
+            painted[mask.astype(bool)] = 0.5 * painted[mask.astype(bool)] + 0.5 * self.palette[label]
+        image = Image.fromarray(painted.astype(np.uint8))
+        for box, label in zip(boxes, labels, strict=True):
+            ImageDraw.Draw(image).rectangle(box.tolist(), outline=tuple(self.palette[label].tolist()))
+        return np.asarray(image)
 
 
 def palette(num_classes: int) -> np.ndarray:

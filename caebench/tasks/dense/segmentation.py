@@ -16,7 +16,7 @@ from caebench.data.randomness import Purpose, derive, seeded_everywhere
 from caebench.data.scenes import SceneSplit
 from caebench.models.checkpoint import ENCODER, read_encoder
 from caebench.models.pyramid import PyramidEncoder
-from caebench.tasks.dense.engine import DenseJob, make_runner
+from caebench.tasks.dense.engine import DenseJob, make_runner, train_and_evaluate
 from caebench.tasks.dense.pictures import PictureHook
 from caebench.training.run import Run
 
@@ -44,23 +44,20 @@ def segment(config: Segmentation, run: Run) -> dict[str, Any]:
     )
     init_default_scope("mmseg")
     with seeded_everywhere(derive(Purpose.INITIALISATION, config.seed)):
-        model = build_model(config, encoder, len(train.classes), sync=run.group.size > 1)
+        model = build_model(config, encoder, len(train.classes), sync=run.group.size > 1 and run.device.type == "cuda")
     run.compile(encoder.blocks)
     job = DenseJob(run, config.optimization, make_dataset(config, train, training=True), config.seed)
     metric = PerClassIoU(ignore_index=IGNORED)
     dataset = make_dataset(config, val, training=False)
     runner = make_runner(job, model, dataset, [metric], "mmseg")
-    runner.train()
-    if run.group.is_main:
-        runner.register_hook(PictureHook(run.folder / "pictures", len(val.classes)))
-    found = runner.val()
+    found = train_and_evaluate(runner, PictureHook(run.folder / "pictures", len(val.classes)))
     if run.group.is_main:
         metric.write(run.folder / PER_CLASS)
     return {name: float(found[name]) for name in ("mIoU", "mAcc", "aAcc")}
 
 
 def build_model(config: Segmentation, encoder: nn.Module, num_classes: int, *, sync: bool) -> nn.Module:
-    """UperNet and its auxiliary head on the encoder; SyncBN, or plain batch norm in one process."""
+    """UperNet and its auxiliary head on the encoder; SyncBN, or plain batch norm (one process, or a CPU)."""
     norm = {"type": "SyncBN" if sync else "BN", "requires_grad": True}
     dim = cast(Any, encoder).variant.dim
     head = {"num_classes": num_classes, "norm_cfg": norm, "align_corners": False, "dropout_ratio": 0.1}
@@ -125,7 +122,7 @@ def make_dataset(config: Segmentation, split: SceneSplit, *, training: bool) -> 
     resize = [load[0], {"type": "Resize", "scale": scale, "keep_ratio": True}, load[1]]  # labels keep their size
     return BaseSegDataset(
         data_root=str(split.root),
-        data_prefix={"img_path": split.images, "seg_map_path": split.label_maps},
+        data_prefix={"img_path": split.images, "seg_map_path": split.labels},
         metainfo={"classes": split.classes},
         reduce_zero_label=True,
         pipeline=[*(load + augment if training else resize), {"type": "PackSegInputs"}],
