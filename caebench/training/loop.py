@@ -6,6 +6,7 @@ order, crops, masks, mixing and stochastic depth all come with the samples. Kill
 
 import math
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -104,6 +105,7 @@ def fit(training: Training, run: Run) -> list[dict[str, float]]:
     optimizer = make_optimizer(config, training.groups)
     scaler = GradScaler(device.type, enabled=config.precision == "fp16")
     parameters = [p for g in training.groups for p in g["params"]]
+    warnings.filterwarnings("ignore", message="Grad strides do not match bucket view")  # 1x1 convolutions; harmless
     model = DistributedDataParallel(module, broadcast_buffers=False)
     micro = micro_batch(config, group, training.per_device, training.multiple_of)
     accumulations = config.global_batch // (group.size * micro)
