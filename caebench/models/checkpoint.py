@@ -43,8 +43,8 @@ def read_encoder(
         raise ValueError(message) from error
     variant = Variant(*sizes["variant"])
     scale = 0.1 if sizes["layer_scale"] else None
-    bias, image_size = relative_position_bias, image_size or sizes["image_size"]
-    encoder = Encoder(variant, image_size, layer_scale=scale, drop_path=drop_path, relative_position_bias=bias)
+    bias, size = relative_position_bias, image_size or int(sizes["image_size"])
+    encoder = Encoder(variant, size, layer_scale=scale, drop_path=drop_path, relative_position_bias=bias)
     resample = cast(Callable[..., Tensor], resample_abs_pos_embed)  # torch.fx.wrap hides its type
     state["pos_embed"] = resample(state["pos_embed"], [encoder.grid] * 2, num_prefix_tokens=0)
     expected = {n: v for n, v in encoder.state_dict().items() if not n.startswith("relative_position_biases.")}

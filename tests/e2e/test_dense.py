@@ -1,24 +1,35 @@
-"""Segmentation keeps the contract of every stage: killed and resumed equals unbroken, processes, bad data."""
+"""Dense tasks keep the contract of every stage: killed and resumed equals unbroken, processes, bad data."""
 
-import json
 import os
 import random
 import signal
 
 import pytest
 import torch
-from helpers import last_step, metrics, read, variation
+from helpers import last_step, metrics, own_copy, read
+
+from caebench.config.stage import METRICS
+from caebench.plan.graph import make_job
+from caebench.plan.store import Store
+from caebench.recipes import EVALUATIONS
 
 STEPS = 30
 
 
+def prepared(bench, quickstart, config):
+    """A dense job on the encoder of CAE with pixels."""
+    new = make_job(config, encoder=quickstart.job("pretrain", "cae-pixels"))
+    Store(bench.store).prepare(new)
+    return new
+
+
 @pytest.fixture
-def segmentation(quickstart, bench):
+def segmentation(quickstart, bench, tiny):
     """UperNet with stochastic depth and dropout, 30 steps."""
-    job = quickstart.job("segmentation", "cae-pixels")
-    assert job.config.drop_path > 0
-    changed = job.config.optimization.replace(iterations=STEPS, warmup_iterations=5, lr=2e-3)
-    return variation(bench, job, job.config.replace(optimization=changed))
+    config = tiny.apply(EVALUATIONS["ade20k"]())
+    assert config.drop_path > 0
+    changed = config.optimization.replace(iterations=STEPS, warmup_iterations=5, lr=2e-3)
+    return prepared(bench, quickstart, config.replace(optimization=changed))
 
 
 def run(bench, job, site):
@@ -51,17 +62,39 @@ def test_killed_and_resumed_equals_unbroken(bench, segmentation):
         assert all(torch.equal(value, ours["optimizer"]["state"][number][key]) for key, value in state.items())
 
 
-def test_what_a_job_leaves(quickstart):
-    folder = quickstart.store.root / quickstart.job("segmentation", "cae-pixels").name
+LEFT = {"job.json", "metrics.jsonl", "per_class.csv", "pictures", "provenance.json", "result.json"}
+
+
+def test_what_segmentation_leaves(bench, segmentation):
+    assert bench.run("run", "job", segmentation.id).wait() == 0
+    folder = bench.folder(segmentation)
     table = (folder / "per_class.csv").read_text(encoding="utf8").splitlines()
     assert table[0] == "class,IoU,accuracy" and len(table) == 1 + 18
     assert len(list((folder / "pictures").glob("*.png"))) == 2
-    assert {path.name for path in folder.iterdir()} == {
-        *("job.json", "metrics.jsonl", "per_class.csv", "pictures", "provenance.json", "result.json"),
-    }
+    assert {path.name for path in folder.iterdir()} == LEFT
     assert set(read(folder / "result.json")["fingerprints"]) == {"ade20k/train", "ade20k/val"}
-    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf8").splitlines()]
-    assert lines[-1]["step"] == 16 and lines[-1]["loss"] > 0
+    assert metrics(folder)[-1]["step"] == STEPS and metrics(folder)[-1]["loss"] > 0
+
+
+@pytest.mark.parametrize("recipe", ["coco", "coco_cascade"])
+def test_what_detection_leaves(bench, quickstart, tiny, recipe):
+    config = tiny.apply(EVALUATIONS[recipe]())
+    job = prepared(bench, quickstart, config)
+    command = bench.run("run", "job", job.id)
+    assert command.wait() == 0, command.output
+    folder = bench.folder(job)
+    assert {path.name for path in folder.iterdir()} == LEFT
+    assert len((folder / "per_class.csv").read_text(encoding="utf8").splitlines()) == 1 + 10
+    assert set(read(folder / "result.json")["metrics"]) == set(METRICS[type(config)])
+
+
+def test_a_missing_label_map_stops_the_job_before_it_trains(bench, segmentation):
+    world = own_copy(bench, segmentation.inputs["data"])
+    (gone,) = (world / "world/ADEChallengeData2016/annotations/training").glob("*00000001.png")
+    gone.unlink()
+    command = bench.run("run", "job", segmentation.id)
+    assert command.wait() == 1 and gone.name in command.output and "no such file" in command.output
+    assert not (bench.folder(segmentation) / "metrics.jsonl").exists()
 
 
 def test_two_processes_train_and_evaluate_together(bench, segmentation):

@@ -1,4 +1,4 @@
-"""Dense tasks: mmsegmentation's and mmdetection's models and evaluators in mmengine's Runner, under caebench's contract (ADR 12).
+"""Dense tasks: OpenMMLab's models and evaluators in mmengine's Runner, under caebench's contract (ADR 12).
 
 Importing this package imports OpenMMLab: without its greetings, and with torchvision's operators in place of mmcv's.
 """
@@ -17,6 +17,6 @@ with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
 
     MMLogger.get_instance("mmengine", log_level="ERROR").setLevel(logging.ERROR)
     import mmdet.datasets.transforms
-    import mmdet.models
+    import mmdet.models  # noqa: F401
     import mmseg.datasets.transforms
     import mmseg.models  # noqa: F401

@@ -49,7 +49,8 @@ def detect(config: Detection, run: Run) -> dict[str, Any]:
     if run.group.is_main:
         write_per_class(run.folder / PER_CLASS, val.classes, found)
     return {
-        f"AP_{kind}{suffix}": 100.0 * max(0.0, float(found[f"{kind}/{KINDS[kind]}_{name}"]))
+        f"AP_{kind}{suffix}": 100.0
+        * max(0.0, float(found.get(f"{kind}/{KINDS[kind]}_{name}", 0.0)))  # no object found: no key
         for kind in KINDS
         for suffix, name in AP.items()
     }
@@ -102,5 +103,5 @@ def write_per_class(path: Path, classes: tuple[str, ...], found: dict[str, Any])
         writer = csv.writer(file)
         writer.writerow(["class", *(f"AP_{kind}" for kind in KINDS)])
         for name in classes:
-            values = [float(found[f"{kind}/{name}_precision"]) for kind in KINDS]
+            values = [float(found.get(f"{kind}/{name}_precision", 0.0)) for kind in KINDS]
             writer.writerow([name, *("" if math.isnan(value) else f"{100 * value:.1f}" for value in values)])

@@ -1,7 +1,7 @@
 """Mask R-CNN and Cascade Mask R-CNN in mmdetection's words.
 
-Official configs/mask_rcnn/vit_*_giou_4conv1f_* and configs/_base_/models/cascade_mask_rcnn_vit_fpn.py; anchors, samplers
-and NMS are the published Mask R-CNN's (arXiv 1703.06870) as mmdetection has them.
+Official configs/mask_rcnn/vit_*_giou_4conv1f_* and configs/_base_/models/cascade_mask_rcnn_vit_fpn.py; anchors,
+samplers and NMS are the published Mask R-CNN's (arXiv 1703.06870) as mmdetection has them.
 """
 
 from typing import Any
@@ -16,6 +16,7 @@ MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)  # ImageNet's, of
 DIVISOR = 32  # of a padded image's sides
 ANCHOR_SCALE = 8
 FINEST = 56 / 16  # patches: where RoIs leave the finest map
+# Of the cascade: IoU from which a box is an object, weight of the losses, deviations of the box coder.
 STAGES = (
     (0.5, 1.0, (0.1, 0.1, 0.2, 0.2)),
     (0.6, 0.5, (0.05, 0.05, 0.1, 0.1)),

@@ -4,6 +4,8 @@ mmengine's own checkpoints, logs, seeds and resume are off. Killed and resumed e
 by (epoch, index), its other random numbers from a generator seeded for it, and everything else from the checkpoint.
 """
 
+import contextlib
+import io
 import math
 import shutil
 import time
@@ -15,7 +17,7 @@ from mmengine.dataset import DefaultSampler, pseudo_collate
 from mmengine.hooks import Hook, ParamSchedulerHook
 from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import AmpOptimWrapper, LinearLR, MultiStepLR, OptimWrapper, PolyLR
-from mmengine.registry import LOOPS, OPTIM_WRAPPER_CONSTRUCTORS
+from mmengine.registry import LOOPS, MODELS, OPTIM_WRAPPER_CONSTRUCTORS
 from mmengine.runner import BaseLoop, Runner
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
@@ -30,6 +32,8 @@ from caebench.training.loop import LOG_EVERY, Diverged, autocast
 from caebench.training.optim import ParamGroup, encoder_groups, split_decay
 from caebench.training.run import METRICS, Run, log, truncate_metrics
 from caebench.training.signals import Interrupted, watch_signals
+
+MODELS.register_module(name="CaebenchPyramid", module=PyramidEncoder)
 
 
 class SeededDataset(Dataset[Any]):
@@ -273,7 +277,8 @@ def train_and_evaluate(runner: QuietRunner, pictures: Hook) -> dict[str, Any]:
     runner.train()
     if run.group.is_main:
         runner.register_hook(pictures)
-    found = runner.val()
+    with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its tables
+        found = runner.val()
     if run.group.is_main:
         shutil.rmtree(runner.work_dir)
     return found

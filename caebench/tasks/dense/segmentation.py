@@ -15,7 +15,6 @@ from caebench.config.dense import Segmentation
 from caebench.data.randomness import Purpose, derive, seeded_everywhere
 from caebench.data.scenes import SceneSplit
 from caebench.models.checkpoint import ENCODER, read_encoder
-from caebench.models.pyramid import PyramidEncoder
 from caebench.tasks.dense.engine import DenseJob, make_runner, train_and_evaluate
 from caebench.tasks.dense.pictures import PictureHook
 from caebench.training.run import Run
@@ -26,8 +25,6 @@ RATIOS = (0.5, 2.0)
 MAX_CATEGORY_SHARE = 0.75  # of a crop
 PER_CLASS = "per_class.csv"
 IGNORED = 255
-
-MODELS.register_module(name="CaebenchPyramid", module=PyramidEncoder)
 
 
 def segment(config: Segmentation, run: Run) -> dict[str, Any]:

@@ -85,8 +85,8 @@ def test_the_schedule_warms_up_and_decays_to_zero():
 
 
 def test_gradients_reach_encoder_scales_and_heads(model):
-    from mmseg.structures import SegDataSample
     from mmengine.structures import PixelData
+    from mmseg.structures import SegDataSample
 
     model.train()
     labels = [SegDataSample(gt_sem_seg=PixelData(data=torch.randint(0, 5, (1, 96, 96)))) for _ in range(2)]
