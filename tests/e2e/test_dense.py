@@ -14,6 +14,7 @@ from caebench.plan.store import Store
 from caebench.recipes import EVALUATIONS
 
 STEPS = 30
+BATCH = 4
 
 
 def prepared(bench, quickstart, config):
@@ -28,7 +29,7 @@ def segmentation(quickstart, bench, tiny):
     """UperNet with stochastic depth and dropout, 30 steps."""
     config = tiny.apply(EVALUATIONS["ade20k"]())
     assert config.drop_path > 0
-    changed = config.optimization.replace(iterations=STEPS, warmup_iterations=5, lr=2e-3)
+    changed = config.optimization.replace(iterations=STEPS, warmup_iterations=5, global_batch=BATCH, lr=1e-2)
     return prepared(bench, quickstart, config.replace(optimization=changed))
 
 
@@ -70,7 +71,7 @@ def test_what_segmentation_leaves(bench, segmentation):
     folder = bench.folder(segmentation)
     table = (folder / "per_class.csv").read_text(encoding="utf8").splitlines()
     assert table[0] == "class,IoU,accuracy" and len(table) == 1 + 18
-    assert len(list((folder / "pictures").glob("*.png"))) == 2
+    assert len(list((folder / "pictures").glob("*.png"))) == 4
     assert {path.name for path in folder.iterdir()} == LEFT
     assert set(read(folder / "result.json")["fingerprints"]) == {"ade20k/train", "ade20k/val"}
     assert metrics(folder)[-1]["step"] == STEPS and metrics(folder)[-1]["loss"] > 0
@@ -104,6 +105,16 @@ def test_two_processes_train_and_evaluate_together(bench, segmentation):
 
 
 def test_a_small_device_accumulates(bench, segmentation):
-    bench.write_site("tiny", 'device = "cpu"\nper_device_batch = 1\n')
-    folder = run(bench, segmentation, "tiny")
+    bench.write_site("small", 'device = "cpu"\nper_device_batch = 2\n')
+    folder = run(bench, segmentation, "small")
     assert last_step(folder) == STEPS
+    (kept,) = (folder / "checkpoints").glob("*.pt")
+    norms = torch.load(kept, weights_only=True)["module"]
+    assert norms["decode_head.fpn_bottleneck.bn.num_batches_tracked"] == STEPS * BATCH // 2
+
+
+def test_a_device_for_one_image_is_refused_before_training(bench, segmentation):
+    bench.write_site("one", 'device = "cpu"\nper_device_batch = 1\n')
+    command = bench.run("run", "job", segmentation.id, "--site", "one")
+    assert command.wait() == 1 and "per_device_batch" in command.output and "at least 2" in command.output
+    assert not (bench.folder(segmentation) / "metrics.jsonl").exists()

@@ -31,16 +31,15 @@ def detect(config: Detection, run: Run) -> dict[str, Any]:
     Leaves `per_class.csv` and `pictures/`: prediction beside truth of the first validation images.
     """
     train, val = run.open_scenes(config.data, "train"), run.open_scenes(config.data, "val")
-    encoder = read_encoder(run.inputs["encoder"] / ENCODER, drop_path=config.drop_path)
     init_default_scope("mmdet")
-    sync = run.group.size > 1 and run.device.type == "cuda"
+    encoder = read_encoder(run.inputs["encoder"] / ENCODER, drop_path=config.drop_path)
+    job = DenseJob(run, config.optimization, make_dataset(config, train, training=True), config.seed)
     with seeded_everywhere(derive(Purpose.INITIALISATION, config.seed)):
-        model = MODELS.build(describe_model(config, encoder, len(train.classes), sync=sync))
+        model = MODELS.build(describe_model(config, encoder, len(train.classes), sync=job.sync_norm))
         for part in (model.neck, model.rpn_head, model.roi_head):  # not the backbone: its weights are loaded
             part.init_weights()
         model._is_init = True
     run.compile(encoder.blocks)
-    job = DenseJob(run, config.optimization, make_dataset(config, train, training=True), config.seed)
     dataset = make_dataset(config, val, training=False)
     annotations = str(val.root / val.labels)
     metrics = {kind: CocoMetric(annotations, name, classwise=True, prefix=kind) for kind, name in KINDS.items()}

@@ -14,6 +14,7 @@ from typing import Any, cast
 
 import torch
 from mmengine.dataset import DefaultSampler, pseudo_collate
+from mmengine.dist import get_dist_info
 from mmengine.hooks import Hook, ParamSchedulerHook
 from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import AmpOptimWrapper, LinearLR, MultiStepLR, OptimWrapper, PolyLR
@@ -101,7 +102,7 @@ def schedulers(config: DenseOptimization) -> list[dict[str, Any]]:
     """Warm-up and decay, in mmengine's words."""
     warmup, total = config.warmup_iterations, config.iterations
     found: list[dict[str, Any]] = []
-    if warmup:
+    if warmup > 1:  # LinearLR needs two steps to rise: with one it stays at its start
         found.append({"type": LinearLR, "start_factor": config.warmup_ratio, "end": warmup, "by_epoch": False})
     if config.schedule == "poly":
         poly = {"type": PolyLR, "power": 1.0, "eta_min": 0.0, "begin": warmup, "end": total, "by_epoch": False}
@@ -114,6 +115,11 @@ class QuietRunner(Runner):
     """A Runner that keeps its environment, config and hooks to itself."""
 
     job: "DenseJob"
+
+    def setup_env(self, env_cfg: Any) -> None:
+        """Nothing but the rank: start method, threads and file limits stay as caebench has them."""
+        self._rank, self._world_size = get_dist_info()
+        self._timestamp = ""
 
     def _log_env(self, env_cfg: Any) -> None:
         pass
@@ -194,6 +200,11 @@ class DenseJob:
         self.accumulations = share // self.micro
         self.last_save = self.last_log = time.monotonic()
         self.logged_step = 0
+
+    @property
+    def sync_norm(self) -> bool:
+        """Whether batch norm spans the processes: torch has that on GPUs only."""
+        return self.run.group.size > 1 and self.run.device.type == "cuda"
 
     def batches(self, start: int, stop: int) -> Iterator[Any]:
         """The micro-batches of this process from a step on."""

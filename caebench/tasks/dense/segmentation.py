@@ -1,6 +1,7 @@
 """UperNet on ADE20K (official downstream_tasks/semantic_segmentation), through mmsegmentation."""
 
 import csv
+import warnings
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -33,17 +34,22 @@ def segment(config: Segmentation, run: Run) -> dict[str, Any]:
     Leaves `per_class.csv` and `pictures/`: image, prediction and truth of the first validation images.
     """
     train, val = run.open_scenes(config.data, "train"), run.open_scenes(config.data, "val")
+    init_default_scope("mmseg")
     encoder = read_encoder(
         run.inputs["encoder"] / ENCODER,
         config.crop_size,
         drop_path=config.drop_path,
         relative_position_bias=config.relative_position_bias,
     )
-    init_default_scope("mmseg")
-    with seeded_everywhere(derive(Purpose.INITIALISATION, config.seed)):
-        model = build_model(config, encoder, len(train.classes), sync=run.group.size > 1 and run.device.type == "cuda")
-    run.compile(encoder.blocks)
     job = DenseJob(run, config.optimization, make_dataset(config, train, training=True), config.seed)
+    if job.micro == 1 and not job.sync_norm:
+        raise ValueError(
+            f"site file, per_device_batch {run.site.per_device_batch}: UperNet normalises a 1 x 1 map over the images "
+            "of a device. Set at least 2."
+        )
+    with seeded_everywhere(derive(Purpose.INITIALISATION, config.seed)):
+        model = build_model(config, encoder, len(train.classes), sync=job.sync_norm)
+    run.compile(encoder.blocks)
     metric = PerClassIoU(ignore_index=IGNORED)
     dataset = make_dataset(config, val, training=False)
     runner = make_runner(job, model, dataset, [metric], "mmseg")
@@ -95,7 +101,9 @@ def build_model(config: Segmentation, encoder: nn.Module, num_classes: int, *, s
         },
         "test_cfg": ConfigDict(mode="slide", crop_size=(config.crop_size,) * 2, stride=(config.stride,) * 2),
     }
-    model = MODELS.build(described)
+    with warnings.catch_warnings():  # as in the official code, a crop's ignored pixels count as zeros in the mean
+        warnings.filterwarnings("ignore", message=".*avg_non_ignore")
+        model = MODELS.build(described)
     for part in ("decode_head", "auxiliary_head"):  # not the backbone: its weights are loaded
         getattr(model, part).init_weights()
     model._is_init = True
@@ -137,7 +145,7 @@ class PerClassIoU(IoUMetric):
         areas: Any = [sum(part) for part in zip(*results, strict=True)]
         to_metrics: Any = self.total_area_to_metrics
         self.per_class = to_metrics(*areas, self.metrics, self.nan_to_num, self.beta)
-        return super().compute_metrics(results)
+        return {name: float(value) for name, value in super().compute_metrics(results).items()}
 
     def write(self, path: Any) -> None:
         """The table: a row a class, in percent; empty where the class does not occur."""

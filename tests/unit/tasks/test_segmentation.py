@@ -5,6 +5,7 @@ import csv
 import numpy as np
 import pytest
 import torch
+from mmengine.registry import init_default_scope
 
 from caebench.config.variants import Variant
 from caebench.models.vit import Encoder
@@ -18,6 +19,7 @@ CLASSES = ("a", "b", "c", "d", "never")
 @pytest.fixture(scope="module")
 def model():
     torch.manual_seed(0)
+    init_default_scope("mmseg")
     encoder = Encoder(Variant(32, 4, 2, 8), 96, relative_position_bias=True)
     return segmentation.build_model(NANO.apply(ade20k()), encoder, len(CLASSES), sync=False)
 
@@ -47,7 +49,7 @@ def test_miou_agrees_with_a_confusion_matrix(tmp_path):
     assert found["mIoU"] == pytest.approx(100 * np.nanmean(iou), abs=0.006)  # the packages round to two decimals
     assert found["aAcc"] == pytest.approx(100 * right.sum() / confusion.sum(), abs=0.006)
     metric.write(tmp_path / "per_class.csv")
-    rows = list(csv.DictReader((tmp_path / "per_class.csv").open(encoding="utf8")))
+    rows = list(csv.DictReader((tmp_path / "per_class.csv").read_text(encoding="utf8").splitlines()))
     assert [row["class"] for row in rows] == list(CLASSES) and rows[4]["IoU"] == ""
     assert [float(row["IoU"]) for row in rows[:4]] == pytest.approx(list(100 * iou[:4]), abs=0.006)
 
