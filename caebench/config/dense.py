@@ -1,4 +1,4 @@
-"""Dense tasks: semantic segmentation. Both the schedule and its scales count iterations, as the paper does."""
+"""Dense tasks: segmentation, detection. The schedule and its scales count iterations, as the paper does."""
 
 from typing import Literal
 
@@ -25,7 +25,9 @@ class DenseOptimization(Config):
 
 
 class Segmentation(Config):
-    """UperNet on an encoder that trains along (official downstream_tasks/semantic_segmentation)."""
+    """UperNet on an encoder that trains along (official downstream_tasks/semantic_segmentation), or a linear layer on
+    the final patch tokens of a frozen one, which then has no use for `layer_decay` and `drop_path`.
+    """
 
     kind: Literal["segmentation"]
     data: Data
@@ -35,7 +37,34 @@ class Segmentation(Config):
     aux_channels: PositiveInt = 256  # of the auxiliary head; UperNet's own has the encoder's width
     drop_path: float = Field(ge=0.0, lt=1.0)
     relative_position_bias: bool = True
+    head: Literal["upernet", "linear"] = "upernet"
     seed: int = 0
+
+
+class KNNSegmentation(Config):
+    """k-nearest-neighbour segmentation on frozen patch tokens (arXiv 2306.01667, Sec. 3.1)."""
+
+    kind: Literal["knn_segmentation"]
+    data: Data
+    image_size: PositiveInt  # pixels of the short side
+    bank_size: PositiveInt = 1_024_000  # patches kept of the training images, equally many of each
+    k: PositiveInt = 30
+    temperature: PositiveFloat = 0.02
+    precision: Precision = "bf16"
+    seed: int = 0
+
+
+class LearningRateGrid(Config):
+    """One task at several learning rates, a job each: the best is chosen on the validation images, and all are kept."""
+
+    kind: Literal["lr_grid"]
+    task: Segmentation
+    rates: tuple[PositiveFloat, ...] = Field(min_length=2)
+    seed: int = 0
+
+    def at(self, rate: float) -> Segmentation:
+        """The task at one of the rates."""
+        return self.task.replace(optimization=self.task.optimization.replace(lr=rate), seed=self.seed)
 
 
 class Detection(Config):

@@ -5,7 +5,7 @@ Hours are A100-80GB hours at a fixed share of its peak, until a site calibrates 
 """
 
 from caebench.config.data import World, size_of
-from caebench.config.dense import Detection, Segmentation
+from caebench.config.dense import Detection, KNNSegmentation, Segmentation
 from caebench.config.method import CAE, DVAE, DALLETarget, DVAETarget
 from caebench.config.stage import KNN, AttentiveProbe, Finetune, LinearProbe, Pretrain, RandomEncoder
 from caebench.config.variants import VARIANTS, Variant
@@ -54,6 +54,8 @@ def multiply_adds(job: Job) -> float:
             return _segment(config, _variant(job))
         case Detection() as config:
             return _detect(config, _variant(job))
+        case KNNSegmentation() as config:
+            return _search(config, _variant(job))
         case KNN() as config:
             size = size_of(config.data)
             return _encode(_variant(job), config.image_size) * (size.train + size.val)
@@ -104,13 +106,27 @@ def _cae_step(method: CAE, variant: Variant, image_size: int) -> float:
     return 3 * (encoder + latent + head) + target + tokenizer
 
 
+def _search(config: KNNSegmentation, variant: Variant) -> float:
+    """Every image encoded once, and every validation patch compared with the bank."""
+    size, pixels = size_of(config.data), 4 / 3 * config.image_size**2
+    encoder = _encode(variant, round(pixels**0.5)) * (size.train + size.val)
+    return encoder + size.val * pixels / variant.patch_size**2 * config.bank_size * variant.dim
+
+
 def _segment(config: Segmentation, variant: Variant) -> float:
-    """Encoder and UperNet, whose 3x3 convolutions on the finest map (a quarter patch) are most of its work."""
+    """Encoder and UperNet, whose 3x3 convolutions on the finest map (a quarter patch) are most of its work; of a linear
+    layer on a frozen encoder, the encoder's forward pass.
+    """
     places = (4 * config.crop_size / variant.patch_size) ** 2
     head = places * 9 * variant.dim**2 * (4 + 1 + 1 / 4 + 1 / 16)  # fusing four maps; one convolution on each of three
     windows = ((1 + 1 / 3) * config.crop_size / config.stride) ** 2  # of an image of 4:3
-    images = 3 * config.optimization.iterations * config.optimization.global_batch + windows * size_of(config.data).val
-    return images * (_encode(variant, config.crop_size) + head)
+    trained, tested = (
+        config.optimization.iterations * config.optimization.global_batch,
+        windows * size_of(config.data).val,
+    )
+    if config.head == "linear":
+        return (trained + tested) * _encode(variant, config.crop_size)
+    return (3 * trained + tested) * (_encode(variant, config.crop_size) + head)
 
 
 def _detect(config: Detection, variant: Variant) -> float:

@@ -28,6 +28,8 @@ VERSIONS: dict[str, int] = {
     "knn": 1,
     "finetune": 1,
     "segmentation": 1,
+    "knn_segmentation": 1,
+    "lr_grid": 1,
     "detection": 1,
 }
 

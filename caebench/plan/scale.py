@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from caebench.config.base import Config
 from caebench.config.data import Data, EmbeddedData, RealData, World
-from caebench.config.dense import DenseOptimization, Detection, Segmentation
+from caebench.config.dense import DenseOptimization, Detection, KNNSegmentation, LearningRateGrid, Segmentation
 from caebench.config.method import CAE, DVAE, DALLETarget, DVAETarget, Masking, Method, Target
 from caebench.config.optim import Optimization, Precision
 from caebench.config.site import ScaleName
@@ -120,6 +120,10 @@ class Scale:
                 return self._finetune(config)
             case Segmentation():
                 return self._segmentation(config)
+            case LearningRateGrid():
+                return self._grid_of_rates(config)
+            case KNNSegmentation():
+                return self._knn_segmentation(config)
             case Detection():
                 return self._detection(config)
             case KNN():
@@ -206,6 +210,16 @@ class Scale:
             crop_size=round(config.crop_size * shrink.side),
             stride=round(config.stride * shrink.side),
         )
+
+    def _grid_of_rates(self, config: LearningRateGrid) -> LearningRateGrid:
+        shrunk = tuple(self._segmentation(config.at(rate)).optimization.lr for rate in config.rates)
+        return config.replace(task=self._segmentation(config.task), rates=shrunk)
+
+    def _knn_segmentation(self, config: KNNSegmentation) -> KNNSegmentation:
+        shrink = self.segmentation
+        assert shrink is not None, "only the paper scale shrinks nothing"
+        size = round(config.image_size * shrink.side)
+        return config.replace(data=self._data(config.data), image_size=size, precision=self.precision)
 
     def _detection(self, config: Detection) -> Detection:
         shrink = self.detection

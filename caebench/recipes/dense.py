@@ -3,7 +3,7 @@
 from typing import Literal, NamedTuple
 
 from caebench.config.data import RealData
-from caebench.config.dense import DenseOptimization, Detection, Segmentation
+from caebench.config.dense import DenseOptimization, Detection, KNNSegmentation, LearningRateGrid, Segmentation
 from caebench.config.optim import AdamW
 from caebench.config.variants import VariantName
 
@@ -17,6 +17,8 @@ class Setting(NamedTuple):
     layer_decay: float
     drop_path: float
 
+
+ADE20K = RealData(kind="real", name="ade20k")
 
 # B, L: official configs_local/cae/upernet. S: the paper has no ViT-S in Table 2; B's settings.
 SETTINGS: dict[str, Setting] = {
@@ -37,7 +39,7 @@ def ade20k(variant: VariantName = "vit_b") -> Segmentation:
     setting = SETTINGS[variant]
     return Segmentation(
         kind="segmentation",
-        data=RealData(kind="real", name="ade20k"),
+        data=ADE20K,
         optimization=DenseOptimization(
             optimizer=AdamW(kind="adamw"),
             iterations=160_000,
@@ -52,6 +54,53 @@ def ade20k(variant: VariantName = "vit_b") -> Segmentation:
         stride=341,
         drop_path=setting.drop_path,
     )
+
+
+RATES: dict[str, tuple[float, ...]] = {
+    "vit_s": (1e-4, 2e-4, 3e-4, 4e-4),
+    "vit_b": (1e-4, 2e-4, 3e-4, 4e-4),
+    "vit_l": (3e-5, 4e-5, 5e-5),
+}
+
+
+def ade20k_grid(variant: VariantName = "vit_b") -> LearningRateGrid:
+    """UperNet at each learning rate of CAE, App. B: a job each, and the best of them, for every method alike."""
+    task = ade20k(variant)
+    return LearningRateGrid(kind="lr_grid", task=task, rates=RATES[variant])
+
+
+def linear_segmentation(variant: VariantName = "vit_b") -> Segmentation:
+    """A linear layer on frozen patch tokens, the same for every variant. Source: DINOv2 (arXiv 2304.07193), Sec. 7.4.
+
+    Not in the paper.
+    """
+    return Segmentation(
+        kind="segmentation",
+        data=ADE20K,
+        optimization=DenseOptimization(
+            optimizer=AdamW(kind="adamw", weight_decay=1e-4),
+            iterations=40_000,
+            warmup_iterations=1500,
+            warmup_ratio=1e-6,
+            global_batch=16,
+            lr=1e-3,
+            layer_decay=1.0,
+            schedule="poly",
+        ),
+        crop_size=512,
+        stride=341,
+        drop_path=0.0,
+        relative_position_bias=False,
+        head="linear",
+    )
+
+
+def knn_segmentation(variant: VariantName = "vit_b") -> KNNSegmentation:
+    """Nearest neighbours of frozen patch tokens. Source: Hummingbird (arXiv 2306.01667), Sec. 3.1; not in the paper.
+
+    Differs from it: a tenth of its bank of patches, which then fits any GPU.
+    """
+    return KNNSegmentation(kind="knn_segmentation", data=ADE20K, image_size=512)
 
 
 # B, L: official configs/mask_rcnn/vit_{base,large}_giou_4conv1f_*. S: CAE, Sec. 4.2.

@@ -27,7 +27,7 @@ from caebench.config.dense import DenseOptimization
 from caebench.config.optim import Precision
 from caebench.data.loading import Key, Steps
 from caebench.data.randomness import Purpose, derive, seeded_everywhere
-from caebench.models.pyramid import PyramidEncoder
+from caebench.models.pyramid import FrozenEncoder, PyramidEncoder
 from caebench.training import checkpoint
 from caebench.training.loop import LOG_EVERY, Diverged, autocast
 from caebench.training.optim import ParamGroup, encoder_groups, split_decay
@@ -35,6 +35,7 @@ from caebench.training.run import METRICS, Run, log, truncate_metrics
 from caebench.training.signals import Interrupted, watch_signals
 
 MODELS.register_module(name="CaebenchPyramid", module=PyramidEncoder)
+MODELS.register_module(name="CaebenchFrozen", module=FrozenEncoder)
 
 
 class SeededDataset(Dataset[Any]):
@@ -91,11 +92,12 @@ class LayerDecayConstructor:
 
 
 def dense_groups(model: nn.Module, decay: float) -> list[ParamGroup]:
-    """The encoder's groups, and what stands on it."""
+    """The encoder's groups, unless it is frozen, and what stands on it."""
     model = getattr(model, "module", model)
-    backbone = cast(PyramidEncoder, model.backbone)
+    backbone = cast(PyramidEncoder | FrozenEncoder, model.backbone)
     heads = [*(part for name, part in model.named_children() if name != "backbone"), backbone.scales]
-    return encoder_groups(backbone.encoder, decay) + [group for part in heads for group in split_decay(part)]
+    groups = [group for part in heads for group in split_decay(part)]
+    return groups if isinstance(backbone, FrozenEncoder) else encoder_groups(backbone.encoder, decay) + groups
 
 
 def schedulers(config: DenseOptimization) -> list[dict[str, Any]]:
@@ -295,6 +297,11 @@ def train_and_evaluate(runner: QuietRunner, pictures: Hook) -> dict[str, Any]:
     return found
 
 
+def validation_loader(dataset: Any) -> DataLoader[Any]:
+    """Each image alone, in order; processes take turns, and the last may repeat an image, which the metric drops."""
+    return DataLoader(dataset, batch_size=1, sampler=DefaultSampler(dataset, shuffle=False), collate_fn=pseudo_collate)
+
+
 def make_runner(job: DenseJob, model: nn.Module, val_dataset: Any, evaluator: Any, scope: str) -> QuietRunner:
     """A Runner for a job, on caebench's device and process group."""
     group, config = job.run.group, job.config
@@ -310,9 +317,7 @@ def make_runner(job: DenseJob, model: nn.Module, val_dataset: Any, evaluator: An
         train_cfg={"type": "CaebenchTrainLoop", "max_iters": config.iterations},
         optim_wrapper={"constructor": "CaebenchLayerDecay", "config": config, "accumulations": job.accumulations},
         param_scheduler=schedulers(config),
-        val_dataloader=DataLoader(
-            val_dataset, batch_size=1, sampler=DefaultSampler(val_dataset, shuffle=False), collate_fn=pseudo_collate
-        ),
+        val_dataloader=validation_loader(val_dataset),
         val_cfg={"type": "ValLoop"},
         val_evaluator=evaluator,
         default_hooks=hooks,

@@ -1,16 +1,13 @@
-"""UperNet on ADE20K (official downstream_tasks/semantic_segmentation), through mmsegmentation."""
+"""Semantic segmentation on ADE20K, through mmsegmentation: UperNet, or a linear layer on a frozen encoder."""
 
 import csv
-import warnings
 from collections.abc import Sequence
 from typing import Any, cast
 
 import numpy as np
-from mmengine.config import ConfigDict
-from mmengine.registry import MODELS, init_default_scope
+from mmengine.registry import init_default_scope
 from mmseg.datasets import BaseSegDataset
 from mmseg.evaluation import IoUMetric
-from torch import nn
 
 from caebench.config.dense import Segmentation
 from caebench.data.randomness import Purpose, derive, seeded_everywhere
@@ -18,18 +15,17 @@ from caebench.data.scenes import SceneSplit
 from caebench.models.checkpoint import ENCODER, read_encoder
 from caebench.tasks.dense.engine import DenseJob, make_runner, train_and_evaluate
 from caebench.tasks.dense.pictures import PictureHook
+from caebench.tasks.dense.segmentation_model import IGNORED, build_model
 from caebench.training.run import Run
 
-MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)  # ImageNet's, of bytes
 LONG_SIDE = 4  # times the short one: 2048 and 512
 RATIOS = (0.5, 2.0)
 MAX_CATEGORY_SHARE = 0.75  # of a crop
 PER_CLASS = "per_class.csv"
-IGNORED = 255
 
 
 def segment(config: Segmentation, run: Run) -> dict[str, Any]:
-    """Train UperNet with the encoder, and evaluate it after the last iteration.
+    """Train UperNet with the encoder, or a linear layer on it, and evaluate after the last iteration.
 
     Leaves `per_class.csv` and `pictures/`: image, prediction and truth of the first validation images.
     """
@@ -41,17 +37,14 @@ def segment(config: Segmentation, run: Run) -> dict[str, Any]:
         drop_path=config.drop_path,
         relative_position_bias=config.relative_position_bias,
     )
-    job = DenseJob(run, config.optimization, make_dataset(config, train, training=True), config.seed)
-    if job.micro == 1 and not job.sync_norm:
-        raise ValueError(
-            f"site file, per_device_batch {run.site.per_device_batch}: UperNet normalises a 1 x 1 map over the images "
-            "of a device. Set at least 2."
-        )
+    job = DenseJob(run, config.optimization, training_dataset(train, config.crop_size), config.seed)
+    if config.head == "upernet":
+        refuse_lone_images(job)
     with seeded_everywhere(derive(Purpose.INITIALISATION, config.seed)):
         model = build_model(config, encoder, len(train.classes), sync=job.sync_norm)
     run.compile(encoder.blocks)
     metric = PerClassIoU(ignore_index=IGNORED)
-    dataset = make_dataset(config, val, training=False)
+    dataset = evaluation_dataset(val, config.crop_size)
     runner = make_runner(job, model, dataset, [metric], "mmseg")
     found = train_and_evaluate(runner, PictureHook(run.folder / "pictures", len(val.classes)))
     if run.group.is_main:
@@ -59,79 +52,45 @@ def segment(config: Segmentation, run: Run) -> dict[str, Any]:
     return {name: float(found[name]) for name in ("mIoU", "mAcc", "aAcc")}
 
 
-def build_model(config: Segmentation, encoder: nn.Module, num_classes: int, *, sync: bool) -> nn.Module:
-    """UperNet and its auxiliary head on the encoder; SyncBN, or plain batch norm (one process, or a CPU)."""
-    norm = {"type": "SyncBN" if sync else "BN", "requires_grad": True}
-    dim = cast(Any, encoder).variant.dim
-    head = {"num_classes": num_classes, "norm_cfg": norm, "align_corners": False, "dropout_ratio": 0.1}
-    described = {
-        "type": "EncoderDecoder",
-        "data_preprocessor": {
-            "type": "SegDataPreProcessor",
-            "mean": MEAN,
-            "std": STD,
-            "bgr_to_rgb": True,
-            "pad_val": 0,
-            "seg_pad_val": IGNORED,
-            "size": (config.crop_size, config.crop_size),
-        },
-        "backbone": {
-            "type": "CaebenchPyramid",
-            "encoder": encoder,
-            "norm": nn.SyncBatchNorm if sync else nn.BatchNorm2d,
-        },
-        "decode_head": {
-            "type": "UPerHead",
-            "in_channels": [dim] * 4,
-            "in_index": [0, 1, 2, 3],
-            "pool_scales": (1, 2, 3, 6),
-            "channels": dim,
-            "loss_decode": {"type": "CrossEntropyLoss", "use_sigmoid": False, "loss_weight": 1.0},
-            **head,
-        },
-        "auxiliary_head": {
-            "type": "FCNHead",
-            "in_channels": dim,
-            "in_index": 2,
-            "channels": config.aux_channels,
-            "num_convs": 1,
-            "concat_input": False,
-            "loss_decode": {"type": "CrossEntropyLoss", "use_sigmoid": False, "loss_weight": 0.4},
-            **head,
-        },
-        "test_cfg": ConfigDict(mode="slide", crop_size=(config.crop_size,) * 2, stride=(config.stride,) * 2),
-    }
-    with warnings.catch_warnings():  # as in the official code, a crop's ignored pixels count as zeros in the mean
-        warnings.filterwarnings("ignore", message=".*avg_non_ignore")
-        model = MODELS.build(described)
-    for part in ("decode_head", "auxiliary_head"):  # not the backbone: its weights are loaded
-        getattr(model, part).init_weights()
-    model._is_init = True
-    return model
+def refuse_lone_images(job: DenseJob) -> None:
+    """Refuse a device that takes one image at a time.
+
+    Raises:
+        ValueError: batch norm would see a single number a channel.
+    """
+    if job.micro == 1 and not job.sync_norm:
+        raise ValueError(
+            f"site file, per_device_batch {job.run.site.per_device_batch}: UperNet normalises a 1 x 1 map over the "
+            "images of a device. Set at least 2."
+        )
 
 
-def make_dataset(config: Segmentation, split: SceneSplit, *, training: bool) -> BaseSegDataset:
-    """A split of ADE20K behind mmsegmentation's transforms; label 0 ("other") is ignored."""
-    size = config.crop_size
-    scale = (LONG_SIDE * size, size)
-    load: list[dict[str, Any]] = [
-        {"type": "LoadImageFromFile"},
-        {"type": "LoadAnnotations"},
-    ]
-    augment: list[dict[str, Any]] = [
-        {"type": "RandomResize", "scale": scale, "ratio_range": RATIOS, "keep_ratio": True},
+def training_dataset(split: SceneSplit, size: int) -> BaseSegDataset:
+    """Crops of images between half and twice as large, flipped, their colours distorted."""
+    augment = [
+        {"type": "RandomResize", "scale": (LONG_SIDE * size, size), "ratio_range": RATIOS, "keep_ratio": True},
         {"type": "RandomCrop", "crop_size": (size, size), "cat_max_ratio": MAX_CATEGORY_SHARE},
         {"type": "RandomFlip", "prob": 0.5},
         {"type": "PhotoMetricDistortion"},
     ]
-    resize = [load[0], {"type": "Resize", "scale": scale, "keep_ratio": True}, load[1]]  # labels keep their size
+    return _dataset(split, [{"type": "LoadAnnotations"}, *augment], test=False)
+
+
+def evaluation_dataset(split: SceneSplit, size: int) -> BaseSegDataset:
+    """Whole images, their short side `size` pixels; label maps keep their own size."""
+    resize = {"type": "Resize", "scale": (LONG_SIDE * size, size), "keep_ratio": True}
+    return _dataset(split, [resize, {"type": "LoadAnnotations"}], test=True)
+
+
+def _dataset(split: SceneSplit, transforms: list[dict[str, Any]], *, test: bool) -> BaseSegDataset:
+    """ADE20K: label 0 ("other") is ignored."""
     return BaseSegDataset(
         data_root=str(split.root),
         data_prefix={"img_path": split.images, "seg_map_path": split.labels},
         metainfo={"classes": split.classes},
         reduce_zero_label=True,
-        pipeline=[*(load + augment if training else resize), {"type": "PackSegInputs"}],
-        test_mode=not training,
+        pipeline=[{"type": "LoadImageFromFile"}, *transforms, {"type": "PackSegInputs"}],
+        test_mode=test,
     )
 
 
