@@ -19,7 +19,7 @@ TINY = Scale(
     linear=Shrink(epochs=0.03, batch=1024, lr=40.0),
     attentive=Shrink(epochs=0.03, batch=512, lr=64.0),
     finetune=Shrink(epochs=0.02, batch=256, lr=8.0),
-    segmentation=DenseShrink(iterations=1e-4, batch=8, lr=4.0, side=48 / 512),
+    segmentation=DenseShrink(iterations=1e-4, batch=8, lr=4.0, side=48 / 512, channels=32),
     detection=DenseShrink(iterations=4e-4, batch=16, lr=4.0, side=48 / 800, channels=16, boxes=16),
     depths={1: 1, 2: 2, 4: 3, 5: 4},
     tokenizer={

@@ -26,7 +26,7 @@ class DenseOptimization(Config):
 
 class Segmentation(Config):
     """UperNet on an encoder that trains along (official downstream_tasks/semantic_segmentation), or a linear layer on
-    the final patch tokens of a frozen one, which then has no use for `layer_decay` and `drop_path`.
+    the final patch tokens of a frozen one, which has no use for `channels`, `layer_decay` and `drop_path`.
     """
 
     kind: Literal["segmentation"]
@@ -34,7 +34,8 @@ class Segmentation(Config):
     optimization: DenseOptimization
     crop_size: PositiveInt  # pixels of a training crop and of a window at test; the short side of an image too
     stride: PositiveInt  # pixels between windows at test
-    aux_channels: PositiveInt = 256  # of the auxiliary head; UperNet's own has the encoder's width
+    channels: PositiveInt  # of UperNet; the official code's has the encoder's width
+    aux_channels: PositiveInt = 256  # of its auxiliary head
     drop_path: float = Field(ge=0.0, lt=1.0)
     relative_position_bias: bool = True
     head: Literal["upernet", "linear"] = "upernet"

@@ -52,7 +52,7 @@ class Job:
             case DVAE() as c:
                 return f"dvae-{c.vocabulary}-{c.data.name}"
             case LearningRateGrid() as c:
-                return f"{_task(c.task)}-{self.inputs['encoder'].slug}"
+                return f"{c.task.data.name}-{self.inputs['encoder'].slug}"
             case _ if "encoder" in self.inputs:
                 return f"{_task(self.config)}-{self.inputs['encoder'].slug}"
             case _:
@@ -68,9 +68,10 @@ class Job:
 
 
 def _task(config: Any) -> str:
-    """The data set, and the head where one data set has several."""
-    head = HEADS.get(getattr(config, "head", ""))
-    return f"{config.data.name}-{head}" if head else config.data.name
+    """The data set, and what tells jobs on it apart: the head where there are several, UperNet's rate."""
+    head = getattr(config, "head", "")
+    detail = f"lr{config.optimization.lr:g}" if head == "upernet" else HEADS.get(head)
+    return f"{config.data.name}-{detail}" if detail else config.data.name
 
 
 def make_job(config: Config, **inputs: Job) -> Job:

@@ -209,6 +209,8 @@ class Scale:
             optimization=shrink.apply(config.optimization, self.precision),
             crop_size=round(config.crop_size * shrink.side),
             stride=round(config.stride * shrink.side),
+            channels=config.channels // shrink.channels,
+            aux_channels=config.aux_channels // shrink.channels,
         )
 
     def _grid_of_rates(self, config: LearningRateGrid) -> LearningRateGrid:
@@ -252,7 +254,7 @@ NANO = Scale(
     linear=Shrink(epochs=0.22, batch=64, lr=200.0),
     attentive=Shrink(epochs=0.22, batch=32, lr=16.0),
     finetune=Shrink(epochs=0.06, batch=64, lr=32.0),
-    segmentation=DenseShrink(iterations=0.0005, batch=2, lr=4.0, side=96 / 512),
+    segmentation=DenseShrink(iterations=0.0025, batch=2, lr=16.0, side=96 / 512, channels=32),
     detection=DenseShrink(iterations=0.002, batch=8, lr=4.0, side=96 / 800, channels=8, boxes=8),
     depths={1: 1, 2: 2, 4: 3, 5: 4},
     tokenizer={
@@ -279,7 +281,7 @@ LAB = Scale(
     linear=Shrink(epochs=0.2, batch=16, lr=4.0),
     attentive=Shrink(epochs=0.2, batch=16, lr=8.0),
     finetune=Shrink(epochs=0.1, batch=8, lr=2.0),
-    segmentation=DenseShrink(iterations=0.05, batch=1, lr=2.0, side=192 / 512),
+    segmentation=DenseShrink(iterations=0.05, batch=1, lr=2.0, side=192 / 512, channels=3),
     detection=DenseShrink(iterations=0.1, batch=1, lr=2.0, side=192 / 800, channels=2),
     tokenizer={
         "vocabulary": 512,

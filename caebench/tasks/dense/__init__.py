@@ -17,6 +17,7 @@ with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
 
     MMLogger.get_instance("mmengine", log_level="ERROR").setLevel(logging.ERROR)
     import mmdet.datasets.transforms
+    import mmdet.evaluation
     import mmdet.models  # noqa: F401
     import mmseg.datasets.transforms
     import mmseg.models  # noqa: F401

@@ -1,19 +1,21 @@
 """Mask R-CNN and Cascade Mask R-CNN on COCO (official downstream_tasks/detection), through mmdetection."""
 
+import contextlib
 import csv
+import io
 import math
 from pathlib import Path
 from typing import Any
 
 from mmdet.datasets import CocoDataset
 from mmdet.evaluation import CocoMetric
-from mmengine.registry import MODELS, init_default_scope
+from mmengine.registry import init_default_scope
 
 from caebench.config.dense import Detection
 from caebench.data.randomness import Purpose, derive, seeded_everywhere
 from caebench.data.scenes import SceneSplit
 from caebench.models.checkpoint import ENCODER, read_encoder
-from caebench.tasks.dense.detection_model import describe_model
+from caebench.tasks.dense.detection_model import build_model
 from caebench.tasks.dense.engine import DenseJob, make_runner, train_and_evaluate
 from caebench.tasks.dense.pictures import BoxPictureHook
 from caebench.training.run import Run
@@ -35,21 +37,25 @@ def detect(config: Detection, run: Run) -> dict[str, Any]:
     encoder = read_encoder(run.inputs["encoder"] / ENCODER, drop_path=config.drop_path)
     job = DenseJob(run, config.optimization, make_dataset(config, train, training=True), config.seed)
     with seeded_everywhere(derive(Purpose.INITIALISATION, config.seed)):
-        model = MODELS.build(describe_model(config, encoder, len(train.classes), sync=job.sync_norm))
-        for part in (model.neck, model.rpn_head, model.roi_head):  # not the backbone: its weights are loaded
-            part.init_weights()
-        model._is_init = True
+        model = build_model(config, encoder, len(train.classes), sync=job.sync_norm)
     run.compile(encoder.blocks)
     dataset = make_dataset(config, val, training=False)
-    annotations = str(val.root / val.labels)
-    metrics = {kind: CocoMetric(annotations, name, classwise=True, prefix=kind) for kind, name in KINDS.items()}
-    runner = make_runner(job, model, dataset, list(metrics.values()), "mmdet")
+    runner = make_runner(job, model, dataset, make_metrics(val.root / val.labels), "mmdet")
     found = train_and_evaluate(runner, BoxPictureHook(run.folder / "pictures", len(val.classes)))
     if run.group.is_main:
         write_per_class(run.folder / PER_CLASS, val.classes, found)
+    return average_precisions(found)
+
+
+def make_metrics(annotations: Path) -> list[CocoMetric]:
+    """COCO's evaluation of boxes and of masks."""
+    return [CocoMetric(str(annotations), name, classwise=True, prefix=kind) for kind, name in KINDS.items()]
+
+
+def average_precisions(found: dict[str, Any]) -> dict[str, float]:
+    """AP in percent, out of mmdetection's dictionary: to a tenth, as it has them; no entry where no object was found."""
     return {
-        f"AP_{kind}{suffix}": 100.0
-        * max(0.0, float(found.get(f"{kind}/{KINDS[kind]}_{name}", 0.0)))  # no object found: no key
+        f"AP_{kind}{suffix}": round(100.0 * max(0.0, float(found.get(f"{kind}/{KINDS[kind]}_{name}", 0.0))), 1)
         for kind in KINDS
         for suffix, name in AP.items()
     }
@@ -63,15 +69,16 @@ def make_dataset(config: Detection, split: SceneSplit, *, training: bool) -> Coc
     ]
     test = [load[0], _resize((config.short_sides[-1],), config.long_side), load[1]]
     meta = ("img_id", "img_path", "ori_shape", "img_shape", "scale_factor")
-    return CocoDataset(
-        ann_file=split.labels,
-        data_root=str(split.root),
-        data_prefix={"img": split.images},
-        metainfo={"classes": split.classes},
-        filter_cfg={"filter_empty_gt": True, "min_size": MIN_SIDE} if training else None,
-        pipeline=[*(load + _augment(config) if training else test), {"type": "PackDetInputs", "meta_keys": meta}],
-        test_mode=not training,
-    )
+    with contextlib.redirect_stdout(io.StringIO()):  # pycocotools tells how long it read
+        return CocoDataset(
+            ann_file=split.labels,
+            data_root=str(split.root),
+            data_prefix={"img": split.images},
+            metainfo={"classes": split.classes},
+            filter_cfg={"filter_empty_gt": True, "min_size": MIN_SIDE} if training else None,
+            pipeline=[*(load + _augment(config) if training else test), {"type": "PackDetInputs", "meta_keys": meta}],
+            test_mode=not training,
+        )
 
 
 def _augment(config: Detection) -> list[dict[str, Any]]:

@@ -6,8 +6,10 @@ samplers and NMS are the published Mask R-CNN's (arXiv 1703.06870) as mmdetectio
 
 from typing import Any
 
+from mmdet.models.roi_heads.roi_extractors import SingleRoIExtractor
 from mmengine.config import ConfigDict
-from torch import nn
+from mmengine.registry import MODELS
+from torch import Tensor, nn
 
 from caebench.config.dense import Detection
 from caebench.models.vit import Encoder
@@ -27,8 +29,25 @@ NMS_PROPOSALS, NMS_BOXES = 0.7, 0.5  # IoU
 Described = dict[str, Any]
 
 
-def describe_model(config: Detection, encoder: Encoder, num_classes: int, *, sync: bool) -> Described:
-    """The whole detector; SyncBN, or plain batch norm (one process, or a CPU)."""
+@MODELS.register_module(name="CaebenchRoIExtractor")
+class RoIExtractor(SingleRoIExtractor):
+    """mmdetection's, on float32 features: it would round boxes to the features' type, in bf16 by whole pixels."""
+
+    def forward(self, feats: tuple[Tensor, ...], rois: Tensor, roi_scale_factor: float | None = None) -> Tensor:
+        """Features of each region, [regions, channels, size, size]."""
+        return super().forward(tuple(one.float() for one in feats), rois, roi_scale_factor)
+
+
+def build_model(config: Detection, encoder: Encoder, num_classes: int, *, sync: bool) -> nn.Module:
+    """The detector on the encoder; SyncBN, or plain batch norm (one process, or a CPU)."""
+    model = MODELS.build(_describe(config, encoder, num_classes, sync))
+    for part in (model.neck, model.rpn_head, model.roi_head):  # not the backbone: its weights are loaded
+        part.init_weights()
+    model._is_init = True
+    return model
+
+
+def _describe(config: Detection, encoder: Encoder, num_classes: int, sync: bool) -> Described:
     patch_size, dim = encoder.variant.patch_size, encoder.variant.dim
     strides = [patch_size // 4, patch_size // 2, patch_size, 2 * patch_size, 4 * patch_size]
     cascade = config.head == "cascade_mask_rcnn"
@@ -137,7 +156,7 @@ def _coder(deviations: tuple[float, ...]) -> Described:
 
 def _extractor(config: Detection, strides: list[int], size: int) -> Described:
     return {
-        "type": "SingleRoIExtractor",
+        "type": "CaebenchRoIExtractor",
         "roi_layer": {"type": "RoIAlign", "output_size": size, "sampling_ratio": 0},
         "out_channels": config.channels,
         "featmap_strides": strides,

@@ -41,6 +41,7 @@ class Prepared(NamedTuple):
     tokens: Float[Tensor, "rows columns dim"]  # of unit length
     labels: Int[Tensor, "height width"]  # at the image's own size
     inside: tuple[int, int]  # pixels of the resized image, before padding to whole patches
+    patch_size: int
 
 
 def segment_by_neighbours(config: KNNSegmentation, run: Run) -> dict[str, Any]:
@@ -80,7 +81,7 @@ def fill_bank(config: KNNSegmentation, run: Run, encoder: Encoder, dataset: Any,
         order = generator(Purpose.ORDER, config.seed, index).permutation(encoder.num_patches)  # every image has as many
         chosen = torch.from_numpy(order[:share]).to(run.device)
         tokens.append(flat[chosen])
-        labels.append(label_shares(prepared, encoder.variant.patch_size, num_classes)[chosen])
+        labels.append(label_shares(prepared, num_classes)[chosen])
     rows = [run.group.gather(torch.stack(part)) for part in (tokens, labels)]
     everything = Bank(*(part[: len(dataset)].flatten(0, 1) for part in rows))
     known = everything.labels.sum(dim=1) > 0
@@ -98,12 +99,12 @@ def prepare(sample: Any, encoder: Encoder, config: KNNSegmentation, run: Run) ->
     with autocast(run.device, config.precision):
         (tokens,) = final_map(encoder, padded[None])
     labels = sample["data_samples"][0].gt_sem_seg.data[0].to(run.device)
-    return Prepared(F.normalize(tokens.permute(1, 2, 0).float(), dim=-1), labels, (height, width))
+    return Prepared(F.normalize(tokens.permute(1, 2, 0).float(), dim=-1), labels, (height, width), patch_size)
 
 
-def label_shares(prepared: Prepared, patch_size: int, num_classes: int) -> Float[Tensor, "patches classes"]:
+def label_shares(prepared: Prepared, num_classes: int) -> Float[Tensor, "patches classes"]:
     """What share of each patch's pixels each class has; ignored and padded pixels have none."""
-    height, width = prepared.inside
+    (height, width), patch_size = prepared.inside, prepared.patch_size
     resized = F.interpolate(prepared.labels[None, None].float(), (height, width), mode="nearest")[0, 0].long()
     padded = F.pad(resized, (0, -width % patch_size, 0, -height % patch_size), value=IGNORED)
     patches = padded.unfold(0, patch_size, patch_size).unfold(1, patch_size, patch_size).flatten(2).flatten(0, 1)
@@ -118,9 +119,8 @@ def label(prepared: Prepared, bank: Bank, config: KNNSegmentation) -> Int[Tensor
     chunk = max(1, SIMILARITIES // len(bank.tokens))
     votes = torch.cat([vote(part, bank, config) for part in prepared.tokens.flatten(0, 1).split(chunk)])
     grid = votes.T.unflatten(1, (rows, columns))[None]
-    patch_size = -(-prepared.inside[0] // rows)
     height, width = prepared.inside
-    pixels = F.interpolate(grid, scale_factor=patch_size, mode="bilinear")[:, :, :height, :width]
+    pixels = F.interpolate(grid, scale_factor=prepared.patch_size, mode="bilinear")[:, :, :height, :width]
     return F.interpolate(pixels, prepared.labels.shape, mode="bilinear")[0].argmax(dim=0)
 
 

@@ -63,7 +63,7 @@ def _upernet(config: Segmentation, encoder: Encoder, num_classes: int, sync: boo
             "in_channels": [dim] * 4,
             "in_index": [0, 1, 2, 3],
             "pool_scales": (1, 2, 3, 6),
-            "channels": dim,
+            "channels": config.channels,
             "loss_decode": _cross_entropy(1.0),
             **shared,
         },
