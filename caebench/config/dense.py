@@ -83,5 +83,6 @@ class Detection(Config):
     fc_channels: PositiveInt = 1024
     num_rois: PositiveInt = 512  # of an image, sampled for the heads
     num_proposals: PositiveInt = 1000  # of an image
+    num_detections: PositiveInt = 100  # of an image, at most
     drop_path: float = Field(ge=0.0, lt=1.0)
     seed: int = 0

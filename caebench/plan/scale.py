@@ -48,7 +48,10 @@ class Shrink:
 
 @dataclass(frozen=True)
 class DenseShrink:
-    """How a dense task shrinks; sides of images, crops and windows by one factor, channels and boxes by divisors."""
+    """How a dense task shrinks; sides of images, crops and windows by one factor, channels and boxes by divisors.
+
+    Layer-wise decay is raised to `depth`, the paper's blocks over this scale's, so that the first block keeps its rate.
+    """
 
     iterations: float
     batch: int
@@ -56,6 +59,7 @@ class DenseShrink:
     side: float
     channels: int = 1
     boxes: int = 1
+    depth: float = 1.0
 
     def apply(self, config: DenseOptimization, precision: Precision) -> DenseOptimization:
         """The shrunk optimisation; warm-up keeps its share of the iterations."""
@@ -65,6 +69,7 @@ class DenseShrink:
             warmup_iterations=round(config.warmup_iterations * self.iterations),
             global_batch=max(1, config.global_batch // self.batch),
             lr=config.lr * self.lr,
+            layer_decay=config.layer_decay**self.depth,
             precision=precision,
         )
 
@@ -235,6 +240,7 @@ class Scale:
             fc_channels=config.fc_channels // shrink.channels,
             num_rois=config.num_rois // shrink.boxes,
             num_proposals=config.num_proposals // shrink.boxes,
+            num_detections=config.num_detections // shrink.boxes,
             **{name: tuple(round(side * shrink.side) for side in getattr(config, name)) for name in sides},
         )
 
@@ -255,7 +261,7 @@ NANO = Scale(
     attentive=Shrink(epochs=0.22, batch=32, lr=16.0),
     finetune=Shrink(epochs=0.06, batch=64, lr=32.0),
     segmentation=DenseShrink(iterations=0.0025, batch=2, lr=16.0, side=96 / 512, channels=32),
-    detection=DenseShrink(iterations=0.002, batch=8, lr=4.0, side=96 / 800, channels=8, boxes=8),
+    detection=DenseShrink(iterations=0.002, batch=8, lr=16.0, side=96 / 800, channels=8, boxes=10),
     depths={1: 1, 2: 2, 4: 3, 5: 4},
     tokenizer={
         "vocabulary": 64,

@@ -36,4 +36,4 @@ def test_the_cells_of_a_suite_that_are_to_differ_do():
         columns: dict[str, list[str]] = {}
         for place, job in cells.items():
             columns.setdefault(place.rsplit(" | ", 1)[1], []).append(job)
-        assert all(len(set(jobs)) == len(jobs) > 1 for jobs in columns.values()), suite
+        assert all(len(set(jobs)) == len(jobs) for jobs in columns.values()), suite

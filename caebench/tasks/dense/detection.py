@@ -53,7 +53,7 @@ def make_metrics(annotations: Path) -> list[CocoMetric]:
 
 
 def average_precisions(found: dict[str, Any]) -> dict[str, float]:
-    """AP in percent, out of mmdetection's dictionary: to a tenth, as it has them; no entry where no object was found."""
+    """AP in percent, to a tenth as mmdetection rounds it; 0 where it has no entry, as no object was found."""
     return {
         f"AP_{kind}{suffix}": round(100.0 * max(0.0, float(found.get(f"{kind}/{KINDS[kind]}_{name}", 0.0))), 1)
         for kind in KINDS

@@ -210,7 +210,7 @@ def _test(config: Detection) -> Described:
         "rcnn": {
             "score_thr": 0.05,
             "nms": {"type": "nms", "iou_threshold": NMS_BOXES},
-            "max_per_img": 100,
+            "max_per_img": config.num_detections,
             "mask_thr_binary": 0.5,
         },
     }

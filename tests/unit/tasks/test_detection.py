@@ -45,7 +45,9 @@ def scenes(num=12):
                 guess = label if rng.uniform() < 0.8 else 1 - label
                 score = float(rng.uniform(0.3 if guess == label else 0.0, 1.0))
                 found.append((guess, score, rectangle(x + dx, y + dy, width + dw, height - dh)))
-        found.append((int(rng.integers(2)), float(rng.uniform(0.0, 0.6)), rectangle(*(int(n) for n in rng.integers(5, 30, 4)))))
+        found.append(
+            (int(rng.integers(2)), float(rng.uniform(0.0, 0.6)), rectangle(*(int(n) for n in rng.integers(5, 30, 4))))
+        )
         yield truth, found
 
 
