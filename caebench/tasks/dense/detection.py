@@ -4,6 +4,7 @@ import contextlib
 import csv
 import io
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -47,9 +48,23 @@ def detect(config: Detection, run: Run) -> dict[str, Any]:
     return average_precisions(found)
 
 
+@contextlib.contextmanager
+def silence() -> Iterator[None]:
+    """Keep what pycocotools prints to itself."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        yield
+
+
+class QuietCocoMetric(CocoMetric):
+    """mmdetection's metric, without prints."""
+
+    compute_metrics = silence()(CocoMetric.compute_metrics)
+
+
+@silence()
 def make_metrics(annotations: Path) -> list[CocoMetric]:
     """COCO's evaluation of boxes and of masks."""
-    return [CocoMetric(str(annotations), name, classwise=True, prefix=kind) for kind, name in KINDS.items()]
+    return [QuietCocoMetric(str(annotations), name, classwise=True, prefix=kind) for kind, name in KINDS.items()]
 
 
 def average_precisions(found: dict[str, Any]) -> dict[str, float]:
@@ -61,6 +76,7 @@ def average_precisions(found: dict[str, Any]) -> dict[str, float]:
     }
 
 
+@silence()
 def make_dataset(config: Detection, split: SceneSplit, *, training: bool) -> CocoDataset:
     """A split of COCO behind mmdetection's transforms."""
     load: list[dict[str, Any]] = [
@@ -69,16 +85,15 @@ def make_dataset(config: Detection, split: SceneSplit, *, training: bool) -> Coc
     ]
     test = [load[0], _resize((config.short_sides[-1],), config.long_side), load[1]]
     meta = ("img_id", "img_path", "ori_shape", "img_shape", "scale_factor")
-    with contextlib.redirect_stdout(io.StringIO()):  # pycocotools tells how long it read
-        return CocoDataset(
-            ann_file=split.labels,
-            data_root=str(split.root),
-            data_prefix={"img": split.images},
-            metainfo={"classes": split.classes},
-            filter_cfg={"filter_empty_gt": True, "min_size": MIN_SIDE} if training else None,
-            pipeline=[*(load + _augment(config) if training else test), {"type": "PackDetInputs", "meta_keys": meta}],
-            test_mode=not training,
-        )
+    return CocoDataset(
+        ann_file=split.labels,
+        data_root=str(split.root),
+        data_prefix={"img": split.images},
+        metainfo={"classes": split.classes},
+        filter_cfg={"filter_empty_gt": True, "min_size": MIN_SIDE} if training else None,
+        pipeline=[*(load + _augment(config) if training else test), {"type": "PackDetInputs", "meta_keys": meta}],
+        test_mode=not training,
+    )
 
 
 def _augment(config: Detection) -> list[dict[str, Any]]:

@@ -33,9 +33,10 @@ Described = dict[str, Any]
 class RoIExtractor(SingleRoIExtractor):
     """mmdetection's, on float32 features: it would round boxes to the features' type, in bf16 by whole pixels."""
 
-    def forward(self, feats: tuple[Tensor, ...], rois: Tensor, roi_scale_factor: float | None = None) -> Tensor:
+    def forward(self, feats: Any, rois: Tensor, roi_scale_factor: float | None = None) -> Tensor:
         """Features of each region, [regions, channels, size, size]."""
-        return super().forward(tuple(one.float() for one in feats), rois, roi_scale_factor)
+        in_float32: Any = tuple(one.float() for one in feats)
+        return super().forward(in_float32, rois, roi_scale_factor)
 
 
 def build_model(config: Detection, encoder: Encoder, num_classes: int, *, sync: bool) -> nn.Module:

@@ -4,8 +4,6 @@ mmengine's own checkpoints, logs, seeds and resume are off. Killed and resumed e
 by (epoch, index), its other random numbers from a generator seeded for it, and everything else from the checkpoint.
 """
 
-import contextlib
-import io
 import math
 import shutil
 import time
@@ -111,6 +109,15 @@ def schedulers(config: DenseOptimization) -> list[dict[str, Any]]:
         return [*found, poly]
     milestones = [round(share * total) for share in config.milestones]
     return [*found, {"type": MultiStepLR, "milestones": milestones, "gamma": 0.1, "by_epoch": False}]
+
+
+class ProgressHook(Hook):
+    """Shows how far the evaluation is."""
+
+    def after_val_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+        """One image is done."""
+        if (batch_idx + 1) % LOG_EVERY == 0:
+            runner.job.run.progress(batch_idx + 1, len(runner.val_dataloader), {})
 
 
 class QuietRunner(Runner):
@@ -290,8 +297,8 @@ def train_and_evaluate(runner: QuietRunner, pictures: Hook) -> dict[str, Any]:
     runner.train()
     if run.group.is_main:
         runner.register_hook(pictures)
-    with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its tables
-        found = runner.val()
+    runner.register_hook(ProgressHook())
+    found = runner.val()
     if run.group.is_main:
         shutil.rmtree(runner.work_dir)
     return found
