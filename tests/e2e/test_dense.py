@@ -104,6 +104,32 @@ def test_two_processes_train_and_evaluate_together(bench, segmentation):
     assert read(bench.folder(segmentation) / "result.json")["metrics"]["aAcc"] > 0
 
 
+def test_two_processes_detect_together(bench, quickstart, tiny):
+    """Each process sees half of the validation images; the metric is of all of them."""
+    job = prepared(bench, quickstart, tiny.apply(EVALUATIONS["coco"]()))
+    commands = bench.run_processes(2, "run", "job", job.id, "--site", "local")
+    assert [command.wait() for command in commands] == [0, 0], commands[0].output
+    assert len(list((bench.folder(job) / "pictures").glob("*.png"))) == 2
+    assert set(read(bench.folder(job) / "result.json")["metrics"]) == set(METRICS[type(job.config)])
+
+
+def test_loader_processes_change_nothing(bench, segmentation):
+    bench.write_site("loaders", 'device = "cpu"\nnum_workers = 2\n')
+    kept = run(bench, segmentation, "local").rename(bench.store / "alone")
+    Store(bench.store).prepare(segmentation)
+    folder = run(bench, segmentation, "loaders")
+    assert metrics(folder) == metrics(kept)
+    assert read(folder / "result.json")["metrics"] == read(kept / "result.json")["metrics"]
+
+
+@pytest.mark.parametrize(("recipe", "leaves"), [("linear_segmentation", True), ("knn_segmentation", False)])
+def test_frozen_probes_of_segmentation(bench, quickstart, tiny, recipe, leaves):
+    job = prepared(bench, quickstart, tiny.apply(EVALUATIONS[recipe]()))
+    folder = run(bench, job, "local")
+    assert read(folder / "result.json")["metrics"]["mIoU"] > 0
+    assert {path.name for path in folder.iterdir()} - {"checkpoints"} == LEFT - (set() if leaves else {"metrics.jsonl"})
+
+
 def test_a_small_device_accumulates(bench, segmentation):
     bench.write_site("small", 'device = "cpu"\nper_device_batch = 2\n')
     folder = run(bench, segmentation, "small")

@@ -8,6 +8,8 @@ import io
 import logging
 import warnings
 
+import cv2
+
 from caebench.models import mmcv_ops
 
 with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
@@ -21,3 +23,5 @@ with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
     import mmdet.models  # noqa: F401
     import mmseg.datasets.transforms
     import mmseg.models  # noqa: F401
+
+cv2.setNumThreads(0)  # a loader's processes are threads enough
