@@ -12,7 +12,9 @@ from caebench.plan.scale import DenseShrink, Scale, Shrink
 TINY = Scale(
     "nano",
     variants={"vit_s": "nano_s", "vit_b": "nano_s", "vit_l": "nano_l", "vit_h": "nano_h"},
-    world=World(kind="world", image_size=24, num_train=40, num_val=20, num_scenes_train=8, num_scenes_val=4),
+    world=World(
+        kind="world", image_size=24, num_train=40, num_val=20, num_scenes_train=8, num_scenes_val=4, scene_size=48
+    ),
     image_size=48,
     pretrain=Shrink(epochs=0.01, batch=128, lr=40.0),
     dvae=Shrink(epochs=0.25, batch=64, lr=80.0),

@@ -30,9 +30,9 @@ class World(Config):
     image_size: PositiveInt = 48
     num_train: PositiveInt = 1500  # ImageNet, Food-101, Clipart and Sketch layouts, each
     num_val: PositiveInt = 500
-    num_scenes_train: PositiveInt = 200  # ADE20K and COCO layouts, each
-    num_scenes_val: PositiveInt = 60
-    scene_factor: PositiveInt = 2  # a scene's side, in image sizes
+    num_scenes_train: PositiveInt = 400  # ADE20K and COCO layouts, each
+    num_scenes_val: PositiveInt = 240
+    scene_size: PositiveInt = 64  # pixels of a scene's side
 
 
 class RealData(Config):

@@ -120,15 +120,15 @@ class Scene:
 
 
 def draw_scene(rng: np.random.Generator, split: Split, size: int) -> Scene:
-    """One to four pale digits over a dim patchwork of grounds, with lines below and spots above."""
+    """One to three pale digits over a dim patchwork of grounds, with lines below and spots above."""
     image, labels = _patchwork(rng, split, size)
     owner = np.full((size, size), -1)
-    digits = rng.integers(0, 10, rng.integers(1, 5)).tolist()
+    digits = rng.integers(0, 10, rng.integers(1, 4)).tolist()
     for _ in range(rng.integers(0, 3)):
         _scribble(rng, image, labels, owner, stroke(rng, size, rng.uniform(0.01, 0.03), rng.uniform(0.2, 0.7)))
     areas: list[int] = []
     for number, digit in enumerate(digits):
-        where = _digit_coverage(rng, split, digit, size, 0.25, 0.4)
+        where = _digit_coverage(rng, split, digit, size, 0.35, 0.55)
         image = paint(image, set_off(random_colour(rng, PALE), image, where, rng.uniform(0.4, 0.6)), where)
         labels[where > 0.5] = FIRST_DIGIT_LABEL + digit
         owner[where > 0.5] = number

@@ -18,7 +18,7 @@ ID_LENGTH = 10
 
 # Raise a kind's version when a code change alters its numbers; a method has an entry of its own beside its stage.
 VERSIONS: dict[str, int] = {
-    "world": 2,
+    "world": 3,
     "dvae": 1,
     "pretrain": 2,
     "pretrain/cae": 1,

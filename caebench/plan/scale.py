@@ -260,8 +260,8 @@ NANO = Scale(
     linear=Shrink(epochs=0.22, batch=64, lr=200.0),
     attentive=Shrink(epochs=0.22, batch=32, lr=16.0),
     finetune=Shrink(epochs=0.06, batch=64, lr=32.0),
-    segmentation=DenseShrink(iterations=0.0025, batch=2, lr=16.0, side=96 / 512, channels=32),
-    detection=DenseShrink(iterations=0.002, batch=8, lr=16.0, side=96 / 800, channels=8, boxes=10),
+    segmentation=DenseShrink(iterations=0.0025, batch=4, lr=32.0, side=64 / 512, channels=32, depth=3.0),
+    detection=DenseShrink(iterations=0.007, batch=8, lr=4.0, side=64 / 800, channels=8, boxes=20, depth=3.0),
     depths={1: 1, 2: 2, 4: 3, 5: 4},
     tokenizer={
         "vocabulary": 64,
@@ -279,7 +279,13 @@ LAB = Scale(
     "lab",  # one large GPU, 25 minutes: tests claims over several seeds
     variants={"vit_s": "lab_s", "vit_b": "lab_b", "vit_l": "lab_l", "vit_h": "lab_h"},
     world=World(
-        kind="world", image_size=96, num_train=40_000, num_val=5_000, num_scenes_train=4_000, num_scenes_val=500
+        kind="world",
+        image_size=96,
+        num_train=40_000,
+        num_val=5_000,
+        num_scenes_train=4_000,
+        num_scenes_val=500,
+        scene_size=192,
     ),
     image_size=96,
     pretrain=Shrink(epochs=0.1, batch=4, lr=4.0),
