@@ -106,7 +106,7 @@ def test_two_processes_train_and_evaluate_together(bench, segmentation):
 
 def test_two_processes_detect_together(bench, quickstart, tiny):
     """Each process sees half of the validation images; the metric is of all of them."""
-    job = prepared(bench, quickstart, tiny.apply(EVALUATIONS["coco"]()))
+    job = prepared(bench, quickstart, tiny.apply(EVALUATIONS["coco"]()).replace(seed=1))
     commands = bench.run_processes(2, "run", "job", job.id, "--site", "local")
     assert [command.wait() for command in commands] == [0, 0], commands[0].output
     assert len(list((bench.folder(job) / "pictures").glob("*.png"))) == 2

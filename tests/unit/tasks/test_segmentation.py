@@ -55,7 +55,7 @@ def test_miou_agrees_with_a_confusion_matrix(tmp_path):
 
 
 def test_every_parameter_trains_once_at_its_rate(model):
-    config = NANO.apply(ade20k()).optimization
+    config = ade20k().optimization
     groups = engine.dense_groups(model, config.layer_decay)
     counted = [id(p) for group in groups for p in group["params"]]
     unused = {id(model.backbone.encoder.norm)}
