@@ -9,7 +9,6 @@ from mmengine.hooks import Hook
 from PIL import Image, ImageDraw
 
 SHOWN = 8  # validation images
-SURE = 0.3  # score of an object that is drawn
 GAP = 4  # white pixels between the panels
 
 
@@ -41,11 +40,11 @@ class PictureHook(Hook):
 
 
 class BoxPictureHook(PictureHook):
-    """Save the objects found, beside the true ones: masks in colour, boxes around them."""
+    """Save the surest objects, as many as there are true ones, beside those: masks in colour, boxes around them."""
 
     def _panels(self, sample: Any, photograph: np.ndarray) -> list[np.ndarray]:
         found, truth = sample.pred_instances, sample.gt_instances
-        sure = found[found.scores >= SURE]
+        sure = found[found.scores.argsort(descending=True)[: len(truth)]]
         masks = truth.masks.masks if hasattr(truth.masks, "masks") else truth.masks
         scaled = truth.bboxes / truth.bboxes.new_tensor(tuple(sample.scale_factor) * 2)
         return [
