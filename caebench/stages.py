@@ -5,15 +5,36 @@ from typing import Any
 
 from caebench.config.base import Config
 from caebench.config.data import World
+from caebench.config.dense import Detection, KNNSegmentation, LearningRateGrid, Segmentation
 from caebench.config.method import DVAE
 from caebench.config.stage import KNN, AttentiveProbe, Finetune, LinearProbe, Pretrain, RandomEncoder
 from caebench.tasks.dvae import train_dvae
 from caebench.tasks.finetune import finetune
 from caebench.tasks.knn import knn
+from caebench.tasks.lr_grid import select_rate
 from caebench.tasks.pretrain import pretrain, random_encoder
 from caebench.tasks.probes import attentive_probe, linear_probe
 from caebench.tasks.world import render_world
 from caebench.training.run import Run
+
+
+def _segment(config: Segmentation, run: Run) -> dict[str, Any]:
+    from caebench.tasks.dense.segmentation import segment  # mmsegmentation takes ten seconds to import
+
+    return segment(config, run)
+
+
+def _segment_by_neighbours(config: KNNSegmentation, run: Run) -> dict[str, Any]:
+    from caebench.tasks.dense.knn_segmentation import segment_by_neighbours
+
+    return segment_by_neighbours(config, run)
+
+
+def _detect(config: Detection, run: Run) -> dict[str, Any]:
+    from caebench.tasks.dense.detection import detect
+
+    return detect(config, run)
+
 
 STAGES: dict[type[Config], Callable[[Any, Run], dict[str, Any]]] = {
     World: render_world,
@@ -24,6 +45,10 @@ STAGES: dict[type[Config], Callable[[Any, Run], dict[str, Any]]] = {
     AttentiveProbe: attentive_probe,
     KNN: knn,
     Finetune: finetune,
+    Segmentation: _segment,
+    KNNSegmentation: _segment_by_neighbours,
+    LearningRateGrid: select_rate,
+    Detection: _detect,
 }
 
 

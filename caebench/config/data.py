@@ -6,7 +6,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 
 from caebench.config.base import Config
 
-DatasetName = Literal["imagenet1k", "food101", "clipart", "sketch"]
+DatasetName = Literal["imagenet1k", "food101", "clipart", "sketch", "ade20k", "coco"]
 Split = Literal["train", "val"]
 
 EMBEDDED_NUM_CLASSES: dict[str, int] = {
@@ -30,9 +30,9 @@ class World(Config):
     image_size: PositiveInt = 48
     num_train: PositiveInt = 1500  # ImageNet, Food-101, Clipart and Sketch layouts, each
     num_val: PositiveInt = 500
-    num_scenes_train: PositiveInt = 200  # ADE20K and COCO layouts, each
-    num_scenes_val: PositiveInt = 60
-    scene_factor: PositiveInt = 2  # a scene's side, in image sizes
+    num_scenes_train: PositiveInt = 400  # ADE20K and COCO layouts, each
+    num_scenes_val: PositiveInt = 240
+    scene_size: PositiveInt = 64  # pixels of a scene's side
 
 
 class RealData(Config):
@@ -61,12 +61,15 @@ class Size(NamedTuple):
     val: int
 
 
-# Published: ImageNet-1k (arXiv 1409.0575), Food-101 (ECCV 2014), DomainNet cleaned (arXiv 1812.01754).
+# Published: ImageNet-1k (arXiv 1409.0575), Food-101 (ECCV 2014), DomainNet cleaned (arXiv 1812.01754), SceneParse-150
+# (arXiv 1608.05442), COCO 2017 (arXiv 1405.0312).
 REAL_SIZES: dict[DatasetName, Size] = {
     "imagenet1k": Size(1000, 1_281_167, 50_000),
     "food101": Size(101, 75_750, 25_250),
     "clipart": Size(345, 33_525, 14_604),
     "sketch": Size(345, 48_212, 20_916),
+    "ade20k": Size(150, 20_210, 2_000),
+    "coco": Size(80, 118_287, 5_000),
 }
 
 
@@ -74,4 +77,7 @@ def size_of(data: RealData | EmbeddedData) -> Size:
     """Images and classes of a data set, known without reading it."""
     if isinstance(data, RealData):
         return REAL_SIZES[data.name]
-    return Size(EMBEDDED_NUM_CLASSES[data.name], data.world.num_train, data.world.num_val)
+    world = data.world
+    if data.name in ("ade20k", "coco"):
+        return Size(EMBEDDED_NUM_CLASSES[data.name], world.num_scenes_train, world.num_scenes_val)
+    return Size(EMBEDDED_NUM_CLASSES[data.name], world.num_train, world.num_val)

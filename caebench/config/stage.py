@@ -6,6 +6,7 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_
 
 from caebench.config.base import Config
 from caebench.config.data import Data, World
+from caebench.config.dense import Detection, KNNSegmentation, LearningRateGrid, Segmentation
 from caebench.config.method import DVAE, Method
 from caebench.config.optim import Optimization, Precision
 from caebench.config.variants import VARIANTS, Variant, VariantName
@@ -37,7 +38,7 @@ class Pretrain(Config):
         return self
 
 
-def num_patches(image_size: int, variant: Variant) -> int:
+def num_patches(image_size: int, variant: Variant, field: str = "image_size") -> int:
     """Patches in an image.
 
     Raises:
@@ -45,7 +46,7 @@ def num_patches(image_size: int, variant: Variant) -> int:
     """
     if image_size % variant.patch_size:
         raise ValueError(
-            f"image_size {image_size} is not a multiple of the patch size {variant.patch_size}. Change image_size"
+            f"{field} {image_size} is not a multiple of the patch size {variant.patch_size}. Change {field}"
         )
     return (image_size // variant.patch_size) ** 2
 
@@ -133,7 +134,9 @@ class Finetune(Config):
     seed: int = 0
 
 
-Evaluation = LinearProbe | AttentiveProbe | KNN | Finetune
+Evaluation = (
+    LinearProbe | AttentiveProbe | KNN | Finetune | Segmentation | KNNSegmentation | LearningRateGrid | Detection
+)
 Source = Pretrain | RandomEncoder
 Stage = Annotated[World | DVAE | Source | Evaluation, Field(discriminator="kind")]
 
@@ -142,5 +145,9 @@ METRICS: dict[type[Config], tuple[str, ...]] = {
     LinearProbe: ("top1", "top5", "top1_last_epoch"),
     AttentiveProbe: ("top1", "top5", "top1_last_epoch"),
     Finetune: ("top1", "top5", "top1_last_epoch"),
+    Segmentation: ("mIoU", "mAcc", "aAcc"),
+    KNNSegmentation: ("mIoU", "mAcc", "aAcc"),
+    LearningRateGrid: ("mIoU", "mIoU_median", "mAcc", "aAcc"),
+    Detection: ("AP_box", "AP_box50", "AP_box75", "AP_mask", "AP_mask50", "AP_mask75"),
     KNN: ("top1", "top1_k10", "top1_k20", "top1_k100", "top1_k200"),
 }

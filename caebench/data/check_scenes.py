@@ -194,9 +194,11 @@ def _faults(annotation: dict[str, Any], categories: set[Any], images: set[Any]) 
 
 
 def _has_mask(segmentation: Any) -> bool:
-    """Whether it is run lengths, or polygons of which at least one has three corners."""
+    """Whether it is run lengths with a pixel set, or polygons of which at least one has three corners."""
     if isinstance(segmentation, dict):
-        return bool(segmentation.get("counts")) and len(segmentation.get("size", ())) == 2
+        counts = segmentation.get("counts")
+        inside = any(counts[1::2]) if isinstance(counts, list) else bool(counts)  # zeros come first; text is compressed
+        return inside and len(segmentation.get("size", ())) == 2
     return isinstance(segmentation, list) and any(len(polygon) >= 6 for polygon in segmentation)
 
 

@@ -15,6 +15,8 @@ EMBEDDED_FOLDERS: dict[DatasetName, str] = {
     "food101": ".",
     "clipart": "domainnet",
     "sketch": "domainnet",
+    "ade20k": "ADEChallengeData2016",
+    "coco": "coco",
 }
 
 

@@ -19,26 +19,18 @@ class Facts:
 _DOMAINNET = "Get the cleaned version and its lists from the DomainNet site (ai.bu.edu/M3SDA)"
 
 
-def _classification(name: DatasetName, source: str) -> Facts:
+def _sized(name: DatasetName, source: str) -> Facts:
     size = REAL_SIZES[name]
     return Facts(size.train, size.val, size.num_classes, source)
 
 
 PUBLISHED: Mapping[str, Facts] = {
-    "imagenet1k": _classification(
-        "imagenet1k", "Get ILSVRC2012_img_train.tar and ILSVRC2012_img_val.tar from image-net.org"
-    ),
-    "ade20k": Facts(
-        20_210, 2_000, 150, "Get ADEChallengeData2016.zip (SceneParse-150) from sceneparsing.csail.mit.edu"
-    ),
-    "coco": Facts(
-        118_287, 5_000, 80, "Get train2017.zip, val2017.zip and annotations_trainval2017.zip from cocodataset.org"
-    ),
-    "food101": _classification(
-        "food101", "Get food-101.tar.gz from data.vision.ee.ethz.ch/cvl/datasets_extra/food-101"
-    ),
-    "clipart": _classification("clipart", _DOMAINNET),
-    "sketch": _classification("sketch", _DOMAINNET),
+    "imagenet1k": _sized("imagenet1k", "Get ILSVRC2012_img_train.tar and ILSVRC2012_img_val.tar from image-net.org"),
+    "ade20k": _sized("ade20k", "Get ADEChallengeData2016.zip (SceneParse-150) from sceneparsing.csail.mit.edu"),
+    "coco": _sized("coco", "Get train2017.zip, val2017.zip and annotations_trainval2017.zip from cocodataset.org"),
+    "food101": _sized("food101", "Get food-101.tar.gz from data.vision.ee.ethz.ch/cvl/datasets_extra/food-101"),
+    "clipart": _sized("clipart", _DOMAINNET),
+    "sketch": _sized("sketch", _DOMAINNET),
 }
 
 

@@ -44,6 +44,7 @@ GROUNDS = {  # the background classes of a scene, in label order from 1, and the
 FIRST_DIGIT_LABEL = len(GROUNDS) + 1  # ADE20K's label 0 is "other": strokes and blobs here
 PALE = (0.0, 0.2)  # saturation of an object
 HAZE = (0.05, 0.15)  # contrast of a backdrop
+MIST = 0.3  # contrast of a scene's grounds
 DUSK = (0.2, 0.25)  # and its mean brightness
 GRAIN = 0.02  # of a photograph
 CLUTTERED = 0.2  # share of backdrops
@@ -119,25 +120,24 @@ class Scene:
 
 
 def draw_scene(rng: np.random.Generator, split: Split, size: int) -> Scene:
-    """Two to five digits over a patchwork of grounds, with clutter below and occluders above."""
+    """One to three pale digits over a dim patchwork of grounds, with lines below and spots above."""
     image, labels = _patchwork(rng, split, size)
     owner = np.full((size, size), -1)
-    digits = rng.integers(0, 10, rng.integers(2, 6)).tolist()
-    for _ in range(rng.integers(1, 4)):
+    digits = rng.integers(0, 10, rng.integers(1, 4)).tolist()
+    for _ in range(rng.integers(0, 3)):
         _scribble(rng, image, labels, owner, stroke(rng, size, rng.uniform(0.01, 0.03), rng.uniform(0.2, 0.7)))
     areas: list[int] = []
     for number, digit in enumerate(digits):
-        where = _digit_coverage(rng, split, digit, size, 0.25, 0.5)
-        texture = _texture(rng, split, size)
-        image = paint(image, set_off(texture, image, where, rng.uniform(0.2, 0.5)), where)
+        where = _digit_coverage(rng, split, digit, size, 0.35, 0.55)
+        image = paint(image, set_off(random_colour(rng, PALE), image, where, rng.uniform(0.4, 0.6)), where)
         labels[where > 0.5] = FIRST_DIGIT_LABEL + digit
         owner[where > 0.5] = number
         areas.append(int((where > 0.5).sum()))
-        if rng.uniform() < 0.3:
+        if rng.uniform() < 0.2:
             _scribble(rng, image, labels, owner, blob(rng, size, rng.uniform(0.02, 0.06)))
-    if rng.uniform() < 0.7:
+    if rng.uniform() < 0.3:
         _scribble(rng, image, labels, owner, stroke(rng, size, 0.03, rng.uniform(0.2, 0.7)))
-    return Scene(_finish(rng, image, grain=0.02), labels, _in_sight(digits, areas, owner))
+    return Scene(_finish(rng, image, GRAIN), labels, _in_sight(digits, areas, owner))
 
 
 def _in_sight(digits: list[int], areas: list[int], owner: NDArray[np.int64]) -> tuple[Instance, ...]:
@@ -159,7 +159,8 @@ def _patchwork(rng: np.random.Generator, split: Split, size: int) -> tuple[Float
     photographs = list(GROUNDS.values())
     image = np.zeros((size, size, 3), np.float32)
     for number, kind in enumerate(kinds):
-        piece = crop(rng, split, size, (photographs[kind],))
+        piece = haze(crop(rng, split, size, (photographs[kind],)), MIST)
+        piece = np.clip(piece + np.float32(rng.uniform(*DUSK) - luminance(piece).mean()), 0.0, 1.0)
         np.copyto(image, piece, where=(nearest == number)[:, :, None])
     return image, (kinds[nearest] + 1).astype(np.uint8)
 
@@ -178,14 +179,6 @@ def _digit_coverage(rng: np.random.Generator, split: Split, digit: int, size: in
 def _contour(ink: Floats, extent: float) -> Floats:
     distance = np.abs(ink - 0.4) * (extent / 8.0)  # roughly in pixels
     return np.exp(-((distance / 0.6) ** 2))
-
-
-def _texture(rng: np.random.Generator, split: Split, size: int) -> Floats:
-    """What a digit is made of: one colour, stripes or another photograph."""
-    kind = rng.uniform()
-    if kind < 0.6:
-        return random_colour(rng)
-    return stripes(rng, size, (4.0, 0.3 * size)) if kind < 0.75 else haze(crop(rng, split, size), 0.5)
 
 
 def _backdrop(rng: np.random.Generator, split: Split, size: int) -> Floats:

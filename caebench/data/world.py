@@ -164,7 +164,7 @@ def _write_ade20k(world: World, folder: Path, tick: Tick) -> None:
         _make_folders(folder, (f"images/{long_name}", f"annotations/{long_name}"))
         for index, rng in _samples(world, "ade20k", split):
             name = f"ADE_{split}_{index + 1:08d}"
-            scene = draw_scene(rng, split, world.image_size * world.scene_factor)
+            scene = draw_scene(rng, split, world.scene_size)
             _write_image(folder / "images" / long_name / f"{name}.jpg", scene.pixels)
             Image.fromarray(scene.labels).save(folder / "annotations" / long_name / f"{name}.png")
             counts = np.bincount(scene.labels.ravel(), minlength=len(SCENE_CLASSES) + 1)
@@ -182,7 +182,7 @@ def _write_ade20k(world: World, folder: Path, tick: Tick) -> None:
 def _write_coco(world: World, folder: Path, split: Split, tick: Tick) -> None:
     _make_folders(folder, (f"{split}2017", "annotations"))
     first_id = 1 if split == "train" else 500_001
-    size = world.image_size * world.scene_factor
+    size = world.scene_size
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for index, rng in _samples(world, "coco", split):

@@ -1,7 +1,7 @@
 """Attention parts that timm does not have: cross-attention, sample-wise stochastic depth, relative position bias."""
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -61,22 +61,34 @@ class RelativePositionBias(nn.Module):
 
     def __init__(self, grid: int, num_heads: int) -> None:
         super().__init__()
-        num_offsets = (2 * grid - 1) ** 2
-        self.table = nn.Parameter(torch.zeros(num_offsets + 3, num_heads))
-        self.register_buffer("index", self._build_index(grid, num_offsets), persistent=False)
+        self.grid = grid
+        self.table = nn.Parameter(torch.zeros((2 * grid - 1) ** 2 + 3, num_heads))
+        self.register_buffer("index", build_index((grid, grid)), persistent=False)
 
-    @staticmethod
-    def _build_index(grid: int, num_offsets: int) -> Tensor:
-        axis = torch.arange(grid)
-        rows, columns = (part.flatten() for part in torch.meshgrid(axis, axis, indexing="ij"))
-        row_offset = rows[:, None] - rows[None, :] + grid - 1
-        column_offset = columns[:, None] - columns[None, :] + grid - 1
-        index = torch.full((grid * grid + 1, grid * grid + 1), num_offsets)  # class token to patch
-        index[1:, 1:] = row_offset * (2 * grid - 1) + column_offset
-        index[1:, 0] = num_offsets + 1  # patch to class token
-        index[0, 0] = num_offsets + 2
-        return index
+    def forward(self, grid: tuple[int, int] | None = None) -> Float[Tensor, "1 heads tokens tokens"]:
+        """The bias to add to the attention logits; on another grid than its own, the offsets' part is interpolated."""
+        if grid is None or grid == (self.grid, self.grid):
+            return self.table[self.index].permute(2, 0, 1).unsqueeze(0)
+        table = torch.cat([self._resampled(grid), self.table[-3:]])
+        return table[build_index(grid).to(table.device)].permute(2, 0, 1).unsqueeze(0)
 
-    def forward(self) -> Float[Tensor, "1 heads tokens tokens"]:
-        """The bias to add to the attention logits."""
-        return self.table[self.index].permute(2, 0, 1).unsqueeze(0)
+    def _resampled(self, grid: tuple[int, int]) -> Float[Tensor, "offsets heads"]:
+        side, (rows, columns) = 2 * self.grid - 1, grid
+        offsets = self.table[:-3].T.unflatten(1, (side, side)).unsqueeze(0)
+        resized = F.interpolate(offsets, (2 * rows - 1, 2 * columns - 1), mode="bicubic", align_corners=False)
+        return resized[0].flatten(1).T
+
+
+def build_index(grid: tuple[int, int]) -> Int[Tensor, "tokens tokens"]:
+    """Which entry of the table a pair of tokens takes: its offset's, or one of the last three with the class token."""
+    num_rows, num_columns = grid
+    num_offsets = (2 * num_rows - 1) * (2 * num_columns - 1)
+    axes = torch.arange(num_rows), torch.arange(num_columns)
+    rows, columns = (part.flatten() for part in torch.meshgrid(*axes, indexing="ij"))
+    row_offset = rows[:, None] - rows[None, :] + num_rows - 1
+    column_offset = columns[:, None] - columns[None, :] + num_columns - 1
+    index = torch.full((num_rows * num_columns + 1,) * 2, num_offsets)  # class token to patch
+    index[1:, 1:] = row_offset * (2 * num_columns - 1) + column_offset
+    index[1:, 0] = num_offsets + 1  # patch to class token
+    index[0, 0] = num_offsets + 2
+    return index

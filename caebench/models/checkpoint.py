@@ -27,9 +27,9 @@ def save_encoder(encoder: Encoder, path: Path) -> None:
 
 
 def read_encoder(
-    path: Path, image_size: int, *, drop_path: float = 0.0, relative_position_bias: bool = False
+    path: Path, image_size: int | None = None, *, drop_path: float = 0.0, relative_position_bias: bool = False
 ) -> Encoder:
-    """The encoder in a file, for images of this size; its positions are interpolated (bicubic) to another grid.
+    """The encoder in a file, for images of this size (the file's by default); positions are interpolated (bicubic).
 
     Raises:
         ValueError: the file is missing, damaged, or its tensors do not have the sizes that it names.
@@ -43,8 +43,8 @@ def read_encoder(
         raise ValueError(message) from error
     variant = Variant(*sizes["variant"])
     scale = 0.1 if sizes["layer_scale"] else None
-    bias = relative_position_bias
-    encoder = Encoder(variant, image_size, layer_scale=scale, drop_path=drop_path, relative_position_bias=bias)
+    bias, size = relative_position_bias, image_size or int(sizes["image_size"])
+    encoder = Encoder(variant, size, layer_scale=scale, drop_path=drop_path, relative_position_bias=bias)
     resample = cast(Callable[..., Tensor], resample_abs_pos_embed)  # torch.fx.wrap hides its type
     state["pos_embed"] = resample(state["pos_embed"], [encoder.grid] * 2, num_prefix_tokens=0)
     expected = {n: v for n, v in encoder.state_dict().items() if not n.startswith("relative_position_biases.")}

@@ -157,6 +157,9 @@ class Encoder(nn.Module):
         tokens = torch.cat([self.cls_token.expand(len(tokens), -1, -1), tokens], dim=1)
         set_draws(self.blocks, draws)
         for number, block in enumerate(self.blocks):
-            bias = self.relative_position_biases[number]() if len(self.relative_position_biases) else None
-            tokens = block(tokens, attn_mask=bias)
+            tokens = block(tokens, attn_mask=self.bias(number))
         return self.norm(tokens)
+
+    def bias(self, block: int, grid: tuple[int, int] | None = None) -> Float[Tensor, "1 heads tokens tokens"] | None:
+        """A block's relative position bias, on this grid (the encoder's own by default); None without one."""
+        return self.relative_position_biases[block](grid) if len(self.relative_position_biases) else None

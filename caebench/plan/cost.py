@@ -5,6 +5,7 @@ Hours are A100-80GB hours at a fixed share of its peak, until a site calibrates 
 """
 
 from caebench.config.data import World, size_of
+from caebench.config.dense import Detection, KNNSegmentation, Segmentation
 from caebench.config.method import CAE, DVAE, DALLETarget, DVAETarget
 from caebench.config.stage import KNN, AttentiveProbe, Finetune, LinearProbe, Pretrain, RandomEncoder
 from caebench.config.variants import VARIANTS, Variant
@@ -29,7 +30,7 @@ def disk_bytes(job: Job) -> int:
             latent = config.method.regressor_depth + config.method.decoder_depth
             parameters = encoder_parameters(VARIANTS[config.variant]) * (1 + latent / VARIANTS[config.variant].depth)
             return int(parameters * BYTES * (2 + 2 * 3))
-        case Finetune():
+        case Finetune() | Segmentation() | Detection():
             return int(encoder_parameters(_variant(job)) * BYTES * (2 * 3))
         case World() as config:
             return 2200 * 4 * (config.num_train + config.num_val)
@@ -49,6 +50,12 @@ def multiply_adds(job: Job) -> float:
         case LinearProbe() | AttentiveProbe() as config:
             size, forward = size_of(config.data), _encode(_variant(job), config.image_size)
             return forward * config.optimization.epochs * (size.train + size.val)
+        case Segmentation() as config:
+            return _segment(config, _variant(job))
+        case Detection() as config:
+            return _detect(config, _variant(job))
+        case KNNSegmentation() as config:
+            return _search(config, _variant(job))
         case KNN() as config:
             size = size_of(config.data)
             return _encode(_variant(job), config.image_size) * (size.train + size.val)
@@ -97,6 +104,41 @@ def _cae_step(method: CAE, variant: Variant, image_size: int) -> float:
         case _:
             head, tokenizer = masked * variant.dim * 3 * variant.patch_size**2, 0.0
     return 3 * (encoder + latent + head) + target + tokenizer
+
+
+def _search(config: KNNSegmentation, variant: Variant) -> float:
+    """Every image encoded once, and every validation patch compared with the bank."""
+    size, pixels = size_of(config.data), 4 / 3 * config.image_size**2
+    encoder = _encode(variant, round(pixels**0.5)) * (size.train + size.val)
+    return encoder + size.val * pixels / variant.patch_size**2 * config.bank_size * variant.dim
+
+
+def _segment(config: Segmentation, variant: Variant) -> float:
+    """Encoder and UperNet, whose 3x3 convolutions on the finest map (a quarter patch) are most of its work; of a linear
+    layer on a frozen encoder, the encoder's forward pass.
+    """
+    places = (4 * config.crop_size / variant.patch_size) ** 2
+    head = places * 9 * variant.dim**2 * (4 + 1 + 1 / 4 + 1 / 16)  # fusing four maps; one convolution on each of three
+    windows = ((1 + 1 / 3) * config.crop_size / config.stride) ** 2  # of an image of 4:3
+    trained, tested = (
+        config.optimization.iterations * config.optimization.global_batch,
+        windows * size_of(config.data).val,
+    )
+    if config.head == "linear":
+        return (trained + tested) * _encode(variant, config.crop_size)
+    return (3 * trained + tested) * (_encode(variant, config.crop_size) + head)
+
+
+def _detect(config: Detection, variant: Variant) -> float:
+    """Encoder on the whole image, the pyramid, and the convolutions on each region."""
+    short, long = config.short_sides[-1], config.long_side
+    tokens = short * long / variant.patch_size**2
+    encoder = _blocks(variant.dim, variant.depth, tokens, tokens)
+    pyramid = 16 * tokens * (1 + 1 / 4 + 1 / 16 + 1 / 64) * 2 * 9 * config.channels**2
+    stages = 3 if config.head == "cascade_mask_rcnn" else 1
+    regions = config.num_rois * config.channels**2 * 9 * 4 * (7**2 * stages + 14**2 / 4)
+    images = 3 * config.optimization.iterations * config.optimization.global_batch + size_of(config.data).val
+    return images * (encoder + pyramid + regions)
 
 
 def _dvae(config: DVAE) -> float:

@@ -3,15 +3,19 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 from caebench.config.base import Config
 from caebench.config.data import EmbeddedData, size_of
-from caebench.config.method import DVAE, DVAETarget
-from caebench.config.stage import KNN, AttentiveProbe, Finetune, LinearProbe, Pretrain, RandomEncoder
+from caebench.config.dense import KNNSegmentation, LearningRateGrid, Segmentation
+from caebench.config.method import CAE, DVAE, DVAETarget
+from caebench.config.stage import Finetune, Pretrain, RandomEncoder, num_patches
+from caebench.config.variants import VARIANTS
 from caebench.plan.identity import job_id, kind_of
 from caebench.plan.scale import Scale
 from caebench.suites import Column, Row, SuiteError, Table
 
+HEADS = {"linear": "linear", "cascade_mask_rcnn": "cascade"}
 STAGE_FOLDERS = {"world": "data", "dvae": "tokenizer", "random_encoder": "pretrain"}
 
 
@@ -47,8 +51,10 @@ class Job:
                 return f"random-{c.variant}-s{c.seed}"
             case DVAE() as c:
                 return f"dvae-{c.vocabulary}-{c.data.name}"
-            case LinearProbe() | AttentiveProbe() | KNN() | Finetune() as c if "encoder" in self.inputs:
-                return f"{c.data.name}-{self.inputs['encoder'].slug}"
+            case LearningRateGrid() as c:
+                return f"{c.task.data.name}-{self.inputs['encoder'].slug}"
+            case _ if "encoder" in self.inputs:
+                return f"{_task(self.config)}-{self.inputs['encoder'].slug}"
             case _:
                 return self.kind
 
@@ -61,29 +67,53 @@ class Job:
         return list(found.values())
 
 
+def _task(config: Any) -> str:
+    """The data set, and what tells jobs on it apart: the head where there are several, UperNet's rate."""
+    head = getattr(config, "head", "")
+    detail = f"lr{config.optimization.lr:g}" if head == "upernet" else HEADS.get(head)
+    return f"{config.data.name}-{detail}" if detail else config.data.name
+
+
 def make_job(config: Config, **inputs: Job) -> Job:
-    """A job with the inputs that its config implies: the embedded world, the d-VAE.
+    """A job with the inputs that its config implies: the embedded world, the d-VAE, a job a learning rate.
 
     Raises:
         ValueError: the config cannot run.
     """
-    data = getattr(config, "data", None)
-    optimization = getattr(config, "optimization", None)
-    if isinstance(data, EmbeddedData):
+    _refuse_large_batch(config)
+    match config:
+        case Pretrain(method=CAE(target=DVAETarget(tokenizer=tokenizer))):
+            inputs["tokenizer"] = make_job(tokenizer)
+        case Finetune() if config.optimization.global_batch % config.mixing.group:
+            raise ValueError(
+                f"field 'mixing.group' is {config.mixing.group}: it must divide the global batch "
+                f"{config.optimization.global_batch}."
+            )
+        case Segmentation():
+            _refuse_broken_patches(inputs["encoder"], config.crop_size, "crop_size")
+        case KNNSegmentation():
+            _refuse_broken_patches(inputs["encoder"], config.image_size, "image_size")
+        case LearningRateGrid():
+            inputs |= {f"lr_{rate:g}": make_job(config.at(rate), encoder=inputs["encoder"]) for rate in config.rates}
+        case _:
+            pass
+    if isinstance(data := getattr(config, "data", None), EmbeddedData):
         inputs["data"] = Job(data.world)
+    return Job(config, inputs)
+
+
+def _refuse_large_batch(config: Config) -> None:
+    data, optimization = getattr(config, "data", None), getattr(config, "optimization", None)
     if data is not None and optimization is not None and size_of(data).train < optimization.global_batch:
         raise ValueError(
             f"field 'optimization.global_batch' is {optimization.global_batch}: {data.name} has only "
             f"{size_of(data).train} training images. Choose a smaller batch."
         )
-    if isinstance(config, Pretrain) and isinstance(config.method.target, DVAETarget):
-        inputs["tokenizer"] = make_job(config.method.target.tokenizer)
-    if isinstance(config, Finetune) and config.optimization.global_batch % config.mixing.group:
-        raise ValueError(
-            f"field 'mixing.group' is {config.mixing.group}: it must divide the global batch "
-            f"{config.optimization.global_batch}."
-        )
-    return Job(config, inputs)
+
+
+def _refuse_broken_patches(encoder: Job, image_size: int, field: str) -> None:
+    if isinstance(encoder.config, Pretrain | RandomEncoder):
+        num_patches(image_size, VARIANTS[encoder.config.variant], field)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from caebench.config.base import Config
 from caebench.config.data import Data, EmbeddedData, RealData, World
+from caebench.config.dense import DenseOptimization, Detection, KNNSegmentation, LearningRateGrid, Segmentation
 from caebench.config.method import CAE, DVAE, DALLETarget, DVAETarget, Masking, Method, Target
 from caebench.config.optim import Optimization, Precision
 from caebench.config.site import ScaleName
@@ -46,6 +47,34 @@ class Shrink:
 
 
 @dataclass(frozen=True)
+class DenseShrink:
+    """How a dense task shrinks; sides of images, crops and windows by one factor, channels and boxes by divisors.
+
+    Layer-wise decay is raised to `depth`, the paper's blocks over this scale's, so that the first block keeps its rate.
+    """
+
+    iterations: float
+    batch: int
+    lr: float
+    side: float
+    channels: int = 1
+    boxes: int = 1
+    depth: float = 1.0
+
+    def apply(self, config: DenseOptimization, precision: Precision) -> DenseOptimization:
+        """The shrunk optimisation; warm-up keeps its share of the iterations."""
+        iterations = max(1, round(config.iterations * self.iterations))
+        return config.replace(
+            iterations=iterations,
+            warmup_iterations=round(config.warmup_iterations * self.iterations),
+            global_batch=max(1, config.global_batch // self.batch),
+            lr=config.lr * self.lr,
+            layer_decay=config.layer_decay**self.depth,
+            precision=precision,
+        )
+
+
+@dataclass(frozen=True)
 class Scale:
     """A named size of every experiment."""
 
@@ -58,6 +87,8 @@ class Scale:
     linear: Shrink | None = None
     attentive: Shrink | None = None
     finetune: Shrink | None = None
+    segmentation: DenseShrink | None = None
+    detection: DenseShrink | None = None
     depths: Mapping[int, int] = field(default_factory=dict[int, int])  # of regressor and decoder
     tokenizer: Mapping[str, int] = field(default_factory=dict[str, int])  # sizes of the d-VAE
     crop_scale_min: float = PAPER_CROP
@@ -92,6 +123,14 @@ class Scale:
                 )
             case Finetune():
                 return self._finetune(config)
+            case Segmentation():
+                return self._segmentation(config)
+            case LearningRateGrid():
+                return self._grid_of_rates(config)
+            case KNNSegmentation():
+                return self._knn_segmentation(config)
+            case Detection():
+                return self._detection(config)
             case KNN():
                 return config.replace(
                     data=self._data(config.data),
@@ -167,6 +206,44 @@ class Scale:
             optimization=optimization, mixing=config.mixing.replace(group=group), **self._common(config)
         )
 
+    def _segmentation(self, config: Segmentation) -> Segmentation:
+        shrink = self.segmentation
+        assert shrink is not None, "only the paper scale shrinks nothing"
+        return config.replace(
+            data=self._data(config.data),
+            optimization=shrink.apply(config.optimization, self.precision),
+            crop_size=round(config.crop_size * shrink.side),
+            stride=round(config.stride * shrink.side),
+            channels=config.channels // shrink.channels,
+            aux_channels=config.aux_channels // shrink.channels,
+        )
+
+    def _grid_of_rates(self, config: LearningRateGrid) -> LearningRateGrid:
+        shrunk = tuple(self._segmentation(config.at(rate)).optimization.lr for rate in config.rates)
+        return config.replace(task=self._segmentation(config.task), rates=shrunk)
+
+    def _knn_segmentation(self, config: KNNSegmentation) -> KNNSegmentation:
+        shrink = self.segmentation
+        assert shrink is not None, "only the paper scale shrinks nothing"
+        size = round(config.image_size * shrink.side)
+        return config.replace(data=self._data(config.data), image_size=size, precision=self.precision)
+
+    def _detection(self, config: Detection) -> Detection:
+        shrink = self.detection
+        assert shrink is not None, "only the paper scale shrinks nothing"
+        sides = ("short_sides", "first_short_sides", "crop_sides")
+        return config.replace(
+            data=self._data(config.data),
+            optimization=shrink.apply(config.optimization, self.precision),
+            long_side=round(config.long_side * shrink.side),
+            channels=config.channels // shrink.channels,
+            fc_channels=config.fc_channels // shrink.channels,
+            num_rois=config.num_rois // shrink.boxes,
+            num_proposals=config.num_proposals // shrink.boxes,
+            num_detections=config.num_detections // shrink.boxes,
+            **{name: tuple(round(side * shrink.side) for side in getattr(config, name)) for name in sides},
+        )
+
 
 def _shrunk(shrink: Shrink | None, config: Optimization, precision: Precision) -> Optimization:
     assert shrink is not None, "only the paper scale shrinks nothing"
@@ -183,6 +260,8 @@ NANO = Scale(
     linear=Shrink(epochs=0.22, batch=64, lr=200.0),
     attentive=Shrink(epochs=0.22, batch=32, lr=16.0),
     finetune=Shrink(epochs=0.06, batch=64, lr=32.0),
+    segmentation=DenseShrink(iterations=0.0025, batch=4, lr=32.0, side=64 / 512, channels=32, depth=3.0),
+    detection=DenseShrink(iterations=0.007, batch=8, lr=4.0, side=64 / 800, channels=8, boxes=20, depth=3.0),
     depths={1: 1, 2: 2, 4: 3, 5: 4},
     tokenizer={
         "vocabulary": 64,
@@ -200,7 +279,13 @@ LAB = Scale(
     "lab",  # one large GPU, 25 minutes: tests claims over several seeds
     variants={"vit_s": "lab_s", "vit_b": "lab_b", "vit_l": "lab_l", "vit_h": "lab_h"},
     world=World(
-        kind="world", image_size=96, num_train=40_000, num_val=5_000, num_scenes_train=4_000, num_scenes_val=500
+        kind="world",
+        image_size=96,
+        num_train=40_000,
+        num_val=5_000,
+        num_scenes_train=4_000,
+        num_scenes_val=500,
+        scene_size=192,
     ),
     image_size=96,
     pretrain=Shrink(epochs=0.1, batch=4, lr=4.0),
@@ -208,6 +293,8 @@ LAB = Scale(
     linear=Shrink(epochs=0.2, batch=16, lr=4.0),
     attentive=Shrink(epochs=0.2, batch=16, lr=8.0),
     finetune=Shrink(epochs=0.1, batch=8, lr=2.0),
+    segmentation=DenseShrink(iterations=0.05, batch=1, lr=2.0, side=192 / 512, channels=3),
+    detection=DenseShrink(iterations=0.1, batch=1, lr=2.0, side=192 / 800, channels=2),
     tokenizer={
         "vocabulary": 512,
         "codebook_dim": 128,

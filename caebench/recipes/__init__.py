@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 
 from caebench.config.stage import Evaluation, Source
 from caebench.recipes.cae import cae
+from caebench.recipes.dense import ade20k, ade20k_grid, coco, coco_cascade, knn_segmentation, linear_segmentation
 from caebench.recipes.finetune import clipart, finetune, food101, sketch
 from caebench.recipes.probes import attentive_probe, knn, linear_probe
 from caebench.recipes.random import random_encoder
@@ -17,4 +18,10 @@ EVALUATIONS: Mapping[str, Callable[..., Evaluation]] = {
     "food101": food101,
     "clipart": clipart,
     "sketch": sketch,
+    "ade20k": ade20k,
+    "ade20k_grid": ade20k_grid,
+    "linear_segmentation": linear_segmentation,
+    "knn_segmentation": knn_segmentation,
+    "coco": coco,
+    "coco_cascade": coco_cascade,
 }

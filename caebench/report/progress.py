@@ -15,7 +15,6 @@ def folder_facts(folder: Path) -> dict[str, Any]:
     """State, progress and result or reason of one job."""
     state = folder_state(folder)
     last = last_line(folder / METRICS)
-    progress = f"epoch {last['epoch']:.1f}" if last else ""
     detail = ""
     if state == "done":
         metrics = read_json(folder / RESULT)["metrics"]
@@ -25,7 +24,14 @@ def folder_facts(folder: Path) -> dict[str, Any]:
     elif last and "loss" in last:
         detail = f"loss {last['loss']:.4g}"
     name = f"{folder.parent.name}/{folder.name}"
-    return {"job": name, "state": state, "progress": progress, "detail": detail, "folder": str(folder)}
+    return {"job": name, "state": state, "progress": _place(last), "detail": detail, "folder": str(folder)}
+
+
+def _place(last: dict[str, Any] | None) -> str:
+    """How far a job is: dense tasks count steps, the others epochs."""
+    if last is None:
+        return ""
+    return f"epoch {last['epoch']:.1f}" if "epoch" in last else f"step {last['step']}"
 
 
 def last_line(path: Path) -> dict[str, Any] | None:

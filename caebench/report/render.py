@@ -4,6 +4,8 @@ import csv
 import io
 from typing import Any
 
+from caebench.config.dense import Segmentation
+from caebench.config.stage import METRICS
 from caebench.plan.graph import Plan
 from caebench.report.table import Entry
 
@@ -31,11 +33,22 @@ def notes(plan: Plan, rows: Rows) -> list[str]:
         lines.append("In parentheses: the paper's number at its own scale; n/f: looked for and not found.")
     if any(entry.spread is not None for entry in cells):
         lines.append("Mean +- sample standard deviation over seeds; [n of m]: only n of m seeds are done.")
-    return [*lines, *plan.table.notes, *_column_notes(plan)]
+    return [*lines, *plan.table.notes, *_column_notes(plan), *_rate_notes(plan, rows)]
 
 
 def _column_notes(plan: Plan) -> list[str]:
     return [f"{column.header}: {column.note}" for column in plan.table.columns.values() if column.note]
+
+
+def _rate_notes(plan: Plan, rows: Rows) -> list[str]:
+    """What each learning rate gave, a line a row and column: the best is in the table, so the others are here."""
+    return [
+        f"{column.header}, {row.label}, by learning rate: "
+        + ", ".join(f"{value:.1f} at {rate:g}" for rate, value in entry.rates.items())
+        for row, found in zip(plan.table.rows, rows, strict=True)
+        for column, entry in zip(plan.table.columns.values(), found, strict=True)
+        if entry.rates and column.metric in METRICS[Segmentation]
+    ]
 
 
 def header(plan: Plan) -> list[str]:
@@ -62,7 +75,9 @@ def comma_separated(plan: Plan, rows: Rows) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, ["row", "column", "state", "mean", "spread", "n", "published"], lineterminator="\n")
     writer.writeheader()
-    writer.writerows({key: value for key, value in fact.items() if key != "values"} for fact in facts(plan, rows))
+    writer.writerows(
+        {key: value for key, value in fact.items() if key not in ("values", "rates")} for fact in facts(plan, rows)
+    )
     return text.getvalue()
 
 
@@ -77,6 +92,7 @@ def facts(plan: Plan, rows: Rows) -> list[dict[str, Any]]:
             "spread": entry.spread,
             "n": len(entry.values),
             "values": list(entry.values),
+            "rates": {f"{rate:g}": value for rate, value in entry.rates.items()},
             "published": entry.published.value if entry.published else None,
         }
         for row, found in zip(plan.table.rows, rows, strict=True)

@@ -1,9 +1,12 @@
 """From finished jobs to a table: every number with the job that it came from, then one text a cell."""
 
 import statistics
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
+from caebench.config.dense import LearningRateGrid
+from caebench.config.stage import METRICS
 from caebench.plan.graph import Cell, Job, Plan
 from caebench.plan.store import State, Store
 from caebench.published import Published, paper
@@ -33,6 +36,7 @@ class Entry:
     spread: float | None  # sample deviation over seeds
     published: Published | None  # None: the cell mirrors no published number
     num_asked: int = 0  # seeds
+    rates: Mapping[float, float] = field(default_factory=dict[float, float])  # of a grid: rate -> mean over seeds
 
     def text(self) -> str:
         """What stands in the cell; where only some seeds are done, it says so."""
@@ -73,7 +77,7 @@ def _number(cell: Cell, job: Job, store: Store) -> Number:
 def entries(plan: Plan, store: Store) -> list[list[Entry]]:
     """The table's cells, row by row."""
     width = len(plan.table.columns)
-    flat = [_entry(cell, numbers(cell, store)) for cell in plan.cells]
+    flat = [replace(_entry(cell, numbers(cell, store)), rates=_rates(cell, store)) for cell in plan.cells]
     return [flat[first : first + width] for first in range(0, len(flat), width)]
 
 
@@ -86,6 +90,18 @@ def _entry(cell: Cell, found: list[Number]) -> Entry:
         return Entry(found[0].state, (), None, None, published)
     spread = statistics.stdev(values) if len(values) > 1 else None
     return Entry("done", tuple(values), statistics.fmean(values), spread, published, len(found))
+
+
+def _rates(cell: Cell, store: Store) -> dict[float, float]:
+    """What each learning rate of a grid gave, in the order of the rates; nothing until every seed is done."""
+    grids = [(job.config, store.result(job)) for job in cell.jobs if isinstance(job.config, LearningRateGrid)]
+    found: dict[float, list[float]] = {}
+    for config, result in grids:
+        if result is None:
+            return {}
+        for rate in config.rates:
+            found.setdefault(rate, []).append(result["metrics"][f"{METRICS[type(config.task)][0]}_lr_{rate:g}"])
+    return {rate: statistics.fmean(values) for rate, values in found.items()}
 
 
 def _published(cell: Cell) -> Published | None:

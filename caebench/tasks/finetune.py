@@ -18,7 +18,7 @@ from caebench.models.heads import FinetuneHead
 from caebench.models.vit import Encoder
 from caebench.tasks.probes import Evaluator, LabelledSample, select
 from caebench.training.loop import Batch, Training, fit
-from caebench.training.optim import ParamGroup, split_decay
+from caebench.training.optim import ParamGroup, encoder_groups, split_decay
 from caebench.training.run import Run
 
 
@@ -119,14 +119,5 @@ def finetune(config: Finetune, run: Run) -> dict[str, Any]:
 
 
 def layer_groups(classifier: Classifier, decay: float) -> list[ParamGroup]:
-    """Layer-wise learning-rate decay (BEiT): the head at 1, block i of n at decay^(n - i), patches at decay^(n + 1)."""
-    encoder, depth = classifier.encoder, len(classifier.encoder.blocks)
-    groups = split_decay(classifier.head)
-    for number, block in enumerate(encoder.blocks):
-        parts = [block, *encoder.relative_position_biases[number : number + 1]]
-        for part in parts:
-            groups += split_decay(part, decay ** (depth - number))
-    scale = decay ** (depth + 1)
-    groups.append({"params": [encoder.patch_embed.weight], "decays": True, "lr_scale": scale})
-    undecayed = [encoder.cls_token, encoder.patch_embed.bias]  # BEiT's fine-tuning does not decay the class token
-    return [*groups, {"params": undecayed, "decays": False, "lr_scale": scale}]
+    """The head at the full rate, the encoder with layer-wise decay."""
+    return split_decay(classifier.head) + encoder_groups(classifier.encoder, decay)

@@ -5,7 +5,6 @@ order, crops, masks, mixing and stochastic depth all come with the samples. Kill
 """
 
 import math
-import os
 import time
 import warnings
 from collections.abc import Callable, Mapping
@@ -23,7 +22,7 @@ from caebench.models.checkpoint import misfits
 from caebench.training import checkpoint
 from caebench.training.distributed import Group
 from caebench.training.optim import ParamGroup, learning_rate, make_optimizer, set_learning_rate
-from caebench.training.run import METRICS, Run, log
+from caebench.training.run import METRICS, Run, log, truncate_metrics
 from caebench.training.signals import Interrupted, StopRequest, watch_signals
 
 LOG_EVERY = 10  # steps; also how often processes agree on stopping and saving
@@ -129,7 +128,7 @@ def fit(training: Training, run: Run) -> list[dict[str, float]]:
         state = Position(**saved["progress"])
         log.info("resuming at step %d of %d", state.step, total)
     if group.is_main:
-        _truncate_metrics(run, state.metrics_bytes)
+        truncate_metrics(run, state.metrics_bytes)
 
     keys = Steps(
         len(training.samples),
@@ -232,13 +231,6 @@ def _save(run: Run, state: Position, module: nn.Module, optimizer: Any, scaler: 
             "rng": torch.get_rng_state(),
         },
     )
-
-
-def _truncate_metrics(run: Run, num_bytes: int) -> None:
-    """Forget the lines that were written after the checkpoint."""
-    path = run.folder / METRICS
-    if path.exists():
-        os.truncate(path, min(num_bytes, path.stat().st_size))
 
 
 def _describe_stop(stop: StopRequest, step: int, total: int) -> str:

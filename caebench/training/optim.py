@@ -8,6 +8,7 @@ from timm.optim.lars import Lars
 from torch import nn
 
 from caebench.config.optim import LARS, SGD, AdamW, Optimization
+from caebench.models.vit import Encoder
 
 ParamGroup = dict[str, Any]
 
@@ -19,6 +20,19 @@ def split_decay(module: nn.Module, lr_scale: float = 1.0) -> list[ParamGroup]:
     decayed = [p for name, p in named if not (p.ndim <= 1 or name.endswith(".bias"))]
     groups = [{"params": decayed, "decays": True}, {"params": flat, "decays": False}]
     return [{**group, "lr_scale": lr_scale} for group in groups if group["params"]]
+
+
+def encoder_groups(encoder: Encoder, decay: float) -> list[ParamGroup]:
+    """Layer-wise learning-rate decay (BEiT): block i of n at decay^(n - i), patches at decay^(n + 1)."""
+    depth, groups = len(encoder.blocks), list[ParamGroup]()
+    for number, block in enumerate(encoder.blocks):
+        parts = [block, *encoder.relative_position_biases[number : number + 1]]
+        for part in parts:
+            groups += split_decay(part, decay ** (depth - number))
+    scale = decay ** (depth + 1)
+    groups.append({"params": [encoder.patch_embed.weight], "decays": True, "lr_scale": scale})
+    undecayed = [encoder.cls_token, encoder.patch_embed.bias]  # BEiT's fine-tuning does not decay the class token
+    return [*groups, {"params": undecayed, "decays": False, "lr_scale": scale}]
 
 
 def make_optimizer(config: Optimization, groups: list[ParamGroup]) -> torch.optim.Optimizer:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ from caebench.config.site import Site
 from caebench.config.stage import RESULT
 from caebench.data.datasets import ImageSplit, open_split
 from caebench.data.errors import DataError
+from caebench.data.scenes import SceneSplit, open_scenes
 from caebench.training.distributed import Group
 
 log = logging.getLogger("caebench")
@@ -56,16 +58,27 @@ class Run:
             DataError: the split is missing, or an input job saw another content under the same name.
         """
         found = open_split(data, split, self.site.data, self.inputs.get("data"))
-        name = f"{data.name}/{split}"
+        self._note(f"{data.name}/{split}", found)
+        return found
+
+    def open_scenes(self, data: Data, split: Split) -> SceneSplit:
+        """Check and describe a split of ADE20K, and note its fingerprint.
+
+        Raises:
+            DataError: it is not as published, or an input job saw another content under the same name.
+        """
+        found = open_scenes(data, split, self.site.data, self.inputs.get("data"))
+        self._note(f"{data.name}/{split}", found)
+        return found
+
+    def _note(self, name: str, found: ImageSplit | SceneSplit) -> None:
+        """Keep a split's fingerprint, and compare it with what the input jobs saw."""
         for role, folder in self.inputs.items():
             seen = json.loads((folder / RESULT).read_text(encoding="utf8")).get("fingerprints", {}).get(name)
             if seen not in (None, found.fingerprint):
-                what = (
-                    f"its {split} split has fingerprint {found.fingerprint}, but the {role} job saw {seen} ({folder})"
-                )
+                what = f"{name} has fingerprint {found.fingerprint}, but the {role} job saw {seen} ({folder})"
                 raise DataError(found.root, what, "Point the site file to the data that job saw, or run it again.")
         self.fingerprints[name] = found.fingerprint
-        return found
 
     def compile(self, modules: Iterable[nn.Module]) -> None:
         """Compile modules in place where the site asks for it; changes speed only."""
@@ -78,3 +91,10 @@ class Run:
         if self.group.is_main:
             with (self.folder / METRICS).open("a", encoding="utf8") as file:
                 file.write(json.dumps(values) + "\n")
+
+
+def truncate_metrics(run: Run, num_bytes: int) -> None:
+    """Forget the lines that were written after the checkpoint."""
+    path = run.folder / METRICS
+    if path.exists():
+        os.truncate(path, min(num_bytes, path.stat().st_size))

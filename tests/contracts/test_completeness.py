@@ -95,11 +95,12 @@ def test_the_tags_of_a_union_differ(union):
 def test_every_recipe_round_trips_through_its_job_file(name, chosen, scale, tmp_path):
     """What the worker reads is the config that was planned, at every scale."""
     config = SCALES[scale].apply(RECIPES[name](**chosen))
-    job = make_job(config)
+    inputs = {"encoder": make_job(SCALES[scale].apply(SOURCES["random"]()))} if name in EVALUATIONS else {}
+    job = make_job(config, **inputs)
     folder = Store(tmp_path).prepare(job)
     found = read_config(read(folder / "job.json")["config"])
     assert found == config
-    assert make_job(found).id == job.id
+    assert make_job(found, **inputs).id == job.id
     assert full(found) == full(config)
     assert version_of(config)
 

@@ -77,10 +77,15 @@ def test_a_hopeless_run_is_refused_before_it_starts_and_names_all_that_is_missin
     assert not list(bench.store.glob("*/*vit_b*"))
 
 
+SETS = {"imagenet1k": "imagenet", "ade20k": "ade20k"}
+
+
 def test_an_expensive_run_is_not_started_unasked(bench):
     (bench.home / "imagenet").mkdir()
+    (bench.home / "ade20k").mkdir()
     (bench.home / "encoder.pkl").touch()
-    places = f'[data]\nimagenet1k = "{bench.home}/imagenet"\n[assets]\ndalle_encoder = "{bench.home}/encoder.pkl"\n'
+    roots = "".join(f'{name} = "{bench.home}/{folder}"\n' for name, folder in SETS.items())
+    places = f'[data]\n{roots}[assets]\ndalle_encoder = "{bench.home}/encoder.pkl"\n'
     bench.write_site("cluster", places)
     command = bench.run("run", "suite", "ablation-mask-ratio", "--scale", "paper", "--site", "cluster")
     assert command.process.exitcode != 0

@@ -58,7 +58,7 @@ def test_data_that_changed_under_an_encoder_is_refused(quickstart, bench, probe)
     world = own_copy(bench, quickstart.job("world", ""))
     next((world / "world" / "imagenet" / "train").glob("*/*.JPEG")).unlink()
     error = run_to_failure(bench, probe)
-    assert "its train split has fingerprint" in error and "the encoder job saw" in error
+    assert "imagenet1k/train has fingerprint" in error and "the encoder job saw" in error
     assert "Point the site file to the data" in error
 
 

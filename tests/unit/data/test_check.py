@@ -231,7 +231,9 @@ def test_sizes_that_differ_are_told_apart(name, pattern, copied, check_small):
     assert problem.where == str(victim) and "30x20" in problem.what and "64x64" in problem.what
 
 
-@pytest.mark.parametrize("segmentation", [None, [], [[1, 2, 3, 4]], {"size": [64, 64], "counts": []}])
+@pytest.mark.parametrize(
+    "segmentation", [None, [], [[1, 2, 3, 4]], {"size": [64, 64], "counts": []}, {"size": [64, 64], "counts": [4096]}]
+)
 def test_an_annotation_without_a_mask_is_named(segmentation, copied, check_small):
     root = copied("coco")
     path = root / "annotations" / "instances_train2017.json"

@@ -1,0 +1,97 @@
+"""What dense tasks put on an encoder: features of four blocks, brought to four scales.
+
+Official `downstream_tasks/*/backbone/cae.py`: no final norm; transposed convolutions up, identity, max pooling down.
+"""
+
+from collections.abc import Callable
+from typing import cast
+
+import torch
+from jaxtyping import Float
+from timm.layers.pos_embed import resample_abs_pos_embed
+from torch import Tensor, nn
+
+from caebench.models.vit import Encoder, set_draws
+
+DEPTHS = (1 / 3, 1 / 2, 2 / 3, 1)  # of the blocks whose outputs are taken: 3, 5, 7, 11 of 12 and 7, 11, 15, 23 of 24
+
+
+class PyramidEncoder(nn.Module):
+    """An encoder as a backbone: four feature maps from the outputs of four blocks."""
+
+    def __init__(self, encoder: Encoder, norm: type[nn.Module]) -> None:
+        super().__init__()
+        encoder.norm = nn.Identity()
+        self.encoder = encoder
+        self.chosen = tuple(round(share * len(encoder.blocks)) - 1 for share in DEPTHS)
+        dim = encoder.variant.dim
+        self.scales = nn.ModuleList(
+            [
+                nn.Sequential(_double(dim), norm(dim), nn.GELU(), _double(dim)),
+                _double(dim),
+                nn.Identity(),
+                nn.MaxPool2d(kernel_size=2, stride=2),
+            ]
+        )
+
+    def forward(self, images: Float[Tensor, "batch 3 height width"]) -> tuple[Tensor, ...]:
+        """Four maps [batch, dim, height / s, width / s], s a quarter, half, one and two patches.
+
+        In training, stochastic depth draws from torch's global generator.
+        """
+        grid = grid_of(self.encoder, images)
+        draws = torch.rand(len(images), self.encoder.num_draws, device=images.device) if self.training else None
+        maps = features(self.encoder, images, grid, self.chosen, draws)
+        return tuple(scale(one) for scale, one in zip(self.scales, maps, strict=True))
+
+
+class FrozenEncoder(nn.Module):
+    """A frozen encoder as a backbone: one map, its final patch tokens behind a batch norm that trains."""
+
+    def __init__(self, encoder: Encoder, norm: type[nn.Module]) -> None:
+        super().__init__()
+        self.encoder = encoder.requires_grad_(False)
+        self.scales = norm(encoder.variant.dim)
+
+    def forward(self, images: Float[Tensor, "batch 3 height width"]) -> tuple[Tensor]:
+        """One map [batch, dim, height / patch, width / patch]; no gradient reaches the encoder."""
+        return (self.scales(final_map(self.encoder, images)),)
+
+
+@torch.no_grad()
+def final_map(
+    encoder: Encoder, images: Float[Tensor, "batch 3 height width"]
+) -> Float[Tensor, "batch dim rows columns"]:
+    """The patch tokens after the final norm, as a map, without gradient."""
+    (tokens,) = features(encoder, images, grid_of(encoder, images), (len(encoder.blocks) - 1,))
+    return encoder.norm(tokens.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+def features(
+    encoder: Encoder,
+    images: Float[Tensor, "batch 3 height width"],
+    grid: tuple[int, int],
+    chosen: tuple[int, ...],
+    draws: Float[Tensor, "batch numbers"] | None = None,
+) -> list[Float[Tensor, "batch dim rows columns"]]:
+    """The patch tokens after each chosen block, as maps; positions and bias interpolated to the images' grid."""
+    resample = cast(Callable[..., Tensor], resample_abs_pos_embed)  # torch.fx.wrap hides its type
+    positions = resample(encoder.pos_embed, list(grid), num_prefix_tokens=0)
+    tokens = encoder.patch_embed(images).flatten(2).transpose(1, 2) + positions
+    tokens = torch.cat([encoder.cls_token.expand(len(tokens), -1, -1), tokens], dim=1)
+    set_draws(encoder.blocks, draws)
+    outputs: list[Tensor] = []
+    for number, block in enumerate(encoder.blocks):
+        tokens = block(tokens, attn_mask=encoder.bias(number, grid))
+        outputs.append(tokens)
+    return [outputs[number][:, 1:].transpose(1, 2).unflatten(2, grid) for number in chosen]
+
+
+def grid_of(encoder: Encoder, images: Float[Tensor, "batch 3 height width"]) -> tuple[int, int]:
+    """Rows and columns of patches in images; pixels beyond the last whole patch are left out."""
+    patch_size = encoder.variant.patch_size
+    return images.shape[-2] // patch_size, images.shape[-1] // patch_size
+
+
+def _double(dim: int) -> nn.Module:
+    return nn.ConvTranspose2d(dim, dim, kernel_size=2, stride=2)

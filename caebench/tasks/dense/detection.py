@@ -1,0 +1,128 @@
+"""Mask R-CNN and Cascade Mask R-CNN on COCO (official downstream_tasks/detection), through mmdetection."""
+
+import contextlib
+import csv
+import io
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from mmdet.datasets import CocoDataset
+from mmdet.evaluation import CocoMetric
+from mmengine.registry import init_default_scope
+
+from caebench.config.dense import Detection
+from caebench.data.randomness import Purpose, derive, seeded_everywhere
+from caebench.data.scenes import SceneSplit
+from caebench.models.checkpoint import ENCODER, read_encoder
+from caebench.tasks.dense.detection_model import build_model
+from caebench.tasks.dense.engine import DenseJob, make_runner, train_and_evaluate
+from caebench.tasks.dense.pictures import BoxPictureHook
+from caebench.training.run import Run
+
+PER_CLASS = "per_class.csv"
+CROP_LONG_SIDE = 4200 / 1333  # the longest side before the crop, in `long_side`s
+MIN_SIDE = 16  # pixels; smaller images are not trained on
+KINDS = {"box": "bbox", "mask": "segm"}
+AP = {"": "mAP", "50": "mAP_50", "75": "mAP_75"}
+
+
+def detect(config: Detection, run: Run) -> dict[str, Any]:
+    """Train the detector with the encoder, and evaluate it after the last iteration; AP in percent.
+
+    Leaves `per_class.csv` and `pictures/`: prediction beside truth of the first validation images.
+    """
+    train, val = run.open_scenes(config.data, "train"), run.open_scenes(config.data, "val")
+    init_default_scope("mmdet")
+    encoder = read_encoder(run.inputs["encoder"] / ENCODER, drop_path=config.drop_path)
+    job = DenseJob(run, config.optimization, make_dataset(config, train, training=True), config.seed)
+    with seeded_everywhere(derive(Purpose.INITIALISATION, config.seed)):
+        model = build_model(config, encoder, len(train.classes), sync=job.sync_norm)
+    run.compile(encoder.blocks)
+    dataset = make_dataset(config, val, training=False)
+    runner = make_runner(job, model, dataset, make_metrics(val.root / val.labels), "mmdet")
+    found = train_and_evaluate(runner, BoxPictureHook(run.folder / "pictures", len(val.classes)))
+    if run.group.is_main:
+        write_per_class(run.folder / PER_CLASS, val.classes, found)
+    return average_precisions(found)
+
+
+@contextlib.contextmanager
+def silence() -> Iterator[None]:
+    """Keep what pycocotools prints to itself."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        yield
+
+
+class QuietCocoMetric(CocoMetric):
+    """mmdetection's metric, without prints."""
+
+    compute_metrics = silence()(CocoMetric.compute_metrics)
+
+
+@silence()
+def make_metrics(annotations: Path) -> list[CocoMetric]:
+    """COCO's evaluation of boxes and of masks."""
+    return [QuietCocoMetric(str(annotations), name, classwise=True, prefix=kind) for kind, name in KINDS.items()]
+
+
+def average_precisions(found: dict[str, Any]) -> dict[str, float]:
+    """AP in percent, to a tenth as mmdetection rounds it; 0 where it has no entry, as no object was found."""
+    return {
+        f"AP_{kind}{suffix}": round(100.0 * max(0.0, float(found.get(f"{kind}/{KINDS[kind]}_{name}", 0.0))), 1)
+        for kind in KINDS
+        for suffix, name in AP.items()
+    }
+
+
+@silence()
+def make_dataset(config: Detection, split: SceneSplit, *, training: bool) -> CocoDataset:
+    """A split of COCO behind mmdetection's transforms."""
+    load: list[dict[str, Any]] = [
+        {"type": "LoadImageFromFile"},
+        {"type": "LoadAnnotations", "with_bbox": True, "with_mask": True},
+    ]
+    test = [load[0], _resize((config.short_sides[-1],), config.long_side), load[1]]
+    meta = ("img_id", "img_path", "ori_shape", "img_shape", "scale_factor")
+    return CocoDataset(
+        ann_file=split.labels,
+        data_root=str(split.root),
+        data_prefix={"img": split.images},
+        metainfo={"classes": split.classes},
+        filter_cfg={"filter_empty_gt": True, "min_size": MIN_SIDE} if training else None,
+        pipeline=[*(load + _augment(config) if training else test), {"type": "PackDetInputs", "meta_keys": meta}],
+        test_mode=not training,
+    )
+
+
+def _augment(config: Detection) -> list[dict[str, Any]]:
+    """Flip, then one of two policies: resize; or resize, crop and resize (official, after DETR, arXiv 2005.12872)."""
+    resize = _resize(config.short_sides, config.long_side)
+    crop = {
+        "type": "RandomCrop",
+        "crop_type": "absolute_range",
+        "crop_size": config.crop_sides,
+        "allow_negative_crop": True,
+    }
+    first = _resize(config.first_short_sides, round(CROP_LONG_SIDE * config.long_side))
+    return [
+        {"type": "RandomFlip", "prob": 0.5},
+        {"type": "RandomChoice", "transforms": [[resize], [first, crop, resize]]},
+    ]
+
+
+def _resize(short_sides: tuple[int, ...], long_side: int) -> dict[str, Any]:
+    if len(short_sides) == 1:
+        return {"type": "Resize", "scale": (long_side, short_sides[0]), "keep_ratio": True}
+    return {"type": "RandomChoiceResize", "scales": [(long_side, side) for side in short_sides], "keep_ratio": True}
+
+
+def write_per_class(path: Path, classes: tuple[str, ...], found: dict[str, Any]) -> None:
+    """A row a class, AP in percent; empty where the class does not occur."""
+    with path.open("w", newline="", encoding="utf8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["class", *(f"AP_{kind}" for kind in KINDS)])
+        for name in classes:
+            values = [float(found.get(f"{kind}/{name}_precision", 0.0)) for kind in KINDS]
+            writer.writerow([name, *("" if math.isnan(value) else f"{100 * value:.1f}" for value in values)])

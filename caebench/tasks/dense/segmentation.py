@@ -1,0 +1,116 @@
+"""Semantic segmentation on ADE20K, through mmsegmentation: UperNet, or a linear layer on a frozen encoder."""
+
+import csv
+from collections.abc import Sequence
+from typing import Any, cast
+
+import numpy as np
+from mmengine.registry import init_default_scope
+from mmseg.datasets import BaseSegDataset
+from mmseg.evaluation import IoUMetric
+
+from caebench.config.dense import Segmentation
+from caebench.data.randomness import Purpose, derive, seeded_everywhere
+from caebench.data.scenes import SceneSplit
+from caebench.models.checkpoint import ENCODER, read_encoder
+from caebench.tasks.dense.engine import DenseJob, make_runner, train_and_evaluate
+from caebench.tasks.dense.pictures import PictureHook
+from caebench.tasks.dense.segmentation_model import IGNORED, build_model
+from caebench.training.run import Run
+
+LONG_SIDE = 4  # times the short one: 2048 and 512
+RATIOS = (0.5, 2.0)
+MAX_CATEGORY_SHARE = 0.75  # of a crop
+PER_CLASS = "per_class.csv"
+
+
+def segment(config: Segmentation, run: Run) -> dict[str, Any]:
+    """Train UperNet with the encoder, or a linear layer on it, and evaluate after the last iteration.
+
+    Leaves `per_class.csv` and `pictures/`: image, prediction and truth of the first validation images.
+    """
+    train, val = run.open_scenes(config.data, "train"), run.open_scenes(config.data, "val")
+    init_default_scope("mmseg")
+    encoder = read_encoder(
+        run.inputs["encoder"] / ENCODER,
+        config.crop_size,
+        drop_path=config.drop_path,
+        relative_position_bias=config.relative_position_bias,
+    )
+    job = DenseJob(run, config.optimization, training_dataset(train, config.crop_size), config.seed)
+    if config.head == "upernet":
+        refuse_lone_images(job)
+    with seeded_everywhere(derive(Purpose.INITIALISATION, config.seed)):
+        model = build_model(config, encoder, len(train.classes), sync=job.sync_norm)
+    run.compile(encoder.blocks)
+    metric = PerClassIoU(ignore_index=IGNORED)
+    dataset = evaluation_dataset(val, config.crop_size)
+    runner = make_runner(job, model, dataset, [metric], "mmseg")
+    found = train_and_evaluate(runner, PictureHook(run.folder / "pictures", len(val.classes)))
+    if run.group.is_main:
+        metric.write(run.folder / PER_CLASS)
+    return {name: float(found[name]) for name in ("mIoU", "mAcc", "aAcc")}
+
+
+def refuse_lone_images(job: DenseJob) -> None:
+    """Refuse a device that takes one image at a time.
+
+    Raises:
+        ValueError: batch norm would see a single number a channel.
+    """
+    if job.micro == 1 and not job.sync_norm:
+        raise ValueError(
+            f"site file, per_device_batch {job.run.site.per_device_batch}: UperNet normalises a 1 x 1 map over the "
+            "images of a device. Set at least 2."
+        )
+
+
+def training_dataset(split: SceneSplit, size: int) -> BaseSegDataset:
+    """Crops of images between half and twice as large, flipped, their colours distorted."""
+    augment = [
+        {"type": "RandomResize", "scale": (LONG_SIDE * size, size), "ratio_range": RATIOS, "keep_ratio": True},
+        {"type": "RandomCrop", "crop_size": (size, size), "cat_max_ratio": MAX_CATEGORY_SHARE},
+        {"type": "RandomFlip", "prob": 0.5},
+        {"type": "PhotoMetricDistortion"},
+    ]
+    return _dataset(split, [{"type": "LoadAnnotations"}, *augment], test=False)
+
+
+def evaluation_dataset(split: SceneSplit, size: int) -> BaseSegDataset:
+    """Whole images, their short side `size` pixels; label maps keep their own size."""
+    resize = {"type": "Resize", "scale": (LONG_SIDE * size, size), "keep_ratio": True}
+    return _dataset(split, [resize, {"type": "LoadAnnotations"}], test=True)
+
+
+def _dataset(split: SceneSplit, transforms: list[dict[str, Any]], *, test: bool) -> BaseSegDataset:
+    """ADE20K: label 0 ("other") is ignored."""
+    return BaseSegDataset(
+        data_root=str(split.root),
+        data_prefix={"img_path": split.images, "seg_map_path": split.labels},
+        metainfo={"classes": split.classes},
+        reduce_zero_label=True,
+        pipeline=[{"type": "LoadImageFromFile"}, *transforms, {"type": "PackSegInputs"}],
+        test_mode=test,
+    )
+
+
+class PerClassIoU(IoUMetric):
+    """mmsegmentation's metric, which keeps the table it would only log."""
+
+    per_class: dict[str, np.ndarray]
+
+    def compute_metrics(self, results: list[Any]) -> dict[str, float]:
+        """The means, in percent; the table stays in `per_class`."""
+        areas: Any = [sum(part) for part in zip(*results, strict=True)]
+        to_metrics: Any = self.total_area_to_metrics
+        self.per_class = to_metrics(*areas, self.metrics, self.nan_to_num, self.beta)
+        return {name: float(value) for name, value in super().compute_metrics(results).items()}
+
+    def write(self, path: Any) -> None:
+        """The table: a row a class, in percent; empty where the class does not occur."""
+        classes = cast(Sequence[str], cast(dict[str, Any], self.dataset_meta)["classes"])
+        with open(path, "w", newline="", encoding="utf8") as file:
+            writer = csv.writer(file)
+            writer.writerow(["class", "IoU", "accuracy"])
+            for name, iou, accuracy in zip(classes, self.per_class["IoU"], self.per_class["Acc"], strict=True):
+                writer.writerow([name, *("" if np.isnan(v) else f"{100 * v:.2f}" for v in (iou, accuracy))])
