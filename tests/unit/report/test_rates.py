@@ -1,0 +1,44 @@
+"""A grid of learning rates in the report: the best in the table, every rate below it and in the JSON."""
+
+import json
+
+import pytest
+
+from caebench import suites
+from caebench.config.dense import LearningRateGrid
+from caebench.plan.graph import make_plan
+from caebench.plan.scale import SCALES
+from caebench.plan.store import Store
+from caebench.report.render import comma_separated, facts, notes
+from caebench.report.table import entries
+
+SEEDS = (0, 1)
+
+
+@pytest.fixture
+def reported(tmp_path):
+    """Table 2 at nano scale, in which one row's grid is done for both seeds."""
+    plan, store = make_plan(suites.load("segmentation-ade20k"), SCALES["nano"], SEEDS), Store(tmp_path)
+    (cell,) = [c for c in plan.cells if c.row.id == "T2-B-CAE*-300" and c.column.metric == "mIoU_median"]
+    for seed, job in enumerate(cell.jobs):
+        assert isinstance(job.config, LearningRateGrid)
+        scores = {f"mIoU_lr_{rate:g}": 40.0 + number + seed for number, rate in enumerate(job.config.rates)}
+        metrics = {"mIoU": 43.0 + seed, "mIoU_median": 41.5 + seed, "mAcc": 50.0, "aAcc": 80.0, **scores}
+        folder = store.prepare(job)
+        (folder / "result.json").write_text(json.dumps({"id": job.id, "metrics": metrics}))
+    return plan, entries(plan, store), [f"{rate:g}" for rate in cell.jobs[0].config.rates]
+
+
+def test_every_rate_stands_under_the_table_once_a_row(reported):
+    plan, rows, rates = reported
+    (line,) = [note for note in notes(plan, rows) if "by learning rate" in note]
+    assert line.startswith("mIoU, CAE*, ViT-B, 300, by learning rate: ")
+    assert line.endswith(", ".join(f"{40.5 + n:.1f} at {rate}" for n, rate in enumerate(rates)))
+
+
+def test_best_and_median_are_columns_and_the_json_has_all(reported):
+    plan, rows, rates = reported
+    of_row = [fact for fact in facts(plan, rows) if fact["row"] == "CAE*, ViT-B, 300"]
+    assert [(fact["column"], fact["mean"]) for fact in of_row[:2]] == [("mIoU", 43.5), ("median", 42.0)]
+    assert of_row[0]["rates"] == {rate: 40.5 + n for n, rate in enumerate(rates)}
+    assert of_row[2]["rates"] == {} and "rates" not in comma_separated(plan, rows).splitlines()[0]
