@@ -261,7 +261,7 @@ NANO = Scale(
     attentive=Shrink(epochs=0.22, batch=32, lr=16.0),
     finetune=Shrink(epochs=0.06, batch=64, lr=32.0),
     segmentation=DenseShrink(iterations=0.0025, batch=4, lr=32.0, side=64 / 512, channels=32, depth=3.0),
-    detection=DenseShrink(iterations=0.009, batch=8, lr=7.0, side=64 / 800, channels=8, boxes=20, depth=3.0),
+    detection=DenseShrink(iterations=0.009, batch=8, lr=3.5, side=64 / 800, channels=8, boxes=20),
     depths={1: 1, 2: 2, 4: 3, 5: 4},
     tokenizer={
         "vocabulary": 64,
