@@ -39,28 +39,44 @@ def run(bench, job, site):
     return bench.folder(job)
 
 
-def test_killed_and_resumed_equals_unbroken(bench, segmentation):
-    folder = run(bench, segmentation, "local")  # which saves at the end alone
+def kill_and_resume(bench, job, after):
+    """Run a job unbroken, then again with a SIGKILL some time after a step; returns both folders."""
+    folder = run(bench, job, "local")  # which saves at the end alone
     kept = folder.rename(bench.store / "unbroken")
     folder.mkdir()
     (folder / "job.json").write_bytes((kept / "job.json").read_bytes())
-    for step in sorted(random.sample((10, 20), 1)):
-        command = bench.start("run", "job", segmentation.id, "--site", "eager")
-        assert command.wait_until(lambda reached=step: last_step(folder) >= reached), command.output
-        command.wait_until(lambda: random.random() < 0.03)
-        os.kill(command.process.pid, signal.SIGKILL)
-        assert command.wait() == -signal.SIGKILL
-        assert not (folder / "result.json").exists()
-    run(bench, segmentation, "eager")
-    result = read(folder / "result.json")["metrics"]
-    assert result == read(kept / "result.json")["metrics"] and result["mIoU"] > 0
+    command = bench.start("run", "job", job.id, "--site", "eager")
+    assert command.wait_until(lambda: last_step(folder) >= after), command.output
+    command.wait_until(lambda: random.random() < 0.03)
+    os.kill(command.process.pid, signal.SIGKILL)
+    assert command.wait() == -signal.SIGKILL
+    assert not (folder / "result.json").exists()
+    return run(bench, job, "eager"), kept
+
+
+def assert_equal_to_the_bit(folder, kept, steps):
+    """Same result, same metrics, same weights and optimizer state."""
+    assert read(folder / "result.json")["metrics"] == read(kept / "result.json")["metrics"]
     assert metrics(folder) == metrics(kept)
-    name = f"checkpoints/{STEPS:09d}.pt"
+    name = f"checkpoints/{steps:09d}.pt"
     ours, theirs = (torch.load(where / name, weights_only=True) for where in (folder, kept))
     assert ours["module"].keys() == theirs["module"].keys()
     assert [key for key, value in theirs["module"].items() if not torch.equal(value, ours["module"][key])] == []
     for number, state in theirs["optimizer"]["state"].items():
         assert all(torch.equal(value, ours["optimizer"]["state"][number][key]) for key, value in state.items())
+
+
+def test_killed_and_resumed_equals_unbroken(bench, segmentation):
+    folder, kept = kill_and_resume(bench, segmentation, random.choice((10, 20)))
+    assert_equal_to_the_bit(folder, kept, STEPS)
+    assert read(folder / "result.json")["metrics"]["mIoU"] > 0
+
+
+def test_detection_killed_and_resumed_equals_unbroken(bench, quickstart, tiny):
+    config = tiny.apply(EVALUATIONS["coco"]()).replace(seed=2)
+    changed = config.optimization.replace(iterations=STEPS, warmup_iterations=5, lr=2e-3)
+    job = prepared(bench, quickstart, config.replace(optimization=changed))
+    assert_equal_to_the_bit(*kill_and_resume(bench, job, random.choice((10, 20))), STEPS)
 
 
 LEFT = {"job.json", "metrics.jsonl", "per_class.csv", "pictures", "provenance.json", "result.json"}
