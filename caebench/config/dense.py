@@ -63,6 +63,11 @@ class LearningRateGrid(Config):
     rates: tuple[PositiveFloat, ...] = Field(min_length=2)
     seed: int = 0
 
+    @staticmethod
+    def role(rate: float) -> str:
+        """What the job at a rate is called among the inputs of the job that selects."""
+        return f"lr_{rate:g}"
+
     def at(self, rate: float) -> Segmentation:
         """The task at one of the rates."""
         return self.task.replace(optimization=self.task.optimization.replace(lr=rate), seed=self.seed)

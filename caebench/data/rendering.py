@@ -45,7 +45,7 @@ FIRST_DIGIT_LABEL = len(GROUNDS) + 1  # ADE20K's label 0 is "other": strokes and
 PALE = (0.0, 0.2)  # saturation of an object
 HAZE = (0.05, 0.15)  # contrast of a backdrop
 MIST = 0.3  # contrast of a scene's grounds
-DUSK = (0.2, 0.25)  # and its mean brightness
+DUSK = (0.2, 0.25)  # mean brightness of both
 GRAIN = 0.02  # of a photograph
 CLUTTERED = 0.2  # share of backdrops
 MIN_VISIBLE_PIXELS = 24  # a digit with less in sight is no instance ...
@@ -159,8 +159,7 @@ def _patchwork(rng: np.random.Generator, split: Split, size: int) -> tuple[Float
     photographs = list(GROUNDS.values())
     image = np.zeros((size, size, 3), np.float32)
     for number, kind in enumerate(kinds):
-        piece = haze(crop(rng, split, size, (photographs[kind],)), MIST)
-        piece = np.clip(piece + np.float32(rng.uniform(*DUSK) - luminance(piece).mean()), 0.0, 1.0)
+        piece = _dim(rng, haze(crop(rng, split, size, (photographs[kind],)), MIST))
         np.copyto(image, piece, where=(nearest == number)[:, :, None])
     return image, (kinds[nearest] + 1).astype(np.uint8)
 
@@ -183,10 +182,13 @@ def _contour(ink: Floats, extent: float) -> Floats:
 
 def _backdrop(rng: np.random.Generator, split: Split, size: int) -> Floats:
     """A photograph in the haze and the dusk, sometimes cluttered: quiet enough that shape, not colour, is the news."""
-    image = haze(crop(rng, split, size), rng.uniform(*HAZE))
-    dimmed = image + np.float32(rng.uniform(*DUSK) - luminance(image).mean())
-    image = np.clip(dimmed, 0.0, 1.0)
+    image = _dim(rng, haze(crop(rng, split, size), rng.uniform(*HAZE)))
     return _clutter(rng, split, image) if rng.uniform() < CLUTTERED else image
+
+
+def _dim(rng: np.random.Generator, image: Floats) -> Floats:
+    """Bring a photograph to the brightness of the dusk."""
+    return np.clip(image + np.float32(rng.uniform(*DUSK) - luminance(image).mean()), 0.0, 1.0)
 
 
 def _clutter(rng: np.random.Generator, split: Split, image: Floats) -> Floats:

@@ -39,9 +39,8 @@ class PyramidEncoder(nn.Module):
 
         In training, stochastic depth draws from torch's global generator.
         """
-        grid = grid_of(self.encoder, images)
         draws = torch.rand(len(images), self.encoder.num_draws, device=images.device) if self.training else None
-        maps = features(self.encoder, images, grid, self.chosen, draws)
+        maps = features(self.encoder, images, self.chosen, draws)
         return tuple(scale(one) for scale, one in zip(self.scales, maps, strict=True))
 
 
@@ -51,11 +50,11 @@ class FrozenEncoder(nn.Module):
     def __init__(self, encoder: Encoder, norm: type[nn.Module]) -> None:
         super().__init__()
         self.encoder = encoder.requires_grad_(False)
-        self.scales = norm(encoder.variant.dim)
+        self.norm = norm(encoder.variant.dim)
 
     def forward(self, images: Float[Tensor, "batch 3 height width"]) -> tuple[Tensor]:
         """One map [batch, dim, height / patch, width / patch]; no gradient reaches the encoder."""
-        return (self.scales(final_map(self.encoder, images)),)
+        return (self.norm(final_map(self.encoder, images)),)
 
 
 @torch.no_grad()
@@ -63,18 +62,19 @@ def final_map(
     encoder: Encoder, images: Float[Tensor, "batch 3 height width"]
 ) -> Float[Tensor, "batch dim rows columns"]:
     """The patch tokens after the final norm, as a map, without gradient."""
-    (tokens,) = features(encoder, images, grid_of(encoder, images), (len(encoder.blocks) - 1,))
+    (tokens,) = features(encoder, images, (len(encoder.blocks) - 1,))
     return encoder.norm(tokens.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
 def features(
     encoder: Encoder,
     images: Float[Tensor, "batch 3 height width"],
-    grid: tuple[int, int],
     chosen: tuple[int, ...],
     draws: Float[Tensor, "batch numbers"] | None = None,
 ) -> list[Float[Tensor, "batch dim rows columns"]]:
     """The patch tokens after each chosen block, as maps; positions and bias interpolated to the images' grid."""
+    patch_size = encoder.variant.patch_size
+    grid = (images.shape[-2] // patch_size, images.shape[-1] // patch_size)  # what is left of a patch is left out
     resample = cast(Callable[..., Tensor], resample_abs_pos_embed)  # torch.fx.wrap hides its type
     positions = resample(encoder.pos_embed, list(grid), num_prefix_tokens=0)
     tokens = encoder.patch_embed(images).flatten(2).transpose(1, 2) + positions
@@ -85,12 +85,6 @@ def features(
         tokens = block(tokens, attn_mask=encoder.bias(number, grid))
         outputs.append(tokens)
     return [outputs[number][:, 1:].transpose(1, 2).unflatten(2, grid) for number in chosen]
-
-
-def grid_of(encoder: Encoder, images: Float[Tensor, "batch 3 height width"]) -> tuple[int, int]:
-    """Rows and columns of patches in images; pixels beyond the last whole patch are left out."""
-    patch_size = encoder.variant.patch_size
-    return images.shape[-2] // patch_size, images.shape[-1] // patch_size
 
 
 def _double(dim: int) -> nn.Module:

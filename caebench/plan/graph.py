@@ -94,7 +94,7 @@ def make_job(config: Config, **inputs: Job) -> Job:
         case KNNSegmentation():
             _refuse_broken_patches(inputs["encoder"], config.image_size, "image_size")
         case LearningRateGrid():
-            inputs |= {f"lr_{rate:g}": make_job(config.at(rate), encoder=inputs["encoder"]) for rate in config.rates}
+            inputs |= {config.role(rate): make_job(config.at(rate), encoder=inputs["encoder"]) for rate in config.rates}
         case _:
             pass
     if isinstance(data := getattr(config, "data", None), EmbeddedData):

@@ -4,8 +4,6 @@ import csv
 import io
 from typing import Any
 
-from caebench.config.dense import Segmentation
-from caebench.config.stage import METRICS
 from caebench.plan.graph import Plan
 from caebench.report.table import Entry
 
@@ -47,7 +45,7 @@ def _rate_notes(plan: Plan, rows: Rows) -> list[str]:
         + ", ".join(f"{value:.1f} at {rate:g}" for rate, value in entry.rates.items())
         for row, found in zip(plan.table.rows, rows, strict=True)
         for column, entry in zip(plan.table.columns.values(), found, strict=True)
-        if entry.rates and column.metric in METRICS[Segmentation]
+        if entry.rates
     ]
 
 

@@ -93,14 +93,14 @@ def _entry(cell: Cell, found: list[Number]) -> Entry:
 
 
 def _rates(cell: Cell, store: Store) -> dict[float, float]:
-    """What each learning rate of a grid gave, in the order of the rates; nothing until every seed is done."""
-    grids = [(job.config, store.result(job)) for job in cell.jobs if isinstance(job.config, LearningRateGrid)]
+    """What each learning rate gave, where a column shows the best of a grid; nothing until every seed is done."""
     found: dict[float, list[float]] = {}
-    for config, result in grids:
-        if result is None:
+    for job in cell.jobs:
+        config, result, metric = job.config, store.result(job), cell.column.metric
+        if not isinstance(config, LearningRateGrid) or result is None or metric != METRICS[type(config.task)][0]:
             return {}
         for rate in config.rates:
-            found.setdefault(rate, []).append(result["metrics"][f"{METRICS[type(config.task)][0]}_lr_{rate:g}"])
+            found.setdefault(rate, []).append(result["metrics"][f"{metric}_{config.role(rate)}"])
     return {rate: statistics.fmean(values) for rate, values in found.items()}
 
 

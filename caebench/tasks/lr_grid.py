@@ -14,12 +14,12 @@ def select_rate(config: LearningRateGrid, run: Run) -> dict[str, Any]:
 
     The choice is made on the validation images, as the paper's was: the median says what an arbitrary rate gives.
     """
-    of_rate = {rate: _metrics(run, f"lr_{rate:g}") for rate in config.rates}
+    of_rate = {rate: _metrics(run, config.role(rate)) for rate in config.rates}
     first = METRICS[type(config.task)][0]
     scores = {rate: float(metrics[first]) for rate, metrics in of_rate.items()}
     best = max(scores, key=lambda rate: scores[rate])
     chosen = {name: of_rate[best][name] for name in METRICS[type(config.task)]}
-    every = {f"{first}_lr_{rate:g}": score for rate, score in scores.items()}
+    every = {f"{first}_{config.role(rate)}": score for rate, score in scores.items()}
     return {**chosen, "lr": best, f"{first}_median": statistics.median(scores.values()), **every}
 
 

@@ -5,10 +5,10 @@ order, crops, masks, mixing and stochastic depth all come with the samples. Kill
 """
 
 import math
-import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,16 +21,12 @@ from caebench.data.loading import Samples, Steps, training_loader
 from caebench.models.checkpoint import misfits
 from caebench.training import checkpoint
 from caebench.training.distributed import Group
+from caebench.training.journal import LOG_EVERY, Journal
 from caebench.training.optim import ParamGroup, learning_rate, make_optimizer, set_learning_rate
 from caebench.training.run import METRICS, Run, log, truncate_metrics
-from caebench.training.signals import Interrupted, StopRequest, watch_signals
+from caebench.training.signals import watch_signals
 
-LOG_EVERY = 10  # steps; also how often processes agree on stopping and saving
 Batch = dict[str, Any]
-
-
-class Diverged(ArithmeticError):
-    """A loss that is not finite."""
 
 
 @dataclass
@@ -71,16 +67,16 @@ class Position:
     metrics_bytes: int = 0  # length of metrics.jsonl, so that a resumed job does not repeat lines
 
 
-def micro_batch(config: Optimization, group: Group, per_device: int | None, multiple_of: int) -> int:
+def micro_batch(global_batch: int, group: Group, per_device: int | None, multiple_of: int = 1) -> int:
     """Samples that one device takes at once: the largest share that fits and divides the global batch.
 
     Raises:
         ValueError: no share does.
     """
-    share, rest = divmod(config.global_batch, group.size)
+    share, rest = divmod(global_batch, group.size)
     if rest or share % multiple_of:
         raise ValueError(
-            f"global_batch {config.global_batch} does not divide over {group.size} processes "
+            f"global_batch {global_batch} does not divide over {group.size} processes "
             f"in groups of {multiple_of}. Use another number of processes."
         )
     limit = min(per_device or share, share)
@@ -107,42 +103,15 @@ def fit(training: Training, run: Run) -> list[dict[str, float]]:
     parameters = [p for g in training.groups for p in g["params"]]
     warnings.filterwarnings("ignore", message="Grad strides do not match bucket view")  # 1x1 convolutions; harmless
     model = DistributedDataParallel(module, broadcast_buffers=False)
-    micro = micro_batch(config, group, training.per_device, training.multiple_of)
+    micro = micro_batch(config.global_batch, group, training.per_device, training.multiple_of)
     accumulations = config.global_batch // (group.size * micro)
     per_epoch = training.steps_per_epoch
     total = config.epochs * per_epoch
 
     # ---- go on where a checkpoint stands ----------------------------------------------------------------------------
-    state = Position()
-    saved = checkpoint.read_newest(run.folder, device)
-    if saved is not None:
-        if wrong := misfits(module.state_dict(), saved["module"]):
-            raise ValueError(
-                f"{run.folder / checkpoint.FOLDER}: a checkpoint of another model: {'; '.join(wrong[:5])}. "
-                "Delete the job's folder to start it afresh."
-            )
-        module.load_state_dict(saved["module"])
-        optimizer.load_state_dict(saved["optimizer"])
-        scaler.load_state_dict(saved["scaler"])
-        torch.set_rng_state(saved["rng"].cpu())
-        state = Position(**saved["progress"])
-        log.info("resuming at step %d of %d", state.step, total)
-    if group.is_main:
-        truncate_metrics(run, state.metrics_bytes)
-
-    keys = Steps(
-        len(training.samples),
-        config.global_batch,
-        seed=training.seed,
-        start=state.step,
-        stop=total,
-        rank=group.rank,
-        size=group.size,
-        micro=micro,
-    )
-    batches = iter(training_loader(training.samples, keys, run.num_workers))
-    last_save = last_log = time.monotonic()
-    logged_step = state.step
+    state = _restore(run, module, optimizer, scaler, total)
+    batches = _batches(training, run, state.step, total, micro)
+    journal = Journal(run, step=state.step, total=total, global_batch=config.global_batch, lr_field="base_lr")
 
     # ---- step -------------------------------------------------------------------------------------------------------
     with watch_signals() as stop:
@@ -150,25 +119,19 @@ def fit(training: Training, run: Run) -> list[dict[str, float]]:
             module.train()
             lr = learning_rate(config, state.step, per_epoch)
             set_learning_rate(optimizer, lr)
-            sums: dict[str, Tensor] = {}
+            means: dict[str, Tensor] = {}
             for number in range(accumulations):
                 batch = to_device(next(batches), device)
                 model.require_backward_grad_sync = number == accumulations - 1
                 with autocast(device, config.precision):
                     outputs = model(batch)
                 scaler.scale(outputs["loss"] / accumulations).backward()
-                for name, value in outputs.items():
-                    sums[name] = sums.get(name, 0.0) + value.detach() / accumulations
-            scaler.unscale_(optimizer)
-            norm = nn.utils.clip_grad_norm_(parameters, config.clip_grad or math.inf)
-            scaler.step(optimizer)
-            scaler.update()
-            optimizer.zero_grad(set_to_none=True)
+                add_to_means(means, outputs, accumulations)
+            norm = _update(optimizer, scaler, parameters, config.clip_grad)
             state.step += 1
 
             # ---- epoch's end: evaluate ------------------------------------------------------------------------------
-            epoch_ended = state.step % per_epoch == 0
-            if epoch_ended and training.after_epoch is not None:
+            if state.step % per_epoch == 0 and training.after_epoch is not None:
                 module.eval()
                 epoch = state.step // per_epoch
                 state.history.append({"epoch": epoch, **training.after_epoch(epoch - 1)})
@@ -177,26 +140,44 @@ def fit(training: Training, run: Run) -> list[dict[str, float]]:
             # ---- log, stop, save ------------------------------------------------------------------------------------
             if state.step % LOG_EVERY and state.step < total:
                 continue
-            values = _reduced({**sums, "grad_norm": norm}, group)
-            now = time.monotonic()
-            speed = (state.step - logged_step) * config.global_batch / max(now - last_log, 1e-9)
-            epochs_done = state.step / per_epoch
-            run.append_metrics(step=state.step, epoch=epochs_done, lr=lr, images_per_second=round(speed, 1), **values)
-            run.progress(state.step, total, values)
-            if not math.isfinite(values["loss"]):
-                raise Diverged(
-                    f"{run.folder}: loss is {values['loss']} at step {state.step} of {total}. "
-                    f"See {METRICS}; lower base_lr or use fp32, and run the suite again."
-                )
-            last_log, logged_step = now, state.step
-            overdue = now - last_save > 60.0 * run.site.checkpoint_minutes
-            stopping, saving = group.any([stop.name is not None, overdue])
-            if (stopping or saving) and state.step < total:
+            journal.log(state.step, {**means, "grad_norm": norm}, epoch=state.step / per_epoch, lr=lr)
+            stopping, saving = journal.decide(stop)
+            if saving and state.step < total:
                 _save(run, state, module, optimizer, scaler)
-                last_save = time.monotonic()
+                journal.saved()
             if stopping and state.step < total:
-                raise Interrupted(_describe_stop(stop, state.step, total))
+                raise journal.interruption(stop, state.step)
     return state.history
+
+
+def _batches(training: Training, run: Run, start: int, total: int, micro: int) -> Iterator[Batch]:
+    keys = Steps(
+        len(training.samples),
+        training.config.global_batch,
+        seed=training.seed,
+        start=start,
+        stop=total,
+        rank=run.group.rank,
+        size=run.group.size,
+        micro=micro,
+    )
+    return iter(training_loader(training.samples, keys, run.num_workers))
+
+
+def add_to_means(means: dict[str, Tensor], outputs: Mapping[str, Tensor], num: int) -> None:
+    """Add one of `num` micro-batches to the means over all of them."""
+    for name, value in outputs.items():
+        means[name] = means.get(name, 0.0) + value.detach() / num
+
+
+def _update(optimizer: Any, scaler: GradScaler, parameters: list[nn.Parameter], clip_grad: float | None) -> Tensor:
+    """One step of the optimizer; returns the norm of the gradient before it is clipped."""
+    scaler.unscale_(optimizer)
+    norm = nn.utils.clip_grad_norm_(parameters, clip_grad or math.inf)
+    scaler.step(optimizer)
+    scaler.update()
+    optimizer.zero_grad(set_to_none=True)
+    return norm
 
 
 def autocast(device: torch.device, precision: Precision) -> torch.autocast:
@@ -210,10 +191,33 @@ def to_device(batch: Batch, device: torch.device) -> Batch:
     return {name: value.to(device, non_blocking=True) for name, value in batch.items()}
 
 
-def _reduced(values: Mapping[str, Tensor], group: Group) -> dict[str, float]:
-    """Scalars, averaged over processes in one exchange."""
-    stacked = group.mean(torch.stack([value.detach().float() for value in values.values()]))
-    return dict(zip(values, stacked.tolist(), strict=True))
+def refuse_other_model(folder: Path, module: nn.Module, saved: Mapping[str, Tensor]) -> None:
+    """Refuse a checkpoint whose tensors are not the model's.
+
+    Raises:
+        ValueError: some are missing, left over or of another shape.
+    """
+    if wrong := misfits(module.state_dict(), saved):
+        raise ValueError(
+            f"{folder / checkpoint.FOLDER}: a checkpoint of another model: {'; '.join(wrong[:5])}. "
+            "Delete the job's folder to start it afresh."
+        )
+
+
+def _restore(run: Run, module: nn.Module, optimizer: Any, scaler: GradScaler, total: int) -> Position:
+    state = Position()
+    saved = checkpoint.read_newest(run.folder, run.device)
+    if saved is not None:
+        refuse_other_model(run.folder, module, saved["module"])
+        module.load_state_dict(saved["module"])
+        optimizer.load_state_dict(saved["optimizer"])
+        scaler.load_state_dict(saved["scaler"])
+        torch.set_rng_state(saved["rng"].cpu())
+        state = Position(**saved["progress"])
+        log.info("resuming at step %d of %d", state.step, total)
+    if run.group.is_main:
+        truncate_metrics(run, state.metrics_bytes)
+    return state
 
 
 def _save(run: Run, state: Position, module: nn.Module, optimizer: Any, scaler: GradScaler) -> None:
@@ -231,7 +235,3 @@ def _save(run: Run, state: Position, module: nn.Module, optimizer: Any, scaler: 
             "rng": torch.get_rng_state(),
         },
     )
-
-
-def _describe_stop(stop: StopRequest, step: int, total: int) -> str:
-    return f"stopped by {stop.name or 'a signal to another process'} at step {step} of {total}, saved"

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from caebench.config.dense import Detection
 from caebench.models.vit import Encoder
+from caebench.tasks.dense.engine import MEAN, STD, initialise_heads
 
-MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)  # ImageNet's, of bytes
 DIVISOR = 32  # of a padded image's sides
 ANCHOR_SCALE = 8
 FINEST = 56 / 16  # patches: where RoIs leave the finest map
@@ -42,9 +42,7 @@ class RoIExtractor(SingleRoIExtractor):
 def build_model(config: Detection, encoder: Encoder, num_classes: int, *, sync: bool) -> nn.Module:
     """The detector on the encoder; SyncBN, or plain batch norm (one process, or a CPU)."""
     model = MODELS.build(_describe(config, encoder, num_classes, sync))
-    for part in (model.neck, model.rpn_head, model.roi_head):  # not the backbone: its weights are loaded
-        part.init_weights()
-    model._is_init = True
+    initialise_heads(model)
     return model
 
 

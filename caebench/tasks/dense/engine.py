@@ -4,9 +4,7 @@ mmengine's own checkpoints, logs, seeds and resume are off. Killed and resumed e
 by (epoch, index), its other random numbers from a generator seeded for it, and everything else from the checkpoint.
 """
 
-import math
 import shutil
-import time
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
@@ -23,17 +21,22 @@ from torch.utils.data import DataLoader, Dataset
 
 from caebench.config.dense import DenseOptimization
 from caebench.config.optim import Precision
+from caebench.data import transforms
 from caebench.data.loading import Key, Steps
 from caebench.data.randomness import Purpose, derive, seeded_everywhere
 from caebench.models.pyramid import FrozenEncoder, PyramidEncoder
 from caebench.training import checkpoint
-from caebench.training.loop import LOG_EVERY, Diverged, autocast
+from caebench.training.journal import LOG_EVERY, Journal
+from caebench.training.loop import add_to_means, autocast, micro_batch, refuse_other_model
 from caebench.training.optim import ParamGroup, encoder_groups, split_decay
 from caebench.training.run import METRICS, Run, log, truncate_metrics
-from caebench.training.signals import Interrupted, watch_signals
+from caebench.training.signals import watch_signals
 
 MODELS.register_module(name="CaebenchPyramid", module=PyramidEncoder)
 MODELS.register_module(name="CaebenchFrozen", module=FrozenEncoder)
+
+
+MEAN, STD = (tuple(255.0 * part for part in values) for values in (transforms.MEAN, transforms.STD))  # of bytes
 
 
 class SeededDataset(Dataset[Any]):
@@ -93,7 +96,8 @@ def dense_groups(model: nn.Module, decay: float) -> list[ParamGroup]:
     """The encoder's groups, unless it is frozen, and what stands on it."""
     model = getattr(model, "module", model)
     backbone = cast(PyramidEncoder | FrozenEncoder, model.backbone)
-    heads = [*(part for name, part in model.named_children() if name != "backbone"), backbone.scales]
+    heads = [part for name, part in model.named_children() if name != "backbone"]
+    heads += [part for name, part in backbone.named_children() if name != "encoder"]
     groups = [group for part in heads for group in split_decay(part)]
     return groups if isinstance(backbone, FrozenEncoder) else encoder_groups(backbone.encoder, decay) + groups
 
@@ -159,19 +163,22 @@ class TrainLoop(BaseLoop):
         counts = (self._iter * job.accumulations, self._max_iters * job.accumulations)
         cast(OptimWrapper, runner.optim_wrapper).initialize_count_status(runner.model, *counts)
         batches = job.batches(self._iter, self._max_iters)
+        journal = Journal(
+            job.run, step=self._iter, total=self._max_iters, global_batch=job.config.global_batch, lr_field="lr"
+        )
         with watch_signals() as stop:
             while self._iter < self._max_iters:
                 values = self.run_iter(batches)
                 self._iter += 1
                 if self._iter % LOG_EVERY and self._iter < self._max_iters:
                     continue
-                job.log(runner, self._iter, self._max_iters, values)
-                stopping, saving = job.run.group.any([stop.name is not None, job.overdue()])
-                if stopping or saving or self._iter == self._max_iters:
+                journal.log(self._iter, values, lr=peak_rate(runner))
+                stopping, saving = journal.decide(stop)
+                if saving or self._iter == self._max_iters:
                     job.save(runner, self._iter)
+                    journal.saved()
                 if stopping and self._iter < self._max_iters:
-                    reason = stop.name or "a signal to another process"
-                    raise Interrupted(f"stopped by {reason} at step {self._iter} of {self._max_iters}, saved")
+                    raise journal.interruption(stop, self._iter)
         runner.call_hook("after_train")
         return runner.model
 
@@ -184,8 +191,7 @@ class TrainLoop(BaseLoop):
         for micro in range(job.accumulations):
             data = next(batches)
             torch.manual_seed(derive(Purpose.DEPTH, job.seed, self._iter, job.run.group.rank, micro))
-            for name, value in model.train_step(data, runner.optim_wrapper).items():
-                values[name] = values.get(name, 0.0) + value.detach() / job.accumulations
+            add_to_means(values, model.train_step(data, runner.optim_wrapper), job.accumulations)
         runner.call_hook("after_train_iter", batch_idx=self._iter)
         return values
 
@@ -196,19 +202,10 @@ class DenseJob:
     def __init__(self, run: Run, config: DenseOptimization, dataset: Any, seed: int) -> None:
         self.run, self.config, self.seed = run, config, seed
         self.dataset = SeededDataset(dataset, seed)
-        share, rest = divmod(config.global_batch, run.group.size)
-        if rest:
-            raise ValueError(
-                f"global_batch {config.global_batch} does not divide over {run.group.size} processes. "
-                "Use another number of processes."
-            )
         if len(self.dataset) < config.global_batch:
             raise ValueError(f"global_batch {config.global_batch}: the split has only {len(self.dataset)} images.")
-        limit = min(run.site.per_device_batch, share)
-        self.micro = max(n for n in range(1, limit + 1) if share % n == 0)
-        self.accumulations = share // self.micro
-        self.last_save = self.last_log = time.monotonic()
-        self.logged_step = 0
+        self.micro = micro_batch(config.global_batch, run.group, run.site.per_device_batch)
+        self.accumulations = config.global_batch // (run.group.size * self.micro)
 
     @property
     def sync_norm(self) -> bool:
@@ -235,18 +232,16 @@ class DenseJob:
     def restore(self, runner: Runner) -> int:
         """Load the newest checkpoint; returns the steps done."""
         saved = checkpoint.read_newest(self.run.folder, self.run.device)
-        if saved is None:
-            truncate_metrics(self.run, 0)
-            return 0
-        bare(runner.model).load_state_dict(saved["module"])
-        optim_wrapper = cast(OptimWrapper, runner.optim_wrapper)
-        optim_wrapper.load_state_dict(saved["optimizer"])
-        for scheduler, state in zip(cast(list[Any], runner.param_schedulers), saved["schedulers"], strict=True):
-            scheduler.load_state_dict(state)
-        truncate_metrics(self.run, saved["metrics_bytes"])
-        self.logged_step = saved["step"]
-        log.info("resuming at step %d of %d", saved["step"], self.config.iterations)
-        return saved["step"]
+        if saved is not None:
+            refuse_other_model(self.run.folder, bare(runner.model), saved["module"])
+            bare(runner.model).load_state_dict(saved["module"])
+            cast(OptimWrapper, runner.optim_wrapper).load_state_dict(saved["optimizer"])
+            for scheduler, state in zip(cast(list[Any], runner.param_schedulers), saved["schedulers"], strict=True):
+                scheduler.load_state_dict(state)
+            log.info("resuming at step %d of %d", saved["step"], self.config.iterations)
+        if self.run.group.is_main:
+            truncate_metrics(self.run, saved["metrics_bytes"] if saved else 0)
+        return saved["step"] if saved else 0
 
     def save(self, runner: Runner, step: int) -> None:
         """Write a checkpoint; the main process only."""
@@ -259,31 +254,11 @@ class DenseJob:
                 "metrics_bytes": (self.run.folder / METRICS).stat().st_size,
             }
             checkpoint.write(self.run.folder, step, state)
-        self.last_save = time.monotonic()
 
-    def overdue(self) -> bool:
-        """Whether a checkpoint is due."""
-        return time.monotonic() - self.last_save > 60.0 * self.run.site.checkpoint_minutes
 
-    def log(self, runner: Runner, step: int, total: int, values: Mapping[str, Tensor]) -> None:
-        """Write a line of metrics and show progress.
-
-        Raises:
-            Diverged: the loss is not finite.
-        """
-        stacked = self.run.group.mean(torch.stack([value.float() for value in values.values()]))
-        shown = dict(zip(values, stacked.tolist(), strict=True))
-        now = time.monotonic()
-        speed = (step - self.logged_step) * self.config.global_batch / max(now - self.last_log, 1e-9)
-        lr = max(group["lr"] for group in cast(OptimWrapper, runner.optim_wrapper).param_groups)
-        self.run.append_metrics(step=step, lr=lr, images_per_second=round(speed, 2), **shown)
-        self.run.progress(step, total, shown)
-        self.last_log, self.logged_step = now, step
-        if not math.isfinite(shown["loss"]):
-            raise Diverged(
-                f"{self.run.folder}: loss is {shown['loss']} at step {step} of {total}. "
-                f"See {METRICS}; lower lr or use fp32, and run the suite again."
-            )
+def peak_rate(runner: Runner) -> float:
+    """The learning rate of what stands on the encoder, which no decay lowers."""
+    return max(group["lr"] for group in cast(OptimWrapper, runner.optim_wrapper).param_groups)
 
 
 def bare(model: nn.Module) -> nn.Module:
@@ -302,6 +277,14 @@ def train_and_evaluate(runner: QuietRunner, pictures: Hook) -> dict[str, Any]:
     if run.group.is_main:
         shutil.rmtree(runner.work_dir)
     return found
+
+
+def initialise_heads(model: nn.Module) -> None:
+    """Give all but the backbone, whose weights are loaded, its first weights; mmengine leaves them alone then."""
+    for name, part in model.named_children():
+        if name not in ("backbone", "data_preprocessor"):
+            cast(Any, part).init_weights()
+    cast(Any, model)._is_init = True
 
 
 def validation_loader(dataset: Any) -> DataLoader[Any]:

@@ -4,8 +4,8 @@ Source: Hummingbird (arXiv 2306.01667), Sec. 3.1: cosine similarity of normalise
 patch's pixels, averaged over the k nearest with softmax weights. Images keep their aspect; padded pixels never vote.
 """
 
-from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple, cast
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -18,10 +18,10 @@ from caebench.data.randomness import Purpose, generator
 from caebench.models.checkpoint import ENCODER, read_encoder
 from caebench.models.pyramid import final_map
 from caebench.models.vit import Encoder
-from caebench.tasks.dense.engine import validation_loader
+from caebench.tasks.dense.engine import MEAN, STD, validation_loader
 from caebench.tasks.dense.pictures import PictureHook
 from caebench.tasks.dense.segmentation import PER_CLASS, PerClassIoU, evaluation_dataset
-from caebench.tasks.dense.segmentation_model import IGNORED, MEAN, STD
+from caebench.tasks.dense.segmentation_model import IGNORED
 from caebench.training.loop import autocast
 from caebench.training.run import Run
 
@@ -133,7 +133,6 @@ def vote(tokens: Float[Tensor, "patches dim"], bank: Bank, config: KNNSegmentati
 
 def watched(loader: Any, run: Run) -> Iterable[Any]:
     """The loader's samples, with progress."""
-    show = cast(Callable[..., None], run.progress)
     for number, sample in enumerate(loader, start=1):
         yield sample
-        show(number, len(loader), {})
+        run.progress(number, len(loader), {})

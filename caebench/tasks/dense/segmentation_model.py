@@ -9,8 +9,8 @@ from torch import nn
 
 from caebench.config.dense import Segmentation
 from caebench.models.vit import Encoder
+from caebench.tasks.dense.engine import MEAN, STD, initialise_heads
 
-MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)  # ImageNet's, of bytes
 IGNORED = 255  # the label that counts neither in training nor in the metric
 
 Described = dict[str, Any]
@@ -28,10 +28,7 @@ def build_model(config: Segmentation, encoder: Encoder, num_classes: int, *, syn
     with warnings.catch_warnings():  # as in the official code, a crop's ignored pixels count as zeros in the mean
         warnings.filterwarnings("ignore", message=".*avg_non_ignore")
         model = MODELS.build(described)
-    for name, part in model.named_children():
-        if name.endswith("head"):  # not the backbone: its weights are loaded
-            part.init_weights()
-    model._is_init = True
+    initialise_heads(model)
     return model
 
 
@@ -48,7 +45,7 @@ def _preprocessor(config: Segmentation) -> Described:
 
 
 def _upernet(config: Segmentation, encoder: Encoder, num_classes: int, sync: bool) -> Described:
-    """UperNet (arXiv 1807.10221) as wide as the encoder, and an auxiliary head on the third map."""
+    """UperNet (arXiv 1807.10221), and an auxiliary head on the third map."""
     dim = encoder.variant.dim
     shared = {
         "num_classes": num_classes,

@@ -17,7 +17,7 @@ def encoder(**options):
 
 def test_the_last_feature_is_the_encoder_without_its_norm():
     ours, images = encoder(), torch.randn(2, 3, 48, 48)
-    last = features(ours, images, (6, 6), (3,))[0]
+    last = features(ours, images, (3,))[0]
     tokens = ours.norm(torch.cat([torch.zeros(2, 1, 32), last.flatten(2).transpose(1, 2)], dim=1))
     torch.testing.assert_close(tokens[:, 1:], ours(images)[:, 1:])
 
@@ -73,5 +73,5 @@ def test_a_constant_bias_stays_constant_on_every_grid():
 
 def test_positions_follow_the_grid():
     ours = encoder()
-    wide = features(ours, torch.randn(1, 3, 48, 96), (6, 12), (0,))[0]
+    wide = features(ours, torch.randn(1, 3, 48, 96), (0,))[0]
     assert wide.shape == (1, 32, 6, 12)

@@ -6,16 +6,13 @@ import signal
 import pytest
 import torch
 
-from caebench.config.optim import AdamW, Optimization
 from caebench.training.distributed import Group
 from caebench.training.loop import micro_batch
 from caebench.training.signals import watch_signals
 
 
 def shares(global_batch, size, per_device, multiple_of=1):
-    optimizer = AdamW(kind="adamw")
-    config = Optimization(optimizer=optimizer, epochs=1, warmup_epochs=0, global_batch=global_batch, base_lr=1.0)
-    return micro_batch(config, Group(0, size, torch.device("cpu")), per_device, multiple_of)
+    return micro_batch(global_batch, Group(0, size, torch.device("cpu")), per_device, multiple_of)
 
 
 @pytest.mark.parametrize(
