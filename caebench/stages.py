@@ -4,17 +4,27 @@ from collections.abc import Callable
 from typing import Any
 
 from caebench.config.base import Config
-from caebench.config.data import World
+from caebench.config.data import EmbeddedData, RealData
 from caebench.config.dense import Detection, KNNSegmentation, LearningRateGrid, Segmentation
-from caebench.config.method import DVAE
-from caebench.config.stage import KNN, AttentiveProbe, Finetune, LinearProbe, Pretrain, RandomEncoder
+from caebench.config.method import DVAE, Released
+from caebench.config.stage import (
+    KNN,
+    AttentiveProbe,
+    Finetune,
+    LinearProbe,
+    Pretrain,
+    PretrainingCost,
+    RandomEncoder,
+)
+from caebench.tasks.cost import compare_costs
+from caebench.tasks.data import check_data, render_data
 from caebench.tasks.dvae import train_dvae
 from caebench.tasks.finetune import finetune
 from caebench.tasks.knn import knn
 from caebench.tasks.lr_grid import select_rate
 from caebench.tasks.pretrain import pretrain, random_encoder
 from caebench.tasks.probes import attentive_probe, linear_probe
-from caebench.tasks.world import render_world
+from caebench.tasks.released import read_released
 from caebench.training.run import Run
 
 
@@ -37,7 +47,9 @@ def _detect(config: Detection, run: Run) -> dict[str, Any]:
 
 
 STAGES: dict[type[Config], Callable[[Any, Run], dict[str, Any]]] = {
-    World: render_world,
+    RealData: check_data,
+    EmbeddedData: render_data,
+    Released: read_released,
     DVAE: train_dvae,
     Pretrain: pretrain,
     RandomEncoder: random_encoder,
@@ -49,6 +61,7 @@ STAGES: dict[type[Config], Callable[[Any, Run], dict[str, Any]]] = {
     KNNSegmentation: _segment_by_neighbours,
     LearningRateGrid: select_rate,
     Detection: _detect,
+    PretrainingCost: compare_costs,
 }
 
 

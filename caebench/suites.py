@@ -111,7 +111,10 @@ class Table(Config):
         """A cell's evaluation config, at paper scale."""
         where = f'{self.path}, [columns], header "{column.header}"'
         recipe = look_up(EVALUATIONS, column.eval, where, "evaluation", "Add recipes in caebench/recipes/.")
-        config = override(build(recipe, {"variant": self.variant(row)}, where), column.set, where)
+        arguments: dict[str, Any] = {"variant": self.variant(row)}
+        if "pretraining" in inspect.signature(recipe).parameters:
+            arguments["pretraining"] = self.pretraining(row)
+        config = override(build(recipe, arguments, where), column.set, where)
         look_up(dict.fromkeys(METRICS[type(config)]), column.metric, where, "metric", "Choose one of them.")
         return config
 

@@ -7,6 +7,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 from caebench.config.base import Config
 
 DatasetName = Literal["imagenet1k", "food101", "clipart", "sketch", "ade20k", "coco"]
+EmbeddedName = Literal["imagenet1k", "food101", "clipart", "sketch", "ade20k", "coco", "broad"]
 Split = Literal["train", "val"]
 
 EMBEDDED_NUM_CLASSES: dict[str, int] = {
@@ -14,8 +15,9 @@ EMBEDDED_NUM_CLASSES: dict[str, int] = {
     "food101": 20,
     "clipart": 10,
     "sketch": 10,
-    "ade20k": 18,  # 8 grounds and 10 digits; "other" is no class
-    "coco": 10,
+    "ade20k": 9,  # 4 grounds and 5 digits; "other" is no class
+    "coco": 5,
+    "broad": 5,  # kinds of picture; nobody learns them
 }
 
 
@@ -28,7 +30,7 @@ class World(Config):
     kind: Literal["world"]
     seed: NonNegativeInt = 0
     image_size: PositiveInt = 48
-    num_train: PositiveInt = 1500  # ImageNet, Food-101, Clipart and Sketch layouts, each
+    num_train: PositiveInt = 1500  # ImageNet, Food-101, Clipart and Sketch layouts and the broad set, each
     num_val: PositiveInt = 500
     num_scenes_train: PositiveInt = 400  # ADE20K and COCO layouts, each
     num_scenes_val: PositiveInt = 240
@@ -43,11 +45,24 @@ class RealData(Config):
 
 
 class EmbeddedData(Config):
-    """One layout of the embedded world, in place of the real data set of that name."""
+    """One layout of the embedded world, in place of the real data set of that name.
+
+    `broad` stands in for what DALL-E's tokenizer saw: pictures of every kind.
+    """
 
     kind: Literal["embedded"]
-    name: DatasetName
+    name: EmbeddedName
     world: World
+
+    @property
+    def layouts(self) -> tuple[EmbeddedName, ...]:
+        """What its job renders: `broad` lies beside ImageNet's stand-in, so that a scale adds no job."""
+        return ("imagenet1k", "broad") if self.name == "imagenet1k" else (self.name,)
+
+    @property
+    def rendered_by(self) -> "EmbeddedData":
+        """The config of the job that renders it."""
+        return self.replace(name="imagenet1k") if self.name == "broad" else self
 
 
 Data = Annotated[RealData | EmbeddedData, Field(discriminator="kind")]

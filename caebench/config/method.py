@@ -32,8 +32,15 @@ class DVAE(Config):
     seed: int = 0
 
 
+class Released(Config):
+    """A file that somebody released and the user brings: the site file's `[assets]` entry of that name."""
+
+    kind: Literal["released"]
+    name: Literal["dalle_encoder"]
+
+
 class DALLETarget(Config):
-    """Codes of the DALL-E encoder, from a file that the user names in the site file (`[assets] dalle_encoder`)."""
+    """Codes of the DALL-E encoder, read by a job of its own from the released file."""
 
     kind: Literal["dalle"]
     vocabulary: PositiveInt = 8192

@@ -5,9 +5,9 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
 from caebench.config.base import Config
-from caebench.config.data import Data, World
+from caebench.config.data import Data, EmbeddedData, RealData
 from caebench.config.dense import Detection, KNNSegmentation, LearningRateGrid, Segmentation
-from caebench.config.method import DVAE, Method
+from caebench.config.method import DVAE, Method, Released
 from caebench.config.optim import Optimization, Precision
 from caebench.config.variants import VARIANTS, Variant, VariantName
 
@@ -134,11 +134,34 @@ class Finetune(Config):
     seed: int = 0
 
 
+class PretrainingCost(Config):
+    """What a step of one pretraining costs beside a step of another: parameters and time, as ratios."""
+
+    kind: Literal["pretraining_cost"]
+    pretraining: Pretrain
+    against: Pretrain
+    num_images: PositiveInt = 64  # at most, of a step
+    num_steps: PositiveInt = 20  # of each, in turns
+
+    @property
+    def data(self) -> Data:
+        """The images come from the pretraining's data."""
+        return self.pretraining.data
+
+
 Evaluation = (
-    LinearProbe | AttentiveProbe | KNN | Finetune | Segmentation | KNNSegmentation | LearningRateGrid | Detection
+    LinearProbe
+    | AttentiveProbe
+    | KNN
+    | Finetune
+    | Segmentation
+    | KNNSegmentation
+    | LearningRateGrid
+    | Detection
+    | PretrainingCost
 )
 Source = Pretrain | RandomEncoder
-Stage = Annotated[World | DVAE | Source | Evaluation, Field(discriminator="kind")]
+Stage = Annotated[RealData | EmbeddedData | Released | DVAE | Source | Evaluation, Field(discriminator="kind")]
 
 # The numbers of a result that a column may show.
 METRICS: dict[type[Config], tuple[str, ...]] = {
@@ -149,5 +172,6 @@ METRICS: dict[type[Config], tuple[str, ...]] = {
     KNNSegmentation: ("mIoU", "mAcc", "aAcc"),
     LearningRateGrid: ("mIoU", "mIoU_median", "mAcc", "aAcc"),
     Detection: ("AP_box", "AP_box50", "AP_box75", "AP_mask", "AP_mask50", "AP_mask75"),
+    PretrainingCost: ("parameter_ratio", "time_ratio", "num_parameters", "step_seconds"),
     KNN: ("top1", "top1_k10", "top1_k20", "top1_k100", "top1_k200"),
 }

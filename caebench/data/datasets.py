@@ -3,20 +3,21 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from caebench.config.data import Data, DatasetName, RealData, Split
+from caebench.config.data import Data, EmbeddedName, RealData, Split
 from caebench.config.site import Roots
 from caebench.data.errors import DataError
 from caebench.data.listing import fingerprint, list_split
 
 WORLD = "world"  # the folder of the rendered files inside the job's
 # Where each layout lies in the embedded world.
-EMBEDDED_FOLDERS: dict[DatasetName, str] = {
+EMBEDDED_FOLDERS: dict[EmbeddedName, str] = {
     "imagenet1k": "imagenet",
     "food101": ".",
     "clipart": "domainnet",
     "sketch": "domainnet",
     "ade20k": "ADEChallengeData2016",
     "coco": "coco",
+    "broad": "broad",
 }
 
 
@@ -36,7 +37,7 @@ def find_root(data: Data, roots: Roots, world: Path | None) -> Path:
         DataError: the site file names no such root.
     """
     if not isinstance(data, RealData):
-        assert world is not None, "the plan gives every job on embedded data its world"
+        assert world is not None, "the plan gives every job on embedded data the job that renders them"
         return world / WORLD / EMBEDDED_FOLDERS[data.name]
     root: Path | None = getattr(roots, data.name)
     if root is None:

@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from caebench.config.data import DatasetName, Split
+from caebench.config.data import EmbeddedName, Split
 from caebench.data.errors import DataError
 from caebench.data.facts import PUBLISHED
 
@@ -24,13 +24,13 @@ SORT_VAL = (
 )
 
 
-def list_split(name: DatasetName, root: Path, split: Split) -> list[Entry]:
+def list_split(name: EmbeddedName, root: Path, split: Split) -> list[Entry]:
     """Every image of a split with its label; `root` is the folder that the site file names for this set."""
     if not root.is_dir():
         raise DataError(
             root, f"no such folder, wanted as the root of {name}", f"{source(name)}, or correct the site file"
         )
-    if name == "imagenet1k":
+    if name in ("imagenet1k", "broad"):
         return _list_folders(root, split)
     return _list_food101(root, split) if name == "food101" else _list_domain(name, root, split)
 
@@ -45,7 +45,7 @@ def fingerprint(entries: Iterable[tuple[str, int | str]]) -> str:
 
 def source(name: str) -> str:
     """The sentence that says where a data set comes from."""
-    return PUBLISHED[name].source
+    return PUBLISHED[name].source if name in PUBLISHED else "Delete the job that renders it and run the suite again"
 
 
 def is_image(name: str) -> bool:
@@ -121,7 +121,7 @@ def _read_food101_list(meta: Path) -> dict[str, list[str]]:
     return listed
 
 
-def _list_domain(name: DatasetName, root: Path, split: Split) -> list[Entry]:
+def _list_domain(name: EmbeddedName, root: Path, split: Split) -> list[Entry]:
     """DomainNet's order: as its list has them, one `domain/class/file label` a line."""
     listing = root / f"{name}_{LIST_NAMES[split]}.txt"
     if not listing.is_file():

@@ -1,36 +1,40 @@
 """Render the embedded world: small pictures in the on-disk layouts of the real data sets.
 
-`imagenet/`, `food-101/`, `domainnet/`, `ADEChallengeData2016/` and `coco/` below one root, as their publishers lay them
-out, so that the same readers serve both. A picture depends on `(seed, purpose, index)` alone: neither on how many there
-are nor on the order they are drawn in. Nothing here says that a render is complete; the job's result does.
+`imagenet/`, `food-101/`, `domainnet/`, `ADEChallengeData2016/` and `coco/` below one root, as their publishers lay
+them out, so that the same readers serve both; `broad/`, pictures of every kind, is laid out as `imagenet/` is. A
+picture depends on `(seed, purpose, index)` alone: neither on how many there are nor on the order they are drawn in.
+Nothing here says that a render is complete; the job's result does.
 """
 
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from PIL import Image
 
-from caebench.config.data import Split, World
+from caebench.config.data import EmbeddedData, EmbeddedName, Split, World, size_of
 from caebench.data.errors import DataError
 from caebench.data.materials import Mask
 from caebench.data.rendering import (
     FIRST_DIGIT_LABEL,
     GROUNDS,
+    SCENE_DIGITS,
     Instance,
     Pixels,
     draw_clipart,
     draw_dish,
     draw_object,
+    draw_photograph,
     draw_scene,
     draw_sketch,
 )
 
 MARKER = "world.json"  # which world a root holds: written first, so that two worlds never mix
-LAYOUTS = ("imagenet", "food-101", "domainnet", "ADEChallengeData2016", "coco")
+LAYOUTS = ("imagenet", "food-101", "domainnet", "ADEChallengeData2016", "coco", "broad")
+NAMES: tuple[EmbeddedName, ...] = get_args(EmbeddedName)
 JPEG_QUALITY = 90
 SPLITS: tuple[Split, ...] = ("train", "val")
 
@@ -38,8 +42,8 @@ DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight"
 WNIDS = tuple(f"n{digit:08d}" for digit in range(10))
 DISHES = tuple(sorted(f"{family}_{digit}" for family in ("plain", "striped") for digit in DIGITS))
 DOMAIN_CLASSES = tuple(sorted(DIGITS))  # DomainNet numbers its classes alphabetically
-SCENE_CLASSES = (*GROUNDS, *DIGITS)  # label 1 is the first; 0 is "other"
-COCO_IDS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 11)  # with a gap, as the published ids have
+SCENE_CLASSES = (*GROUNDS, *DIGITS[:SCENE_DIGITS])  # label 1 is the first; 0 is "other"
+COCO_IDS = (1, 2, 3, 4, 6)  # with a gap, as the published ids have
 
 PURPOSES = {  # the second number of every picture's seed: never reuse one
     ("imagenet", "train"): 1,
@@ -54,24 +58,44 @@ PURPOSES = {  # the second number of every picture's seed: never reuse one
     ("ade20k", "val"): 10,
     ("coco", "train"): 11,
     ("coco", "val"): 12,
+    ("broad", "train"): 13,
+    ("broad", "val"): 14,
 }
+KINDS = ("clipart", "object", "photograph", "scene", "sketch")  # of picture in the broad set, in turn
 
 Tick = Callable[[], None]
 
 
-def render(world: World, root: Path, progress: Callable[[int, int], None] | None = None) -> None:
-    """Write the world below `root`; run again over a half-written root, it ends in the same files."""
+def render(
+    world: World,
+    root: Path,
+    progress: Callable[[int, int], None] | None = None,
+    names: Sequence[EmbeddedName] = NAMES,
+) -> None:
+    """Write layouts of the world below `root`; run again over a half-written root, it ends in the same files."""
     _claim(world, root)
-    tick = _ticker(
-        4 * (world.num_train + world.num_val) + 2 * (world.num_scenes_train + world.num_scenes_val), progress
-    )
+    sizes = [size_of(EmbeddedData(kind="embedded", name=name, world=world)) for name in names]
+    tick = _ticker(sum(size.train + size.val for size in sizes), progress)
+    for name in names:
+        _write(name, world, root, tick)
+
+
+def _write(name: EmbeddedName, world: World, root: Path, tick: Tick) -> None:
+    if name == "ade20k":
+        _write_ade20k(world, root / "ADEChallengeData2016", tick)
+        return
     for split in SPLITS:
-        _write_imagenet(world, root / "imagenet", split, tick)
-        _write_food101(world, root / "food-101", split, tick)
-        _write_domain(world, root / "domainnet", "clipart", split, tick)
-        _write_domain(world, root / "domainnet", "sketch", split, tick)
-        _write_coco(world, root / "coco", split, tick)
-    _write_ade20k(world, root / "ADEChallengeData2016", tick)
+        match name:
+            case "imagenet1k":
+                _write_imagenet(world, root / "imagenet", split, tick)
+            case "food101":
+                _write_food101(world, root / "food-101", split, tick)
+            case "clipart" | "sketch":
+                _write_domain(world, root / "domainnet", name, split, tick)
+            case "coco":
+                _write_coco(world, root / "coco", split, tick)
+            case "broad":
+                _write_broad(world, root / "broad", split, tick)
 
 
 def _claim(world: World, root: Path) -> None:
@@ -119,6 +143,27 @@ def _write_imagenet(world: World, folder: Path, split: Split, tick: Tick) -> Non
         name = f"{WNIDS[digit]}_{index}" if split == "train" else f"ILSVRC2012_val_{index + 1:08d}"
         _write_image(folder / split / WNIDS[digit] / f"{name}.JPEG", draw_object(rng, split, digit, world.image_size))
         tick()
+
+
+def _write_broad(world: World, folder: Path, split: Split, tick: Tick) -> None:
+    _make_folders(folder / split, KINDS)
+    for index, rng in _samples(world, "broad", split):
+        kind, digit = KINDS[index % len(KINDS)], int(rng.integers(10))
+        pixels = _draw(kind, rng, split, digit, world.image_size)
+        _write_image(folder / split / kind / f"{kind}_{index}.JPEG", pixels)
+        tick()
+
+
+def _draw(kind: str, rng: np.random.Generator, split: Split, digit: int, size: int) -> Pixels:
+    match kind:
+        case "photograph":
+            return draw_photograph(rng, split, size)
+        case "scene":
+            return draw_scene(rng, split, size).pixels
+        case _:
+            return {"object": draw_object, "clipart": draw_clipart, "sketch": draw_sketch}[kind](
+                rng, split, digit, size
+            )
 
 
 def _write_food101(world: World, folder: Path, split: Split, tick: Tick) -> None:
@@ -198,7 +243,10 @@ def _write_coco(world: World, folder: Path, split: Split, tick: Tick) -> None:
         "licenses": [{"id": 1, "name": "BSD-3-Clause (scikit-learn, scikit-image)", "url": ""}],
         "images": images,
         "annotations": annotations,
-        "categories": [{"id": COCO_IDS[digit], "name": DIGITS[digit], "supercategory": "digit"} for digit in range(10)],
+        "categories": [
+            {"id": identity, "name": name, "supercategory": "digit"}
+            for identity, name in zip(COCO_IDS, DIGITS[:SCENE_DIGITS], strict=True)
+        ],
     }
     _write_text(folder / "annotations" / f"instances_{split}2017.json", json.dumps(described))
 

@@ -5,9 +5,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from caebench.config.data import RealData
-from caebench.config.method import DALLETarget
+from caebench.config.method import Released
 from caebench.config.site import Site
-from caebench.config.stage import Pretrain
 from caebench.plan.cost import disk_bytes
 from caebench.plan.graph import Job
 from caebench.plan.store import Store
@@ -29,7 +28,7 @@ def refuse_hopeless(jobs: Iterable[Job], site: Site, store: Store) -> None:
 
 def _missing_roots(jobs: list[Job], site: Site) -> Iterator[str]:
     for job in jobs:
-        data = getattr(job.config, "data", None)
+        data = getattr(job.config, "data", job.config)
         if isinstance(data, RealData):
             root: Path | None = getattr(site.data, data.name)
             if root is None:
@@ -41,7 +40,7 @@ def _missing_roots(jobs: list[Job], site: Site) -> Iterator[str]:
 def _missing_assets(jobs: list[Job], site: Site) -> Iterator[str]:
     path = site.assets.dalle_encoder
     for job in jobs:
-        if isinstance(job.config, Pretrain) and isinstance(job.config.method.target, DALLETarget):
+        if isinstance(job.config, Released):
             if path is None:
                 yield "site file, [assets] dalle_encoder: not set. Name the encoder.pkl of cdn.openai.com/dall-e there."
             elif not path.is_file():

@@ -1,4 +1,4 @@
-"""DALL-E's published encoder: a pickled module, read without running anything in it, and kept as safetensors.
+"""DALL-E's published encoder: a pickled module, read without running anything in it.
 
 The pickle names classes of the `dall_e` package and of torch. None of them is imported: the unpickler may only make
 tensors, plain containers and empty stand-ins for the classes listed here, and any other name is refused.
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from caebench.models.tokenizer import DALLEEncoder
@@ -50,8 +50,8 @@ class StandIn:
         self.__dict__.update(state if isinstance(state, dict) else {})
 
 
-def load_dalle(path: Path | None) -> DALLEEncoder:
-    """The encoder from the published pickle, or from the safetensors file that is then written beside it.
+def read_dalle(path: Path | None) -> DALLEEncoder:
+    """The encoder from the published pickle.
 
     Raises:
         ValueError: no file is named, it is missing, or it is not that encoder.
@@ -60,29 +60,33 @@ def load_dalle(path: Path | None) -> DALLEEncoder:
         raise ValueError(f"site file, [assets] dalle_encoder: not set, and this job's target is DALL-E's codes. {HINT}")
     if not path.exists():
         raise ValueError(f"site file, [assets] dalle_encoder = {path}: no such file. {HINT}")
-    converted = path.with_suffix(".safetensors")
+    model = DALLEEncoder()
     try:
-        state = load_file(converted) if converted.exists() else convert(path)
-        model = DALLEEncoder()
-        model.load_state_dict(state)
-    except Exception as error:  # safetensors, pickle and torch raise their own types for damaged and foreign files
+        model.load_state_dict(convert(path))
+    except Exception as error:  # pickle and torch raise their own types for damaged and foreign files
         raise ValueError(f"{path}: not DALL-E's encoder: {str(error)[:300]}. {HINT}") from error
     return model.eval()
 
 
+def load_dalle(path: Path) -> DALLEEncoder:
+    """The encoder from the file that the job which read the pickle left.
+
+    Raises:
+        ValueError: the file is missing or damaged.
+    """
+    model = DALLEEncoder()
+    try:
+        model.load_state_dict(load_file(path))
+    except Exception as error:  # safetensors and torch raise their own types
+        raise ValueError(f"{path}: damaged: {str(error)[:300]}. Delete its job's folder and run it again.") from error
+    return model.eval()
+
+
 def convert(path: Path) -> dict[str, Tensor]:
-    """The weights of a published pickle under our names; kept beside it where the folder can be written."""
+    """The weights of a published pickle under our names."""
     with torch.serialization.safe_globals([(StandIn, name) for name in STAND_INS]):
         module = torch.load(path, map_location="cpu", weights_only=True)
-    state = {rename(name): tensor.detach().clone().contiguous() for name, tensor in walk(module)}
-    target = path.with_suffix(".safetensors")
-    try:
-        partial = target.with_suffix(".partial")
-        save_file(state, partial)
-        partial.replace(target)
-    except (OSError, RuntimeError):
-        return state  # a read-only folder: convert again next time
-    return state
+    return {rename(name): tensor.detach().clone().contiguous() for name, tensor in walk(module)}
 
 
 def walk(module: Any, prefix: str = "") -> Iterator[tuple[str, Tensor]]:

@@ -4,10 +4,18 @@ Hours are A100-80GB hours at a fixed share of its peak, until a site calibrates 
 (multiply-adds of linear layers and attention), not data loading: expect a factor of two either way.
 """
 
-from caebench.config.data import World, size_of
+from caebench.config.data import EmbeddedData, size_of
 from caebench.config.dense import Detection, KNNSegmentation, Segmentation
 from caebench.config.method import CAE, DVAE, DALLETarget, DVAETarget
-from caebench.config.stage import KNN, AttentiveProbe, Finetune, LinearProbe, Pretrain, RandomEncoder
+from caebench.config.stage import (
+    KNN,
+    AttentiveProbe,
+    Finetune,
+    LinearProbe,
+    Pretrain,
+    PretrainingCost,
+    RandomEncoder,
+)
 from caebench.config.variants import VARIANTS, Variant
 from caebench.plan.graph import Job
 
@@ -32,8 +40,9 @@ def disk_bytes(job: Job) -> int:
             return int(parameters * BYTES * (2 + 2 * 3))
         case Finetune() | Segmentation() | Detection():
             return int(encoder_parameters(_variant(job)) * BYTES * (2 * 3))
-        case World() as config:
-            return 2200 * 4 * (config.num_train + config.num_val)
+        case EmbeddedData() as config:
+            size = size_of(config)
+            return 2200 * len(config.layouts) * (size.train + size.val)
         case _:
             return 10_000_000
 
@@ -42,8 +51,10 @@ def multiply_adds(job: Job) -> float:
     """Multiply-adds of a whole job: a backward pass counts as two forward passes."""
     match job.config:
         case Pretrain() as config:
-            per_image = _cae_step(config.method, VARIANTS[config.variant], config.image_size)
-            return per_image * size_of(config.data).train * config.optimization.epochs
+            return _pretraining_step(config) * size_of(config.data).train * config.optimization.epochs
+        case PretrainingCost() as config:
+            per_image = _pretraining_step(config.pretraining) + _pretraining_step(config.against)
+            return per_image * config.num_images * config.num_steps
         case Finetune() as config:
             size, forward = size_of(config.data), _encode(_variant(job), config.image_size)
             return forward * config.optimization.epochs * (3 * size.train + size.val)
@@ -86,6 +97,11 @@ def _encode(variant: Variant, image_size: int, share: float = 1.0) -> float:
 def _blocks(dim: int, depth: int, tokens: float, context: float) -> float:
     """Blocks whose `tokens` attend to `context` tokens: q, out and MLP for each token, k and v for each in context."""
     return depth * (10 * dim**2 * tokens + 2 * dim**2 * context + 2 * tokens * context * dim)
+
+
+def _pretraining_step(config: Pretrain) -> float:
+    """One image's share of a step."""
+    return _cae_step(config.method, VARIANTS[config.variant], config.image_size)
 
 
 def _cae_step(method: CAE, variant: Variant, image_size: int) -> float:

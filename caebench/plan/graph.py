@@ -6,17 +6,22 @@ from functools import cached_property
 from typing import Any
 
 from caebench.config.base import Config
-from caebench.config.data import EmbeddedData, size_of
+from caebench.config.data import EmbeddedData, RealData, size_of
 from caebench.config.dense import KNNSegmentation, LearningRateGrid, Segmentation
-from caebench.config.method import CAE, DVAE, DVAETarget
-from caebench.config.stage import Finetune, Pretrain, RandomEncoder, num_patches
+from caebench.config.method import CAE, DVAE, DALLETarget, DVAETarget, Released
+from caebench.config.stage import Finetune, Pretrain, PretrainingCost, RandomEncoder, num_patches
 from caebench.config.variants import VARIANTS
 from caebench.plan.identity import job_id, kind_of
 from caebench.plan.scale import Scale
 from caebench.suites import Column, Row, SuiteError, Table
 
 HEADS = {"linear": "linear", "cascade_mask_rcnn": "cascade"}
-STAGE_FOLDERS = {"world": "data", "dvae": "tokenizer", "random_encoder": "pretrain"}
+STAGE_FOLDERS = {
+    **{"real": "data", "embedded": "data"},
+    **{"dvae": "tokenizer", "released": "tokenizer"},
+    "random_encoder": "pretrain",
+    "pretraining_cost": "cost",
+}
 
 
 @dataclass(frozen=True)
@@ -45,10 +50,16 @@ class Job:
     def slug(self) -> str:
         """What the job is, in a few words."""
         match self.config:
+            case PretrainingCost() as c:
+                return make_job(c.pretraining).slug
             case Pretrain() as c:
                 return f"{kind_of(c.method)}-{kind_of(c.method.target)}-{c.variant}-{c.optimization.epochs}e-s{c.seed}"
             case RandomEncoder() as c:
                 return f"random-{c.variant}-s{c.seed}"
+            case RealData() | Released() as c:
+                return c.name
+            case EmbeddedData() as c:
+                return f"{c.name}-embedded"
             case DVAE() as c:
                 return f"dvae-{c.vocabulary}-{c.data.name}"
             case LearningRateGrid() as c:
@@ -75,7 +86,7 @@ def _task(config: Any) -> str:
 
 
 def make_job(config: Config, **inputs: Job) -> Job:
-    """A job with the inputs that its config implies: the embedded world, the d-VAE, a job a learning rate.
+    """A job with the inputs that its config implies: its data, its tokenizer, a job a learning rate.
 
     Raises:
         ValueError: the config cannot run.
@@ -84,11 +95,15 @@ def make_job(config: Config, **inputs: Job) -> Job:
     match config:
         case Pretrain(method=CAE(target=DVAETarget(tokenizer=tokenizer))):
             inputs["tokenizer"] = make_job(tokenizer)
+        case Pretrain(method=CAE(target=DALLETarget())):
+            inputs["tokenizer"] = Job(Released(kind="released", name="dalle_encoder"))
         case Finetune() if config.optimization.global_batch % config.mixing.group:
             raise ValueError(
                 f"field 'mixing.group' is {config.mixing.group}: it must divide the global batch "
                 f"{config.optimization.global_batch}."
             )
+        case PretrainingCost():
+            inputs = dict(make_job(config.pretraining).inputs)
         case Segmentation():
             _refuse_broken_patches(inputs["encoder"], config.crop_size, "crop_size")
         case KNNSegmentation():
@@ -97,8 +112,8 @@ def make_job(config: Config, **inputs: Job) -> Job:
             inputs |= {config.role(rate): make_job(config.at(rate), encoder=inputs["encoder"]) for rate in config.rates}
         case _:
             pass
-    if isinstance(data := getattr(config, "data", None), EmbeddedData):
-        inputs["data"] = Job(data.world)
+    if isinstance(data := getattr(config, "data", None), RealData | EmbeddedData):
+        inputs["data"] = Job(data.rendered_by if isinstance(data, EmbeddedData) else data)
     return Job(config, inputs)
 
 
@@ -160,7 +175,7 @@ def make_plan(table: Table, scale: Scale, seeds: Sequence[int] = (0,)) -> Plan:
         encoders = [] if row.quoted else [_encoder(table, row, scale, seed) for seed in seeds]
         for column in table.columns.values():
             jobs = [_evaluate(table, row, column, scale, encoder) for encoder in encoders]
-            cells.append(Cell(row, column, tuple(jobs)))
+            cells.append(Cell(row, column, tuple({job.id: job for job in jobs}.values())))
     return Plan(table, scale, tuple(cells))
 
 
@@ -175,6 +190,8 @@ def _encoder(table: Table, row: Row, scale: Scale, seed: int) -> Job:
 
 def _evaluate(table: Table, row: Row, column: Column, scale: Scale, encoder: Job) -> Job:
     config = table.evaluation(row, column)
+    if isinstance(config, PretrainingCost):  # no number of it depends on a seed
+        return make_job(scale.apply(config))
     seed = getattr(encoder.config, "seed", 0)  # the evaluation's seed is the pretraining's
     seeded = config.replace(seed=seed) if "seed" in type(config).model_fields else config
     try:

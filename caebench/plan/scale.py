@@ -14,7 +14,15 @@ from caebench.config.dense import DenseOptimization, Detection, KNNSegmentation,
 from caebench.config.method import CAE, DVAE, DALLETarget, DVAETarget, Masking, Method, Target
 from caebench.config.optim import Optimization, Precision
 from caebench.config.site import ScaleName
-from caebench.config.stage import KNN, AttentiveProbe, Finetune, LinearProbe, Pretrain, RandomEncoder
+from caebench.config.stage import (
+    KNN,
+    AttentiveProbe,
+    Finetune,
+    LinearProbe,
+    Pretrain,
+    PretrainingCost,
+    RandomEncoder,
+)
 from caebench.config.variants import VARIANTS, VariantName
 from caebench.recipes.cae import dvae
 
@@ -50,7 +58,8 @@ class Shrink:
 class DenseShrink:
     """How a dense task shrinks; sides of images, crops and windows by one factor, channels and boxes by divisors.
 
-    Layer-wise decay is raised to `depth`, the paper's blocks over this scale's, so that the first block keeps its rate.
+    Layer-wise decay is raised to `depth`: the paper's blocks over this scale's give the first block its rate; more
+    holds the encoder nearer to where pretraining left it, for heads that train for a minute.
     """
 
     iterations: float
@@ -111,6 +120,8 @@ class Scale:
                 )
             case RandomEncoder():
                 return config.replace(variant=self.variants[config.variant], image_size=self._size(config.image_size))
+            case PretrainingCost():
+                return config.replace(pretraining=self.apply(config.pretraining), against=self.apply(config.against))
             case LinearProbe():
                 return config.replace(
                     optimization=_shrunk(self.linear, config.optimization, self.precision), **self._common(config)
@@ -179,11 +190,12 @@ class Scale:
         return masking.replace(min_block_patches=max(1, round(share)))
 
     def _target(self, target: Target, variant: VariantName) -> Target:
-        """DALL-E's codes become those of a d-VAE with another codebook size, so the two targets stay two jobs."""
+        """DALL-E's codes become those of a d-VAE that saw broader data, so the two targets stay two jobs."""
         match target:
             case DALLETarget():
                 own = self._dvae(dvae(), variant)
-                return DVAETarget(kind="dvae", tokenizer=own.replace(vocabulary=2 * own.vocabulary))
+                assert isinstance(own.data, EmbeddedData), "a scale that has a stand-in for DALL-E embeds its data"
+                return DVAETarget(kind="dvae", tokenizer=own.replace(data=own.data.replace(name="broad")))
             case DVAETarget():
                 return target.replace(tokenizer=self._dvae(target.tokenizer, variant))
             case _:
@@ -260,8 +272,8 @@ NANO = Scale(
     linear=Shrink(epochs=0.22, batch=64, lr=200.0),
     attentive=Shrink(epochs=0.22, batch=32, lr=16.0),
     finetune=Shrink(epochs=0.06, batch=64, lr=32.0),
-    segmentation=DenseShrink(iterations=0.0025, batch=4, lr=32.0, side=64 / 512, channels=32, depth=3.0),
-    detection=DenseShrink(iterations=0.009, batch=8, lr=3.5, side=64 / 800, channels=8, boxes=20),
+    segmentation=DenseShrink(iterations=0.005, batch=4, lr=10.0, side=64 / 512, channels=32, depth=3.0),
+    detection=DenseShrink(iterations=0.009, batch=8, lr=3.5, side=64 / 800, channels=8, boxes=20, depth=12.0),
     depths={1: 1, 2: 2, 4: 3, 5: 4},
     tokenizer={
         "vocabulary": 64,

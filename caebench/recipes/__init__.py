@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from caebench.config.stage import Evaluation, Source
-from caebench.recipes.cae import cae
+from caebench.recipes.cae import cae, pretraining_cost
 from caebench.recipes.dense import ade20k, ade20k_grid, coco, coco_cascade, knn_segmentation, linear_segmentation
 from caebench.recipes.finetune import clipart, finetune, food101, sketch
 from caebench.recipes.probes import attentive_probe, knn, linear_probe
@@ -24,4 +24,5 @@ EVALUATIONS: Mapping[str, Callable[..., Evaluation]] = {
     "knn_segmentation": knn_segmentation,
     "coco": coco,
     "coco_cascade": coco_cascade,
+    "pretraining_cost": pretraining_cost,
 }

@@ -5,7 +5,7 @@ from typing import Literal
 from caebench.config.data import RealData
 from caebench.config.method import CAE, DVAE, DALLETarget, DVAETarget, PixelTarget, Target
 from caebench.config.optim import AdamW, Optimization
-from caebench.config.stage import Pretrain
+from caebench.config.stage import Pretrain, PretrainingCost, RandomEncoder
 from caebench.config.variants import VariantName
 
 IMAGENET = RealData(kind="real", name="imagenet1k")
@@ -47,6 +47,23 @@ def cae(
         image_size=IMAGE_SIZE,
         optimization=optimization,
     )
+
+
+def pretraining_cost(
+    variant: VariantName = "vit_b", pretraining: Pretrain | RandomEncoder | None = None
+) -> PretrainingCost:
+    """A pretraining's step beside that of the same with neither decoder nor alignment. Source: CAE, Sec. 5.1.
+
+    Expects: 1.23 times the parameters and 1.24 times the time for CAE* ViT-B.
+
+    Raises:
+        ValueError: the row trains nothing.
+    """
+    if isinstance(pretraining, RandomEncoder):
+        raise ValueError("the column measures a pretraining's cost, and this row trains nothing. Leave the row out")
+    full = pretraining or cae(variant)
+    bare = full.method.replace(decoder_depth=0, align_weight=0.0)
+    return PretrainingCost(kind="pretraining_cost", pretraining=full, against=full.replace(method=bare))
 
 
 def layer_scale(variant: VariantName) -> float:

@@ -16,6 +16,7 @@ from caebench.models.dalle_file import load_dalle
 from caebench.models.tokenizer import Tokenizer
 from caebench.models.vit import Encoder
 from caebench.tasks.dvae import load_dvae
+from caebench.tasks.released import WEIGHTS
 from caebench.training.loop import Training, fit
 from caebench.training.optim import split_decay
 from caebench.training.run import Run
@@ -26,9 +27,7 @@ Result = dict[str, Any]
 def pretrain(config: Pretrain, run: Run) -> Result:
     """Train the method on the training split without labels; leaves `encoder.safetensors` and `model.pt`."""
     split = run.open_split(config.data, "train")
-    with seeded(derive(Purpose.INITIALISATION, config.seed)):
-        model = CAEModel(config.method, VARIANTS[config.variant], config.image_size)
-    tokenizer = _load_tokenizer(config.method, run)
+    model, tokenizer = make_model(config), load_tokenizer(config.method, run)
     step = PretrainingStep(model, tokenizer)
     run.compile([*model.encoder.blocks, *([tokenizer] if tokenizer else [])])
     training = Training(
@@ -46,6 +45,12 @@ def pretrain(config: Pretrain, run: Run) -> Result:
     return {"num_parameters": sum(p.numel() for p in model.parameters())}
 
 
+def make_model(config: Pretrain) -> CAEModel:
+    """The method's model at its start."""
+    with seeded(derive(Purpose.INITIALISATION, config.seed)):
+        return CAEModel(config.method, VARIANTS[config.variant], config.image_size)
+
+
 def random_encoder(config: RandomEncoder, run: Run) -> Result:
     """Initialise an encoder exactly as pretraining does, and leave it so."""
     with seeded(derive(Purpose.INITIALISATION, config.seed)):
@@ -55,10 +60,11 @@ def random_encoder(config: RandomEncoder, run: Run) -> Result:
     return {"num_parameters": sum(p.numel() for p in encoder.parameters())}
 
 
-def _load_tokenizer(method: CAE, run: Run) -> Tokenizer | None:
+def load_tokenizer(method: CAE, run: Run) -> Tokenizer | None:
+    """The tokenizer that a finished job left; none where the target is pixels."""
     match method.target:
         case DALLETarget():
-            tokenizer = load_dalle(run.site.assets.dalle_encoder)
+            tokenizer = load_dalle(run.inputs["tokenizer"] / WEIGHTS)
         case DVAETarget(tokenizer=config):
             tokenizer = load_dvae(config, run.inputs["tokenizer"])
         case _:

@@ -116,4 +116,4 @@ def test_status_tells_states_apart(quickstart, bench):
     assert facts[f"knn/{failed.name}"]["state"] == "failed"
     assert facts[f"knn/{failed.name}"]["detail"] == "ValueError: the reason"
     assert facts[f"pretrain/{paused.name}"]["state"] == "paused"
-    assert facts[quickstart.job("world", "").name]["state"] == "done"
+    assert facts[quickstart.job("embedded", "imagenet1k").name]["state"] == "done"

@@ -8,6 +8,7 @@ import pytest
 import torch
 from helpers import last_step, metrics, own_copy, read
 
+from caebench.config.data import EMBEDDED_NUM_CLASSES
 from caebench.config.stage import METRICS
 from caebench.plan.graph import make_job
 from caebench.plan.store import Store
@@ -86,7 +87,7 @@ def test_what_segmentation_leaves(bench, segmentation):
     assert bench.run("run", "job", segmentation.id).wait() == 0
     folder = bench.folder(segmentation)
     table = (folder / "per_class.csv").read_text(encoding="utf8").splitlines()
-    assert table[0] == "class,IoU,accuracy" and len(table) == 1 + 18
+    assert table[0] == "class,IoU,accuracy" and len(table) == 1 + EMBEDDED_NUM_CLASSES["ade20k"]
     assert len(list((folder / "pictures").glob("*.png"))) == 4
     assert {path.name for path in folder.iterdir()} == LEFT
     assert set(read(folder / "result.json")["fingerprints"]) == {"ade20k/train", "ade20k/val"}
@@ -101,7 +102,7 @@ def test_what_detection_leaves(bench, quickstart, tiny, recipe):
     assert command.wait() == 0, command.output
     folder = bench.folder(job)
     assert {path.name for path in folder.iterdir()} == LEFT
-    assert len((folder / "per_class.csv").read_text(encoding="utf8").splitlines()) == 1 + 10
+    assert len((folder / "per_class.csv").read_text(encoding="utf8").splitlines()) == 1 + EMBEDDED_NUM_CLASSES["coco"]
     assert set(read(folder / "result.json")["metrics"]) == set(METRICS[type(config)])
 
 

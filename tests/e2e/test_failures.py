@@ -44,7 +44,7 @@ def pretraining(quickstart, bench):
 
 
 def test_a_truncated_image_is_named_and_heals(quickstart, bench, probe):
-    world = own_copy(bench, quickstart.job("world", ""))
+    world = own_copy(bench, quickstart.job("embedded", "imagenet1k"))
     image = sorted((world / "world" / "imagenet" / "train").glob("*/*.JPEG"))[7]
     content = image.read_bytes()
     image.write_bytes(content[: len(content) // 2])
@@ -55,7 +55,7 @@ def test_a_truncated_image_is_named_and_heals(quickstart, bench, probe):
 
 
 def test_data_that_changed_under_an_encoder_is_refused(quickstart, bench, probe):
-    world = own_copy(bench, quickstart.job("world", ""))
+    world = own_copy(bench, quickstart.job("embedded", "imagenet1k"))
     next((world / "world" / "imagenet" / "train").glob("*/*.JPEG")).unlink()
     error = run_to_failure(bench, probe)
     assert "imagenet1k/train has fingerprint" in error and "the encoder job saw" in error

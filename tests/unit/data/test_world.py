@@ -220,6 +220,7 @@ def test_declared_class_counts_are_those_rendered():
         "sketch": len(world_module.DOMAIN_CLASSES),
         "ade20k": len(world_module.SCENE_CLASSES),
         "coco": len(world_module.COCO_IDS),
+        "broad": len(world_module.KINDS),
     } == EMBEDDED_NUM_CLASSES
 
 
@@ -227,3 +228,19 @@ def test_rendering_and_checking_never_import_torch():
     imports = "import sys, caebench.data.world, caebench.data.check"
     code = f"{imports}; print(sorted({{'torch', 'torchvision'}} & set(sys.modules)))"
     assert ast.literal_eval(subprocess.check_output([sys.executable, "-c", code], text=True)) == []
+
+
+def test_the_broad_set_has_every_kind_of_picture_and_other_ones_than_the_layouts(world_root):
+    broad = world_root / "broad"
+    for split, num in (("train", 40), ("val", 20)):
+        images = list((broad / split).rglob("*.JPEG"))
+        assert Counter(path.parent.name for path in images) == dict.fromkeys(world_module.KINDS, num // 5)
+    elsewhere = {path.read_bytes() for path in world_root.rglob("*.JPEG") if "broad" not in path.parts}
+    assert elsewhere.isdisjoint(path.read_bytes() for path in broad.rglob("*.JPEG"))
+
+
+def test_a_layout_is_the_same_alone_and_among_others(small_world, world_root, tmp_path):
+    render(small_world, tmp_path, names=("clipart",))
+    alone, whole = tree(tmp_path), tree(world_root)
+    assert {name for name in whole if name.startswith("domainnet/clipart")} == alone.keys() - {world_module.MARKER}
+    assert all(whole[name] == content for name, content in alone.items())

@@ -10,6 +10,7 @@ from types import ModuleType
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional as F
 
@@ -104,16 +105,23 @@ def small(monkeypatch):
 
 def test_the_published_pickle_gives_the_published_logits(path, published, images):
     expected = published(0.8 * images + 0.1)
-    model = dalle_file.load_dalle(path)
+    model = dalle_file.read_dalle(path)
     torch.testing.assert_close(model(images), expected, rtol=1e-5, atol=1e-5)
     assert model.codes(images).shape == (2, 16)
     torch.testing.assert_close(model.codes(images), expected.argmax(1).flatten(1))
 
 
-def test_the_second_time_the_converted_file_is_read(path, published, images):
-    dalle_file.load_dalle(path)
-    path.write_bytes(b"")  # not read again
-    torch.testing.assert_close(dalle_file.load_dalle(path)(images), published(0.8 * images + 0.1), rtol=1e-5, atol=1e-5)
+def test_what_the_job_leaves_is_the_same_encoder(path, images, tmp_path):
+    model = dalle_file.read_dalle(path)
+    save_file(model.state_dict(), tmp_path / "kept.safetensors")
+    again = dalle_file.load_dalle(tmp_path / "kept.safetensors")
+    torch.testing.assert_close(again(images), model(images), rtol=0, atol=0)
+
+
+def test_a_damaged_converted_file_says_what_to_do(tmp_path):
+    (tmp_path / "kept.safetensors").write_bytes(b"no")
+    with pytest.raises(ValueError, match="Delete its job's folder"):
+        dalle_file.load_dalle(tmp_path / "kept.safetensors")
 
 
 class Hostile:
@@ -130,33 +138,33 @@ def test_a_hostile_pickle_is_refused_and_runs_nothing(tmp_path):
     path, trace = tmp_path / "encoder.pkl", tmp_path / "trace"
     torch.save(Hostile(f"touch {trace}"), path)
     with pytest.raises(ValueError, match=r"not DALL-E's encoder") as caught:
-        dalle_file.load_dalle(path)
+        dalle_file.read_dalle(path)
     assert dalle_file.URL in str(caught.value)
-    assert not trace.exists() and not path.with_suffix(".safetensors").exists()
+    assert not trace.exists()
 
 
 def test_a_class_that_is_not_published_is_refused(tmp_path):
     path = tmp_path / "encoder.pkl"
     torch.save(nn.Linear(2, 2), path)
     with pytest.raises(ValueError, match="not DALL-E's encoder"):
-        dalle_file.load_dalle(path)
+        dalle_file.read_dalle(path)
 
 
 @pytest.mark.parametrize("name", [None, "nowhere.pkl"])
 def test_a_missing_file_says_where_to_get_it(name, tmp_path):
     with pytest.raises(ValueError, match=r"\[assets\] dalle_encoder") as caught:
-        dalle_file.load_dalle(tmp_path / name if name else None)
+        dalle_file.read_dalle(tmp_path / name if name else None)
     assert dalle_file.URL in str(caught.value)
 
 
 def test_a_truncated_file_is_refused(path):
     path.write_bytes(path.read_bytes()[:3000])
     with pytest.raises(ValueError, match="not DALL-E's encoder"):
-        dalle_file.load_dalle(path)
+        dalle_file.read_dalle(path)
 
 
 def test_the_format_before_torch_1_6_is_refused_clearly(published, tmp_path, monkeypatch):
     """It holds source code beside the weights, which torch's safe unpickler does not take."""
     path = save(published, tmp_path, monkeypatch, zipped=False)
     with pytest.raises(ValueError, match="not DALL-E's encoder"):
-        dalle_file.load_dalle(path)
+        dalle_file.read_dalle(path)

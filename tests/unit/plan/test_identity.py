@@ -142,4 +142,4 @@ def test_seeds_are_jobs_of_their_own(tmp_path):
     path.write_text(SUITE.format(label="half", ratio=0.5))
     plan = make_plan(suites.load(str(path)), SCALES["paper"], [0, 1, 2])
     assert all(len({job.id for job in cell.jobs}) == 3 for cell in plan.cells)
-    assert len(plan.jobs) == 2 * 3 * 3
+    assert len(plan.jobs) == 2 * 3 * 3 + 2  # the data and DALL-E's file

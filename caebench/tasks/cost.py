@@ -1,0 +1,73 @@
+"""What a step of pretraining costs beside another: both step in turns in one process, on the same images."""
+
+import statistics
+import time
+from typing import Any
+
+import torch
+
+from caebench.config.stage import Pretrain, PretrainingCost
+from caebench.data.loading import Samples, evaluation_loader
+from caebench.methods.pretraining import PretrainingSample, PretrainingStep
+from caebench.tasks.pretrain import load_tokenizer, make_model
+from caebench.training.loop import Batch, autocast, to_device
+from caebench.training.optim import make_optimizer, split_decay
+from caebench.training.run import Run
+
+WARM_UP = 3  # steps of each that are not counted
+
+
+def compare_costs(config: PretrainingCost, run: Run) -> dict[str, Any]:
+    """Parameters of the model in pretraining, and the median seconds of a step, each as a ratio to `against`.
+
+    A step is what training does with a batch that is there: targets, losses, gradients, update; no data loading.
+    """
+    ours, theirs = Stepper(config.pretraining, config, run), Stepper(config.against, config, run)
+    times: tuple[list[float], list[float]] = ([], [])
+    for number in range(WARM_UP + config.num_steps):
+        for stepper, seconds in zip((ours, theirs), times, strict=True):
+            seconds.append(stepper.step())
+        run.progress(number + 1, WARM_UP + config.num_steps, {})
+    step, other = (statistics.median(seconds[WARM_UP:]) for seconds in times)
+    return {
+        "parameter_ratio": ours.num_parameters / theirs.num_parameters,
+        "time_ratio": step / other,
+        "num_parameters": ours.num_parameters,
+        "step_seconds": step,
+        "num_images": ours.num_images,
+    }
+
+
+class Stepper:
+    """One pretraining's model and optimizer, with a batch that it trains on again and again."""
+
+    def __init__(self, pretraining: Pretrain, config: PretrainingCost, run: Run) -> None:
+        self.run, self.optimization = run, pretraining.optimization
+        model, tokenizer = make_model(pretraining), load_tokenizer(pretraining.method, run)
+        self.module = PretrainingStep(model, tokenizer).to(run.device).train()
+        run.compile([*model.encoder.blocks, *([tokenizer] if tokenizer else [])])
+        self.optimizer = make_optimizer(self.optimization, split_decay(self.module))
+        self.num_parameters = sum(p.numel() for p in model.parameters())
+        samples = Samples(run.open_split(pretraining.data, "train"), PretrainingSample(pretraining, model, tokenizer))
+        self.num_images = min(config.num_images, run.site.per_device_batch, len(samples))
+        self.batch = self._load(samples)
+
+    def step(self) -> float:
+        """One step; its seconds."""
+        self._wait()
+        started = time.perf_counter()
+        with autocast(self.run.device, self.optimization.precision):
+            loss = self.module(self.batch)["loss"]
+        loss.backward()
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self._wait()
+        return time.perf_counter() - started
+
+    def _load(self, samples: Samples) -> Batch:
+        batch = next(iter(evaluation_loader(samples, 0, 1, self.num_images, 0)))
+        return to_device(batch, self.run.device)
+
+    def _wait(self) -> None:
+        if self.run.device.type == "cuda":
+            torch.cuda.synchronize()
