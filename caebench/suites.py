@@ -5,12 +5,13 @@ Every mistake in a file stops here, with file, row, field and what to do.
 
 import difflib
 import inspect
+import re
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Annotated, Any, NamedTuple, Self, TypeVar
 
-from pydantic import Field, PositiveInt, ValidationError
+from pydantic import BeforeValidator, Field, NonNegativeFloat, PositiveInt, ValidationError, model_validator
 
 from caebench.config.base import Config, is_table
 from caebench.config.site import describe
@@ -19,6 +20,7 @@ from caebench.recipes import EVALUATIONS, SOURCES
 
 T = TypeVar("T")
 C = TypeVar("C", bound=Config)
+CELL = re.compile(r"(?:(?P<suite>[\w-]+):(?! ))?(?P<row>.+)/(?P<column>[^/]+)")
 FOLDERS = (Path("suites"), Path(__file__).parent.parent / "suites", Path(__file__).parent / "suites_builtin")
 
 
@@ -59,6 +61,11 @@ class Row(Choice):
     id: str | None = None  # the row of published/*.csv that it mirrors
     quoted: bool = False  # shown from the paper, never run
 
+    @property
+    def key(self) -> str:
+        """What claims call it: its id, or lacking one its label."""
+        return self.id or self.label
+
 
 class Column(Config):
     """A column of the table: one evaluation and one of its numbers."""
@@ -71,6 +78,63 @@ class Column(Config):
     set: dict[str, Any] = Field(default_factory=dict)
 
 
+class CellName(NamedTuple):
+    """A cell as a claim names it."""
+
+    suite: str | None  # None: the claim's own
+    row: str
+    column: str
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `ROW/COLUMN` or `SUITE:ROW/COLUMN`.
+
+        Ids and labels hold odd characters: the last slash divides, and a colon before a space belongs to a label.
+
+        Raises:
+            ValueError: there is no slash, or nothing on a side of it.
+        """
+        found = CELL.fullmatch(text)
+        if found is None:
+            raise ValueError(f"'{text}' names no cell. Write ROW/COLUMN, or SUITE:ROW/COLUMN for another suite's.")
+        return cls(found["suite"], found["row"], found["column"])
+
+
+def _listed(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
+
+
+Cells = Annotated[tuple[str, ...], BeforeValidator(_listed), Field(min_length=1)]
+
+
+class ClaimPart(Config):
+    """Two sums of cells: `more` exceeds `than` by more than `by`, or they differ by at most `within`."""
+
+    more: Cells
+    than: Cells
+    by: float = 0.0  # in the columns' unit, as is `within`
+    within: NonNegativeFloat | None = None
+
+    @model_validator(mode="after")
+    def _ask_one_thing(self) -> Self:
+        if self.within is not None and "by" in self.model_fields_set:
+            raise ValueError("'by' and 'within' ask two things. Give one of them; two parts can ask both")
+        return self
+
+
+class Claim(Config):
+    """A sentence of the paper, and what it says of cells. It holds if all its parts do."""
+
+    says: str
+    place: str  # in the paper, as `Sec. 5.3`
+    parts: tuple[ClaimPart, ...] = Field(min_length=1)
+
+    @property
+    def cells(self) -> list[str]:
+        """Every cell that it names, once."""
+        return list(dict.fromkeys(cell for part in self.parts for cell in (*part.more, *part.than)))
+
+
 class Table(Config):
     """A suite file."""
 
@@ -79,6 +143,7 @@ class Table(Config):
     pretrain: Choice
     columns: dict[str, Column] = Field(min_length=1)
     rows: tuple[Row, ...] = Field(min_length=1)
+    claims: tuple[Claim, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
@@ -118,21 +183,68 @@ class Table(Config):
         look_up(dict.fromkeys(METRICS[type(config)]), column.metric, where, "metric", "Choose one of them.")
         return config
 
+    def check(self) -> None:
+        """Refuse rows that claims cannot tell apart, and claims on cells that are not here.
+
+        Raises:
+            SuiteError: two rows share an id or a label, or a claim names no row or no column.
+        """
+        keys = [row.key for row in self.rows]
+        for key in keys:
+            if keys.count(key) > 1:
+                numbers = " and ".join(str(n) for n, other in enumerate(keys, 1) if other == key)
+                raise SuiteError(str(self.path), f"rows {numbers} are both '{key}'. Give each its own id or label.")
+        for claim, cell in self._named(own=True):
+            self.find(cell, claim)
+
+    def check_elsewhere(self) -> None:
+        """Load the other suites that claims name, and refuse cells that are not there.
+
+        Raises:
+            SuiteError: a claim names no suite, or no row or column of one.
+        """
+        for claim, cell in self._named(own=False):
+            known = dict.fromkeys(names())
+            look_up(known, cell.suite, claim, "suite", "Add suites in suites/.")
+            load(str(cell.suite)).find(cell, claim)
+
+    def find(self, cell: CellName, where: str) -> tuple[Row, Column]:
+        """A cell's row and column.
+
+        Raises:
+            SuiteError: they are not in this suite.
+        """
+        rows = {row.key: row for row in self.rows}
+        do = f"A cell is ROW/COLUMN; rows and columns are those of suite '{self.name}'."
+        row = look_up(rows, cell.row, where, "row", do)
+        return row, look_up(self.columns, cell.column, where, "column", do)
+
+    def _named(self, own: bool) -> Iterator[tuple[str, CellName]]:
+        """The cells that claims name in this suite, or in others, each with the claim's place."""
+        for number, claim in enumerate(self.claims, 1):
+            where = f'{self.path}, claim {number} ("{claim.says}")'
+            for text in claim.cells:
+                cell = build(CellName.parse, {"text": text}, where)
+                if (cell.suite in (None, self.name)) == own:
+                    yield where, cell
+
     @classmethod
     def read(cls, path: Path) -> Self:
         """Read a suite file.
 
         Raises:
-            SuiteError: it is not TOML, or a field is unknown, missing or wrong.
+            SuiteError: it is not TOML, or a field is unknown, missing or wrong, or a claim names what is not there.
         """
         try:
             content = tomllib.loads(path.read_text(encoding="utf8"))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise SuiteError(str(path), f"not valid TOML: {error}. Correct the file.") from error
         try:
-            return cls.model_validate({**content, "path": path})
+            table = cls.model_validate({**content, "path": path})
         except ValidationError as error:
             raise SuiteError(str(path), _explain(error, content)) from error
+        table.check()
+        return table
 
 
 def load(name: str) -> Table:
@@ -225,22 +337,31 @@ def _files() -> list[Path]:
 
 
 def _explain(error: ValidationError, content: Mapping[str, Any]) -> str:
-    """A validation error with the row's label and the nearest known field."""
+    """A validation error with the row's label or the claim's sentence, and the nearest known field."""
     first = error.errors()[0]
     place = [str(part) for part in first["loc"]]
-    row = ""
-    if place[:1] == ["rows"] and len(place) > 1 and place[1].isdigit():
-        label = content["rows"][int(place[1])].get("label", "no label")
-        row = f'row {int(place[1]) + 1} ("{label}"), '
-        place = place[2:]
+    owner = _owner(place)
+    entry, place = _entry(place, content)
     if first["type"] == "extra_forbidden":
-        owner = (
-            Row
-            if row
-            else Column
-            if place[0] == "columns"
-            else {"source": Origin, "pretrain": Choice}.get(place[0], Table)
-        )
         known = [name for name in owner.model_fields if name != "path"]
-        return f"{row}unknown field '{'.'.join(place)}'.{suggest(place[-1], known)} Fields: {', '.join(known)}."
-    return f"{row}field '{'.'.join(place)}': {first['msg'].lower()}. Correct the file."
+        return f"{entry}unknown field '{'.'.join(place)}'.{suggest(place[-1], known)} Fields: {', '.join(known)}."
+    said = first["msg"].removeprefix("Value error, ")
+    return f"{entry}field '{'.'.join(place)}': {said[0].lower()}{said[1:]}. Correct the file."
+
+
+def _owner(place: list[str]) -> type[Config]:
+    """The config that a wrong field stands in."""
+    if place[0] == "claims":
+        return ClaimPart if "parts" in place[:-1] else Claim
+    owners = {"source": Origin, "pretrain": Choice, "columns": Column, "rows": Row}
+    return owners.get(place[0], Table) if len(place) > 1 else Table
+
+
+def _entry(place: list[str], content: Mapping[str, Any]) -> tuple[str, list[str]]:
+    """Which row or claim is meant, in words, and the place in it."""
+    words = {"rows": ("row", "label"), "claims": ("claim", "says")}
+    if place[0] not in words or len(place) < 3 or not place[1].isdigit():
+        return "", place
+    word, name = words[place[0]]
+    number = int(place[1])
+    return f'{word} {number + 1} ("{content[place[0]][number].get(name, f"no {name}")}"), ', place[2:]

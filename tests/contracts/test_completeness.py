@@ -142,3 +142,8 @@ def test_a_scale_merges_no_two_jobs(suite, scale):
 
 def test_every_evaluation_names_the_numbers_of_its_result():
     assert set(METRICS) == set(members(stage.Evaluation))
+
+
+@pytest.mark.parametrize("suite", suites.names())
+def test_every_claim_names_cells_that_exist_in_other_suites_too(suite):
+    suites.load(suite).check_elsewhere()

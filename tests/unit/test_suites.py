@@ -19,7 +19,15 @@ label = "first"
 [[rows]]
 label = "second"
 target = "pixels"
+[[claims]]
+says = "Pixels are no worse"
+place = "Sec. 5.3"
+parts = [
+    { more = "second/linear", than = "first/linear", by = -0.5 },
+    { more = ["first/linear"], than = "mine:second/linear", within = 1.0 },
+]
 """
+CLAIM = 'claim 1 ("Pixels are no worse")'
 ROW = 'row 2 ("second")'
 MISTAKES = {
     "unknown key": ('label = "second"', 'label = "second"\nepoch = 3', [ROW, "'epoch'", "Did you mean 'epochs'?"]),
@@ -58,6 +66,29 @@ MISTAKES = {
         [ROW, "global_batch", "2000000", "1281167", "smaller batch"],
     ),
     "an image that does not divide": ('target = "pixels"', "set.image_size = 220", [ROW, "220", "patch size 16"]),
+    "two rows of one id": (
+        'label = "second"',
+        'label = "second"\nid = "first"',
+        ["rows 1 and 2", "'first'", "its own id"],
+    ),
+    "a claim on no row": (
+        '"second/linear"',
+        '"secnd/linear"',
+        [CLAIM, "row 'secnd'", "'second'?", "Known: first, second"],
+    ),
+    "a claim on no column": ('"second/linear"', '"second/LIN"', [CLAIM, "column 'LIN'", "Known: linear", "ROW/COLUMN"]),
+    "a claim on no own row": ('"mine:second', '"mine:third', [CLAIM, "row 'third'", "Known: first, second"]),
+    "a claim on no cell": ('"second/linear"', '"second"', [CLAIM, "'second' names no cell", "ROW/COLUMN"]),
+    "a claim that asks two things": (
+        "within = 1.0",
+        "within = 1.0, by = 0.0",
+        [CLAIM, "'parts.1'", "Give one of them"],
+    ),
+    "a claim on nothing": ('more = ["first/linear"]', "more = []", [CLAIM, "parts.1.more", "at least 1"]),
+    "a claim without parts": ("parts = [", "parts = []\nsays_not = [", [CLAIM]),
+    "unknown key of a claim": ("place =", 'plac = ""\nplace =', [CLAIM, "'plac'", "Did you mean 'place'?"]),
+    "unknown key of a part": ("by = -0.5", "buy = -0.5", [CLAIM, "buy", "Did you mean 'by'?", "within"]),
+    "a claim with no sentence": ('says = "Pixels are no worse"', "", ['claim 1 ("no says")', "'says'", "required"]),
     "not TOML": ("[source]", "[source", ["not valid TOML", "Correct the file"]),
 }
 
@@ -138,3 +169,56 @@ def test_a_whole_part_can_be_replaced(tmp_path):
     table = suites.load(str(write(tmp_path, text)))
     target = table.pretraining(table.rows[1]).method.target
     assert target.kind == "pixels" and not target.normalize_patches
+
+
+@pytest.mark.parametrize(
+    ("text", "cell"),
+    [
+        ("T7-50%/linear", (None, "T7-50%", "linear")),
+        ("T8-d-VAE (IN-1K)/linear", (None, "T8-d-VAE (IN-1K)", "linear")),
+        ("CAE*/BEiT/linear", (None, "CAE*/BEiT", "linear")),
+        ("detection-coco:T3-B-CAE*-300/box", ("detection-coco", "T3-B-CAE*-300", "box")),
+        ("CAE: no decoder/linear", (None, "CAE: no decoder", "linear")),
+    ],
+)
+def test_a_cell_divides_at_the_last_slash(text, cell):
+    assert suites.CellName.parse(text) == cell
+
+
+@pytest.mark.parametrize("text", ["linear", "/linear", "T7-50%/", ""])
+def test_half_a_cell_is_none(text):
+    with pytest.raises(ValueError, match="names no cell"):
+        suites.CellName.parse(text)
+
+
+def test_a_claim_reads_cells_in_order(tmp_path):
+    table = suites.load(str(write(tmp_path, GOOD)))
+    (claim,) = table.claims
+    assert claim.cells == ["second/linear", "first/linear", "mine:second/linear"]
+    assert [(part.by, part.within) for part in claim.parts] == [(-0.5, None), (0.0, 1.0)]
+    row, column = table.find(suites.CellName.parse("second/linear"), "here")
+    assert (row.label, column.header) == ("second", "LIN")
+
+
+def test_a_row_with_an_id_is_called_by_it(tmp_path):
+    named = GOOD.replace('label = "second"', 'label = "Pixels"\nid = "second"')
+    assert suites.load(str(write(tmp_path, named))).rows[1].key == "second"
+
+
+@pytest.mark.parametrize(
+    ("cell", "said"),
+    [
+        ("ablation-mask-ratio:T7-50%/linear", None),
+        ("ablation-mask-ratio:T7-55%/linear", "unknown row 'T7-55%'. Did you mean 'T7-50%'?"),
+        ("ablation-mask-ratio:T7-50%/box", "unknown column 'box'. Known: linear"),
+        ("ablation-mask-rate:T7-50%/linear", "unknown suite 'ablation-mask-rate'. Did you mean 'ablation-mask-ratio'?"),
+    ],
+)
+def test_cells_of_other_suites_are_checked_when_asked(tmp_path, cell, said):
+    table = suites.load(str(write(tmp_path, GOOD.replace('"mine:second/linear"', f'"{cell}"'))))
+    if said is None:
+        table.check_elsewhere()
+        return
+    with pytest.raises(suites.SuiteError) as caught:
+        table.check_elsewhere()
+    assert str(caught.value).startswith(f"{table.path}, {CLAIM}: ") and said in str(caught.value)

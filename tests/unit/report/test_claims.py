@@ -1,0 +1,198 @@
+"""Claims on numbers: values by hand, then what the intervals promise by simulation."""
+
+import random
+
+import pytest
+
+from caebench.report.claims import describe, judge
+from caebench.report.statistics import Estimate, estimate, published_estimate
+from caebench.suites import CellName, Claim
+
+MORE = {0: 64.0, 1: 65.0, 2: 66.0}
+THAN = {0: 63.0, 1: 64.0, 2: 63.0}  # differences 1, 1, 3: mean 1.667, deviation 1.155, half interval 2.868
+
+
+def claim(*parts):
+    return Claim(says="A beats B", place="Sec. 5.3", parts=parts or ({"more": "A/linear", "than": "B/linear"},))
+
+
+def judged(question, **cells):
+    """A claim on cells `A/linear`, ...: each a mapping by seed, an estimate, or None."""
+    known = {name: estimate(value, {}) if isinstance(value, dict) else value for name, value in cells.items()}
+    return judge(question, lambda cell: known.get(cell.row if cell.column == "linear" else cell.column))
+
+
+def part(**question):
+    return claim({"more": "A/linear", "than": "B/linear", **question})
+
+
+def with_error(mean, error):
+    return Estimate({0: mean}, mean, error, "evaluation")
+
+
+def test_common_seeds_are_paired():
+    (result,) = judged(claim(), A=MORE, B=THAN).parts
+    assert (result.status, result.num_seeds, result.paired) == ("undecided", 3, True)
+    assert result.difference == pytest.approx(5 / 3)
+    assert (result.low, result.high) == (pytest.approx(-1.2018, abs=1e-3), pytest.approx(4.5351, abs=1e-3))
+    assert result.seeds_to_decide == 5, "4 seeds: 3.182 x 1.155 / 2 = 1.84; 5: 2.776 x 1.155 / 2.236 = 1.43"
+
+
+@pytest.mark.parametrize(
+    ("question", "status", "seeds"),
+    [
+        ({"by": -2.0}, "held", None),
+        ({"by": 5.0}, "contradicted", None),
+        ({"within": 5.0}, "held", None),
+        ({"within": 0.5}, "undecided", 7),  # 1.167 away: 6 seeds: 2.571 x 0.471 = 1.21; 7: 2.447 x 0.436 = 1.07
+        ({"within": 4.5}, "undecided", 4),  # 2.833 away: 3 seeds: 2.87; 4: 1.84
+    ],
+)
+def test_an_interval_against_a_threshold(question, status, seeds):
+    (result,) = judged(part(**question), A=MORE, B=THAN).parts
+    assert (result.status, result.seeds_to_decide) == (status, seeds)
+
+
+def test_a_difference_outside_on_either_side_contradicts_within():
+    above, below = {0: 9.0, 1: 9.0, 2: 9.0}, {0: 5.0, 1: 5.0, 2: 5.0}
+    assert judged(part(within=3.0), A=above, B=below).status == "contradicted"
+    assert judged(part(within=3.0), A=below, B=above).status == "contradicted"
+
+
+def test_only_seeds_of_all_cells_are_paired():
+    (result,) = judged(claim(), A={0: 99.0, 1: 5.0, 2: 6.0}, B={1: 4.0, 2: 4.0, 3: -99.0}).parts
+    assert (result.difference, result.num_seeds, result.paired) == (1.5, 2, True)
+    assert result.high - result.difference == pytest.approx(12.706 * 0.5, abs=1e-3)
+
+
+def test_one_common_seed_takes_the_cells_own_errors():
+    (result,) = judged(claim(), A=with_error(71.0, 0.3), B=with_error(70.0, 0.4)).parts
+    assert (result.status, result.num_seeds, result.paired) == ("held", 1, False)
+    assert (result.low, result.high) == (pytest.approx(0.02, abs=1e-3), pytest.approx(1.98, abs=1e-3))
+    assert judged(claim(), A=with_error(70.9, 0.3), B=with_error(70.0, 0.4)).status == "undecided"
+
+
+def test_published_numbers_are_judged_alike():
+    (result,) = judged(claim(), A=published_estimate(71.0, 0.3), B=published_estimate(70.0, 0.4)).parts
+    assert (result.status, result.num_seeds, result.seeds_to_decide) == ("held", 0, None)
+
+
+def test_ours_against_a_published_number_uses_all_our_seeds():
+    ours = estimate({0: 70.0, 1: 71.0, 2: 72.0}, {})
+    (result,) = judged(claim(), A=ours, B=published_estimate(70.0, 0.0)).parts
+    assert (result.difference, result.paired) == (1.0, False)
+    assert result.high == pytest.approx(1 + 1.96 * 0.57735, abs=1e-3)
+
+
+def test_unknown_noise_decides_nothing():
+    judgement = judged(claim(), A=with_error(90.0, None), B=with_error(10.0, 0.1))
+    (result,) = judgement.parts
+    assert (judgement.status, result.difference, result.low, result.high) == ("undecided", 80.0, None, None)
+    assert describe(judgement).endswith("+80.00, noise unknown")
+
+
+def test_sums_on_both_sides():
+    names = {"C": (77.1, 0.2), "D": (70.4, 0.2), "E": (77.0, 0.2), "F": (76.2, 0.2)}
+    cells = {name: with_error(*value) for name, value in names.items()}
+    gain = {"more": ["C/linear", "F/linear"], "than": ["D/linear", "E/linear"]}
+    (result,) = judged(claim(gain), **cells).parts
+    assert result.difference == pytest.approx(5.9)
+    assert result.high - result.low == pytest.approx(2 * 1.96 * 0.4, abs=1e-3)
+
+
+def test_a_cell_named_twice_counts_twice_and_not_as_two():
+    doubled = {"more": ["A/linear", "A/linear"], "than": ["B/linear", "C/linear"]}
+    cells = {"A": with_error(3.0, 1.0), "B": with_error(1.0, 0.0), "C": with_error(2.0, 0.0)}
+    (result,) = judged(claim(doubled), **cells).parts
+    assert (result.difference, result.high) == (3.0, pytest.approx(3 + 2 * 1.96, abs=1e-3))
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "status"),
+    [
+        ([-2.0, -3.0], "held"),
+        ([-2.0, 0.0], "undecided"),
+        ([-2.0, 5.0], "contradicted"),
+        ([0.0, 5.0], "contradicted"),
+        ([-2.0, None], "untestable"),
+        ([0.0, None], "untestable"),
+        ([5.0, None], "contradicted"),
+    ],
+)
+def test_a_claim_is_the_sum_of_its_parts(thresholds, status):
+    parts = [
+        {"more": "A/linear", "than": "B/linear" if by is not None else "gone/linear", "by": by or 0.0}
+        for by in thresholds
+    ]
+    assert judged(claim(*parts), A=MORE, B=THAN).status == status
+
+
+def test_cells_without_numbers_are_named():
+    judgement = judged(part(than=["gone/linear", "B/linear"]), A=MORE, B=THAN)
+    assert judgement.parts[0].missing == ("gone/linear",)
+    assert describe(judgement) == (
+        "A beats B (Sec. 5.3): untestable. A/linear over gone/linear + B/linear: no number for gone/linear"
+    )
+
+
+def test_cells_of_another_suite_are_asked_for_by_it():
+    asked = []
+    question = claim({"more": "detection-coco:T3-B-CAE*-1600/box", "than": "T7-50%/linear"})
+    judge(question, lambda cell: asked.append(cell))
+    assert asked == [CellName("detection-coco", "T3-B-CAE*-1600", "box"), CellName(None, "T7-50%", "linear")]
+
+
+def test_a_judgement_in_a_line():
+    assert describe(judged(claim(), A=MORE, B=THAN)) == (
+        "A beats B (Sec. 5.3): undecided. "
+        "A/linear over B/linear: +1.67 [-1.20, +4.54], 3 paired seeds, 5 would decide it"
+    )
+    both = claim(*part(by=-2.0).parts, *part(within=5.0).parts)
+    assert describe(judged(both, A=MORE, B=THAN)).endswith(
+        "A/linear over B/linear by -2: +1.67 [-1.20, +4.54], 3 paired seeds; "
+        "A/linear within 5 of B/linear: +1.67 [-1.20, +4.54], 3 paired seeds"
+    )
+
+
+def draw(rng, num_seeds, difference=0.0):
+    """Two cells that share what a seed does to both."""
+    shared = [rng.gauss(60.0, 3.0) for _ in range(num_seeds)]
+    more = {seed: value + difference + rng.gauss(0.0, 0.7) for seed, value in enumerate(shared)}
+    return more, {seed: value + rng.gauss(0.0, 0.7) for seed, value in enumerate(shared)}
+
+
+@pytest.mark.parametrize("num_seeds", [2, 3, 5])
+def test_the_paired_interval_covers_the_true_difference(num_seeds):
+    rng = random.Random(num_seeds)
+    results = [judged(claim(), A=more, B=than).parts[0] for more, than in (draw(rng, num_seeds) for _ in range(3000))]
+    covered = sum(result.low <= 0 <= result.high for result in results) / len(results)
+    assert covered == pytest.approx(0.95, abs=0.013), "3.3 deviations of 3000 draws"
+
+
+def test_a_large_difference_is_found_under_what_seeds_share():
+    rng = random.Random(0)
+    found = [judged(claim(), A=more, B=than).status for more, than in (draw(rng, 5, 6.0) for _ in range(200))]
+    assert set(found) == {"held"}, "unpaired, 3.0 a seed would hide it"
+
+
+def test_the_seeds_that_decide_are_the_fewest():
+    """Seeds that alternate around the mean keep mean and deviation however many they are."""
+    rng = random.Random(1)
+    for _ in range(50):
+        mean, spread = rng.uniform(0.05, 0.5), rng.uniform(0.5, 1.5)
+        needed = judged(claim(), A={0: mean + spread, 1: mean - spread}, B={0: 0.0, 1: 0.0}).parts[0].seeds_to_decide
+        assert needed is not None and needed > 2
+        # The sample deviation of two is spread x sqrt(2); of n alternating values it is spread x sqrt(n / (n - 1)).
+        for num_seeds in (needed - needed % 2, needed + 2 - needed % 2):
+            factor = (2 * (num_seeds - 1) / num_seeds) ** 0.5
+            values = {seed: mean + spread * factor * (-1) ** seed for seed in range(num_seeds)}
+            status = judged(claim(), A=values, B=dict.fromkeys(values, 0.0)).status
+            assert status == ("held" if num_seeds >= needed else "undecided")
+
+
+def test_a_difference_that_no_number_of_seeds_would_settle():
+    tiny = {0: 1.0, 1: -0.9998}
+    (result,) = judged(claim(), A=tiny, B={0: 0.0, 1: 0.0}).parts
+    assert (result.status, result.seeds_to_decide) == ("undecided", None)
+    (equal,) = judged(claim(), A={0: 1.0, 1: 1.0}, B={0: 1.0, 1: 1.0}).parts
+    assert (equal.status, equal.seeds_to_decide) == ("undecided", None)
