@@ -5,22 +5,21 @@ Every mistake in a file stops here, with file, row, field and what to do.
 
 import difflib
 import inspect
-import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, Self, TypeVar
+from typing import Any, Self, TypeVar
 
-from pydantic import BeforeValidator, Field, NonNegativeFloat, PositiveInt, ValidationError, model_validator
+from pydantic import Field, PositiveInt, ValidationError
 
 from caebench.config.base import Config, is_table
+from caebench.config.claim import CellName, Claim, ClaimPart
 from caebench.config.site import describe
 from caebench.config.stage import METRICS, Evaluation, Source
 from caebench.recipes import EVALUATIONS, SOURCES
 
 T = TypeVar("T")
 C = TypeVar("C", bound=Config)
-CELL = re.compile(r"(?:(?P<suite>[\w-]+):(?! ))?(?P<row>.+)/(?P<column>[^/]+)")
 FOLDERS = (Path("suites"), Path(__file__).parent.parent / "suites", Path(__file__).parent / "suites_builtin")
 
 
@@ -76,63 +75,6 @@ class Column(Config):
     published: str | None = None  # the metric's name in published/*.csv
     note: str | None = None  # printed under the table
     set: dict[str, Any] = Field(default_factory=dict)
-
-
-class CellName(NamedTuple):
-    """A cell as a claim names it."""
-
-    suite: str | None  # None: the claim's own
-    row: str
-    column: str
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Read `ROW/COLUMN` or `SUITE:ROW/COLUMN`.
-
-        Ids and labels hold odd characters: the last slash divides, and a colon before a space belongs to a label.
-
-        Raises:
-            ValueError: there is no slash, or nothing on a side of it.
-        """
-        found = CELL.fullmatch(text)
-        if found is None:
-            raise ValueError(f"'{text}' names no cell. Write ROW/COLUMN, or SUITE:ROW/COLUMN for another suite's.")
-        return cls(found["suite"], found["row"], found["column"])
-
-
-def _listed(value: Any) -> Any:
-    return (value,) if isinstance(value, str) else value
-
-
-Cells = Annotated[tuple[str, ...], BeforeValidator(_listed), Field(min_length=1)]
-
-
-class ClaimPart(Config):
-    """Two sums of cells: `more` exceeds `than` by more than `by`, or they differ by at most `within`."""
-
-    more: Cells
-    than: Cells
-    by: float = 0.0  # in the columns' unit, as is `within`
-    within: NonNegativeFloat | None = None
-
-    @model_validator(mode="after")
-    def _ask_one_thing(self) -> Self:
-        if self.within is not None and "by" in self.model_fields_set:
-            raise ValueError("'by' and 'within' ask two things. Give one of them; two parts can ask both")
-        return self
-
-
-class Claim(Config):
-    """A sentence of the paper, and what it says of cells. It holds if all its parts do."""
-
-    says: str
-    place: str  # in the paper, as `Sec. 5.3`
-    parts: tuple[ClaimPart, ...] = Field(min_length=1)
-
-    @property
-    def cells(self) -> list[str]:
-        """Every cell that it names, once."""
-        return list(dict.fromkeys(cell for part in self.parts for cell in (*part.more, *part.than)))
 
 
 class Table(Config):
@@ -261,6 +203,18 @@ def load(name: str) -> Table:
     if name not in paths:
         raise ValueError(f"suite '{name}': not found.{suggest(name, paths)} Known: {', '.join(names())}.")
     return Table.read(paths[name])
+
+
+ALL = "all"
+
+
+def load_all(name: str) -> list[Table]:
+    """The suite of that name or file, or every suite for `all`.
+
+    Raises:
+        ValueError: there is no such suite, or a file is wrong.
+    """
+    return [load(each) for each in names()] if name == ALL else [load(name)]
 
 
 def names() -> list[str]:

@@ -93,9 +93,9 @@ class PlanFacts(TypedDict):
 
     suite: str
     scale: str
-    jobs_asked: int  # if nothing were shared
+    jobs_asked: int  # each cell with all that it rests on
     jobs_unique: int
-    gpu_hours_naive: float  # if nothing were shared
+    gpu_hours_naive: float  # each suite planned alone
     gpu_hours: float
     disk_bytes: int
     jobs: list[JobFacts]
@@ -103,21 +103,23 @@ class PlanFacts(TypedDict):
 
 def plan_facts(setup: "Setup") -> PlanFacts:
     """A plan in plain values."""
-    from caebench.plan.cost import gpu_hours
-
-    plan = setup.plan
-    jobs = [_job_facts(job, setup.store) for job in plan.jobs]
-    asked = [job for cell in plan.cells for target in cell.jobs for job in (target, *target.ancestors())]
+    jobs = jobs_facts(setup.plans.jobs, setup.store)
+    hours = {job["id"]: job["gpu_hours"] for job in jobs}
     return {
-        "suite": plan.table.name,
-        "scale": plan.scale.name,
-        "jobs_asked": plan.jobs_asked,
+        "suite": setup.plans.name,
+        "scale": setup.scale.name,
+        "jobs_asked": setup.plans.jobs_asked,
         "jobs_unique": len(jobs),
-        "gpu_hours_naive": sum(gpu_hours(job) for job in asked),
+        "gpu_hours_naive": sum(hours[job.id] for plan in setup.plans.plans for job in plan.jobs),
         "gpu_hours": sum(job["gpu_hours"] for job in jobs),
         "disk_bytes": sum(job["disk_bytes"] for job in jobs),
         "jobs": jobs,
     }
+
+
+def jobs_facts(jobs: "list[Job]", store: "Store") -> list[JobFacts]:
+    """Jobs in plain values."""
+    return [_job_facts(job, store) for job in jobs]
 
 
 def _job_facts(job: "Job", store: "Store") -> JobFacts:
@@ -141,34 +143,41 @@ def print_plan(setup: "Setup", details: bool) -> None:
     facts = plan_facts(setup)
     title = f"Plan of {facts['suite']} at {facts['scale'].upper()} scale"
     if details:
-        rows = [_job_row(job) for job in facts["jobs"]]
+        rows = [job_row(job) for job in facts["jobs"]]
         print_table(title, ["job", "state", "A100 h", "disk", "inputs"], rows)
     for line in _summary(title, facts):
         console().print(line, highlight=False)
 
 
-def _job_row(job: JobFacts) -> list[str]:
+def job_row(job: JobFacts) -> list[str]:
+    """A job's line in a table."""
     from caebench.cli.show import MARKS
 
     inputs = ", ".join(job["inputs"].values())
-    return [job["name"], MARKS[job["state"]], _hours(job["gpu_hours"]), _size(job["disk_bytes"]), inputs]
+    return [job["name"], MARKS[job["state"]], _hours(job["gpu_hours"]), size(job["disk_bytes"]), inputs]
 
 
 def _summary(title: str, facts: PlanFacts) -> list[str]:
     missing = [job for job in facts["jobs"] if job["state"] != "done"]
-    naive, to_do = _hours(facts["gpu_hours_naive"]), _hours(sum(job["gpu_hours"] for job in missing))
+    naive, to_do = _hours(facts["gpu_hours_naive"]), sum_hours(missing)
     return [
-        f"{title}: {facts['jobs_unique']} jobs ({facts['jobs_asked']} if nothing were shared), {len(missing)} to do.",
-        f"A100-80GB hours, estimated: {_hours(facts['gpu_hours'])} in all ({naive} if nothing were shared), "
-        f"{to_do} to do. Disk: {_size(facts['disk_bytes'])}.",
+        f"{title}: {facts['jobs_unique']} jobs ({facts['jobs_asked']} if no two cells shared), {len(missing)} to do.",
+        f"A100-80GB hours, estimated: {_hours(facts['gpu_hours'])} in all ({naive} if each suite ran alone), "
+        f"{to_do} to do. Disk: {size(facts['disk_bytes'])}.",
     ]
+
+
+def sum_hours(jobs: list[JobFacts]) -> str:
+    """A100 hours of some jobs."""
+    return _hours(sum(job["gpu_hours"] for job in jobs))
 
 
 def _hours(hours: float) -> str:
     return f"{hours:,.0f}" if hours >= 10 else f"{hours:.2f}" if hours >= 0.005 else "0"
 
 
-def _size(num_bytes: float) -> str:
+def size(num_bytes: float) -> str:
+    """Bytes for people."""
     return f"{num_bytes / 1e9:.1f} GB" if num_bytes >= 1e8 else f"{num_bytes / 1e6:.0f} MB"
 
 
@@ -191,8 +200,8 @@ def status(
         title, folders = f"Jobs in {where.root}", list(where.folders())
     else:
         setup = set_up(suite, scale, site, store, parse_seeds(seeds))
-        title = f"Jobs of {suite} at {setup.plan.scale.name.upper()} scale"
-        folders = [setup.store.folder(job) for job in setup.plan.jobs]
+        title = f"Jobs of {suite} at {setup.scale.name.upper()} scale"
+        folders = [setup.store.folder(job) for job in setup.plans.jobs]
     facts = [folder_facts(folder) for folder in folders]
     if json:
         print_json(facts)

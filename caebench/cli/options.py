@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-SuiteName = Annotated[str, typer.Argument(help="A suite's name, or a path to its TOML file.")]
+SuiteName = Annotated[str, typer.Argument(help="A suite's name, a path to its TOML file, or `all`.")]
 ScaleOption = Annotated[
     str | None, typer.Option("--scale", help="nano (CPU, minutes), lab (one GPU) or paper. Default: the site's.")
 ]

@@ -1,64 +1,211 @@
-"""`caebench report`: a suite's table from what is in the store."""
+"""`caebench report`: tables from finished jobs, in every format; `caebench records`: the same jobs, kept in git."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from caebench.cli.options import JsonOption, ScaleOption, SeedsOption, SiteOption, StoreOption, parse_seeds, print_json
+from caebench.cli.options import (
+    JsonOption,
+    ScaleOption,
+    SeedsOption,
+    SiteOption,
+    StoreOption,
+    SuiteName,
+    parse_seeds,
+    print_json,
+)
 
 if TYPE_CHECKING:
     from caebench.cli.setup import Setup
+    from caebench.report.reports import Reports
+    from caebench.suites import Table
+
+FORMATS = {"rich": "", "md": ".md", "csv": ".csv", "tex": ".tex", "json": ".json"}
+ResultsOption = Annotated[Path, typer.Option("--results", help="The folder whose <scale>/records/ are read, too.")]
 
 
 def report(
     table: Annotated[int | None, typer.Option("--table", help="A table of the paper, by its number.")] = None,
     suite: Annotated[str | None, typer.Option("--suite", help="A suite, by its name or file.")] = None,
+    all: Annotated[bool, typer.Option("--all", help="Every suite.")] = False,
+    scale: ScaleOption = None,
+    seeds: Annotated[str | None, typer.Option("--seeds", help="Such as 0,1,2. Default: all that are done.")] = None,
+    site: SiteOption = "local",
+    store: StoreOption = None,
+    versus: Annotated[str, typer.Option("--vs", help="Published sets by name or CSV file, with commas.")] = "paper",
+    format: Annotated[str, typer.Option("--format", help=f"{', '.join(FORMATS)}: what is printed.")] = "rich",
+    out: Annotated[Path, typer.Option("--out", help="Where <suite>-<scale>.{md,csv,tex,json} go.")] = Path(
+        "results/tables"
+    ),
+    results: ResultsOption = Path("results"),
+    strict: Annotated[bool, typer.Option("--strict", help="Refuse a table with a dagger.")] = False,
+    missing: Annotated[bool, typer.Option("--missing", help="List the jobs that would complete it instead.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Print tables and their claims, and write them in every format: ours, with noise, beside the published numbers."""
+    if format not in FORMATS:
+        raise ValueError(f"--format '{format}': unknown. Known: {', '.join(FORMATS)}.")
+    tables = _choose(table, suite, all)
+    chosen = parse_seeds(seeds) if seeds is not None else None
+    reports = make_reports(scale, site, store, results, versus, chosen)
+    format = "json" if json else format
+    if missing:
+        _print_missing(reports, tables, format)
+        return
+    if strict:
+        _refuse_departures(reports, tables)
+    _print(reports, tables, format)
+    for each in tables:
+        _write(reports, each, out)
+
+
+def make_reports(
+    scale: str | None, site: str, store: Path | None, results: Path, versus: str, seeds: list[int] | None
+) -> "Reports":
+    """What the options name."""
+    from caebench.cli.setup import open_store
+    from caebench.config.site import load_site
+    from caebench.plan.scale import find_scale
+    from caebench.published import parse_sets
+    from caebench.report.records import Records, records_folder
+    from caebench.report.reports import Reports
+
+    where = load_site(site)
+    chosen = find_scale(scale or where.scale)
+    records = Records(open_store(where, store), records_folder(chosen.name, results))
+    return Reports(chosen, records, parse_sets(versus), seeds)
+
+
+def print_reports(setup: "Setup", seeds: list[int]) -> None:
+    """What a run has led to, from its store alone."""
+    from caebench.published import parse_sets
+    from caebench.report.records import Records
+    from caebench.report.reports import Reports
+
+    reports = Reports(setup.scale, Records(setup.store), parse_sets("paper"), seeds)
+    _print(reports, [plan.table for plan in setup.plans.plans], "rich")
+
+
+def _choose(table: int | None, suite: str | None, all_suites: bool) -> "list[Table]":
+    from caebench import suites
+
+    if (table is not None) + (suite is not None) + all_suites != 1:
+        raise ValueError(
+            "report: give one of --table N, --suite NAME and --all. `caebench ls` lists suites and tables."
+        )
+    if table is not None:
+        return [suites.find_table(table)]
+    return suites.load_all(suite or suites.ALL)
+
+
+def _print(reports: "Reports", tables: "list[Table]", format: str) -> None:
+    for table in tables:
+        if format == "rich":
+            _print_rich(reports, table)
+    if format == "json":
+        facts = [_facts(reports, table) for table in tables]
+        print_json(facts[0] if len(facts) == 1 else facts)
+    elif format != "rich":
+        print("\n".join(_rendered(reports, table, format) for table in tables), end="")
+
+
+def _print_rich(reports: "Reports", table: "Table") -> None:
+    from caebench.cli.show import print_table, styled
+
+    found = reports.document(table)
+    for number, grid in enumerate((found.main, *found.more)):
+        rows = [[styled(text) for text in row] for row in grid.rows]
+        print_table(grid.title, grid.header, rows, found.notes if number == 0 else ())
+
+
+def _facts(reports: "Reports", table: "Table") -> dict[str, object]:
+    from caebench.report.render import claim_facts, facts
+
+    return {
+        "suite": table.name,
+        "title": table.source.title,
+        "table": table.source.table,
+        "scale": reports.scale.name,
+        "cells": facts(reports.rows(table)),
+        "claims": claim_facts(reports.claims(table)),
+        "notes": reports.document(table).notes,
+    }
+
+
+def _rendered(reports: "Reports", table: "Table", format: str) -> str:
+    from caebench.report.latex import latex
+    from caebench.report.render import comma_separated, markdown
+
+    match format:
+        case "md":
+            return markdown(reports.document(table))
+        case "csv":
+            return comma_separated(reports.rows(table))
+        case "tex":
+            return latex(reports.document(table))
+        case _:
+            from json import dumps
+
+            return dumps(_facts(reports, table), indent=2) + "\n"
+
+
+def _write(reports: "Reports", table: "Table", out: Path) -> None:
+    """Every format, each file all or nothing."""
+    out.mkdir(parents=True, exist_ok=True)
+    for format, suffix in FORMATS.items():
+        if suffix:
+            path = out / f"{table.name}-{reports.scale.name}{suffix}"
+            partial = path.with_name(path.name + ".partial")
+            partial.write_text(_rendered(reports, table, format), encoding="utf8")
+            partial.replace(path)
+
+
+def _refuse_departures(reports: "Reports", tables: "list[Table]") -> None:
+    """Refuse tables with a dagger.
+
+    Raises:
+        ValueError: a number departs from its column's protocol; every such line is named.
+    """
+    from caebench.report.render import departure_notes
+
+    found = [
+        f"{table.name}: {line}"
+        for table in tables
+        for line in departure_notes([entry for row in reports.rows(table) for entry in row])
+    ]
+    if found:
+        raise ValueError("\n       ".join(["--strict: numbers depart from their column's protocol:", *found]))
+
+
+def _print_missing(reports: "Reports", tables: "list[Table]", format: str) -> None:
+    from caebench.cli.inspect import job_row, jobs_facts, size, sum_hours
+    from caebench.cli.show import print_table
+    from caebench.plan.graph import Plans
+
+    plans = Plans("missing", tuple(reports.plan(table) for table in tables))
+    jobs = [job for job in plans.jobs if reports.records.state(job) != "done"]
+    facts = jobs_facts(jobs, reports.records.store)
+    if format == "json":
+        print_json([{**fact} for fact in facts])
+        return
+    print_table("Missing", ["job", "state", "A100 h", "disk", "inputs"], [job_row(fact) for fact in facts])
+    print(f"{len(facts)} jobs, {sum_hours(facts)} A100-80GB hours, {size(sum(f['disk_bytes'] for f in facts))}.")
+
+
+def export_records(
+    suite: SuiteName = "all",
     scale: ScaleOption = None,
     seeds: SeedsOption = "0",
     site: SiteOption = "local",
     store: StoreOption = None,
-    format: Annotated[str, typer.Option("--format", help="rich, md or csv.")] = "rich",
-    out: Annotated[
-        Path | None, typer.Option("--out", help="Write <suite>-<scale>.md and .csv into this folder.")
-    ] = None,
-    json: JsonOption = False,
+    results: ResultsOption = Path("results"),
 ) -> None:
-    """Print a suite's table: ours, with spread over seeds, beside the paper's."""
-    from caebench import suites
-    from caebench.cli.setup import set_up_table
+    """Copy what is known of finished jobs, without weights, to <results>/<scale>/records/: a file a job, for git."""
+    from caebench.cli.setup import set_up
+    from caebench.report.records import export, records_folder
 
-    if (table is None) == (suite is None):
-        raise ValueError("report: give either --table N or --suite NAME. `caebench ls` lists both.")
-    if format not in ("rich", "md", "csv"):
-        raise ValueError(f"--format '{format}': unknown. Known: rich, md, csv.")
-    found = suites.find_table(table) if table is not None else suites.load(str(suite))
-    setup = set_up_table(found, scale, site, store, parse_seeds(seeds))
-    show_report(setup, "json" if json else format, out)
-
-
-def show_report(setup: "Setup", format: str, out: Path | None = None) -> None:
-    """Print, and write where asked."""
-    from caebench.report import render
-    from caebench.report.table import entries
-
-    plan, rows = setup.plan, entries(setup.plan, setup.store)
-    num_seeds = max(len(cell.jobs) for cell in plan.cells)
-    if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
-        stem = out / f"{plan.table.name}-{plan.scale.name}"
-        stem.with_suffix(".md").write_text(render.markdown(plan, rows, num_seeds), encoding="utf8")
-        stem.with_suffix(".csv").write_text(render.comma_separated(plan, rows), encoding="utf8")
-    match format:
-        case "json":
-            print_json({"suite": plan.table.name, "scale": plan.scale.name, "cells": render.facts(plan, rows)})
-        case "md":
-            print(render.markdown(plan, rows, num_seeds), end="")
-        case "csv":
-            print(render.comma_separated(plan, rows), end="")
-        case _:
-            from caebench.cli.show import print_table
-
-            print_table(
-                render.title(plan, num_seeds), render.header(plan), render.lines(plan, rows), render.notes(plan, rows)
-            )
+    setup = set_up(suite, scale, site, store, parse_seeds(seeds))
+    folder = records_folder(setup.scale.name, results)
+    num_done, num_open = export(setup.plans.jobs, setup.store, folder)
+    print(f"{folder}: {num_done} records" + (f"; {num_open} jobs are not done" if num_open else ""))

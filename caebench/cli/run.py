@@ -18,26 +18,26 @@ def run_suite(
     jobs: Annotated[int | None, typer.Option("--jobs", min=1, help="Jobs at once. Default: one a GPU or core.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before a run at lab or paper scale.")] = False,
 ) -> None:
-    """Run every job of a suite that is not done, then print its table."""
+    """Run every job of a suite that is not done, then print its table; `all` runs every suite and shares their jobs."""
     from caebench.cli.inspect import print_plan
-    from caebench.cli.report import show_report
+    from caebench.cli.report import print_reports
     from caebench.cli.setup import set_up
     from caebench.cli.show import JobDisplay
     from caebench.execution.local import run_plan
     from caebench.execution.preflight import refuse_hopeless
 
     setup = set_up(suite, scale, site, store, parse_seeds(seeds))
-    missing = [job for job in setup.plan.jobs if setup.store.state(job) != "done"]
+    missing = [job for job in setup.plans.jobs if setup.store.state(job) != "done"]
     refuse_hopeless(missing, setup.site, setup.store)
-    if missing and setup.plan.scale.name != "nano":
+    if missing and setup.scale.name != "nano":
         print_plan(setup, details=False)
         if not yes and not typer.confirm("Run it here?"):
             raise typer.Exit(2)
-    with JobDisplay(len(setup.plan.jobs)) as watcher:
+    with JobDisplay(len(setup.plans.jobs)) as watcher:
         outcomes = run_plan(
-            setup.plan.jobs, setup.store, setup.site, watcher, jobs or _default_parallel(setup.site.device)
+            setup.plans.jobs, setup.store, setup.site, watcher, jobs or _default_parallel(setup.site.device)
         )
-    show_report(setup, "rich")
+    print_reports(setup, parse_seeds(seeds))
     counts = {kind: outcomes.count(kind) for kind in ("done", "cached", "failed", "blocked", "stopped")}
     print(", ".join(f"{number} {kind}" for kind, number in counts.items() if number))
     if outcomes.count("failed", "blocked", "stopped"):

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from caebench.execution.local import Outcome, Watcher
 from caebench.plan.graph import Job
+from caebench.report.render import Text
 
 PLAIN_EVERY = 10.0  # seconds between two lines of one job's progress where there is no terminal
 MARKS: Mapping[str, str] = {
@@ -41,6 +42,14 @@ def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]
     out.print(table)
     for note in notes:
         out.print(note, style="dim", highlight=False, markup=False)
+
+
+def styled(text: Text) -> str:
+    """A cell in rich's markup."""
+    look = {"best": "bold", "second": "underline", "": ""}[text.mark]
+    ours = text.ours.replace("[", "\\[")
+    number = (f"[{look}]{ours}[/]" if look else ours) + ("†" if text.departs else "")
+    return f"{number} ({text.theirs})" if text.theirs else number
 
 
 class JobDisplay:

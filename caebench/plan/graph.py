@@ -164,6 +164,24 @@ class Plan:
         return sum(1 + len(target.ancestors()) for cell in self.cells for target in cell.jobs)
 
 
+@dataclass(frozen=True)
+class Plans:
+    """Suites planned together: equal jobs are one, whichever suite asks for them."""
+
+    name: str
+    plans: tuple[Plan, ...]
+
+    @cached_property
+    def jobs(self) -> list[Job]:
+        """Every job once, inputs before what rests on them."""
+        return list({job.id: job for plan in self.plans for job in plan.jobs}.values())
+
+    @property
+    def jobs_asked(self) -> int:
+        """Jobs if nothing were shared, within a suite or between them."""
+        return sum(plan.jobs_asked for plan in self.plans)
+
+
 def make_plan(table: Table, scale: Scale, seeds: Sequence[int] = (0,)) -> Plan:
     """Every row times every column, at a scale, for each seed.
 

@@ -25,6 +25,7 @@ from caebench.config.stage import (
 )
 from caebench.config.variants import VARIANTS, VariantName
 from caebench.recipes.cae import dvae
+from caebench.suites import suggest
 
 PAPER_IMAGE_SIZE = 224
 PAPER_CROP = 0.08  # the least share of the image in a crop
@@ -319,3 +320,15 @@ LAB = Scale(
 )
 
 SCALES: Mapping[ScaleName, Scale] = {"nano": NANO, "lab": LAB, "paper": Scale("paper")}
+
+
+def find_scale(name: str) -> Scale:
+    """A scale by name.
+
+    Raises:
+        ValueError: there is none.
+    """
+    for known, scale in SCALES.items():
+        if known == name:
+            return scale
+    raise ValueError(f"--scale '{name}': unknown.{suggest(name, SCALES)} Known: {', '.join(SCALES)}.")

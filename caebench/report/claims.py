@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from caebench.config.claim import CellName, Claim, ClaimPart
 from caebench.report.statistics import NORMAL, Estimate, standard_error, student_t
-from caebench.suites import CellName, Claim, ClaimPart
 
 LookUp = Callable[[CellName], Estimate | None]
 Status = Literal["held", "contradicted", "undecided", "untestable"]

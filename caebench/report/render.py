@@ -1,52 +1,70 @@
-"""A table as text: Markdown, CSV, JSON. nano and lab say so in the title, and never show a gap to the paper."""
+"""A table as a document, and the document as Markdown, CSV, JSON or plain cells; LaTeX is in `latex`.
+
+nano and lab say so in the title, and never show a gap to the paper.
+"""
 
 import csv
 import io
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from caebench.plan.graph import Plan
+from caebench.report.claims import Judgement
+from caebench.report.statistics import Mark
 from caebench.report.table import Entry
 
 Rows = list[list[Entry]]
+DAGGER = "+"  # beside a number that departs from its column's protocol; a real dagger where the format has one
 
 
-def title(plan: Plan, num_seeds: int) -> str:
+@dataclass(frozen=True)
+class Text:
+    """What stands in a cell, before a format gives it a look."""
+
+    ours: str
+    theirs: str = ""  # in parentheses
+    mark: Mark = ""
+    departs: bool = False
+
+    def plain(self) -> str:
+        """Without any look."""
+        number = self.ours + (DAGGER if self.departs else "")
+        return f"{number} ({self.theirs})" if self.theirs else number
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A titled table of texts; the first column is a label."""
+
+    title: str
+    header: list[str]
+    rows: list[list[Text]]
+
+
+@dataclass(frozen=True)
+class Document:
+    """A suite's table, what must be said under it, and what it says of the paper."""
+
+    main: Grid
+    notes: list[str]
+    more: list[Grid]
+
+
+def document(plan: Plan, rows: Rows, claims: Sequence[tuple[Judgement, Judgement]]) -> Document:
+    """The whole report of a suite; `claims` are judged on our numbers and on the published ones."""
+    main = Grid(title(plan, rows), header(plan), [[Text(row[0].row.label), *map(text, row)] for row in rows])
+    more = [grid for grid in (_verdicts(plan, rows), _claims(claims)) if grid.rows]
+    return Document(main, notes(plan, rows), more)
+
+
+def title(plan: Plan, rows: Rows) -> str:
     """The table's headline, with its scale."""
     source = plan.table.source
     number = f"Table {source.table}: " if source.table else ""
+    num_seeds = max((len(entry.numbers) for row in rows for entry in row), default=0)
     seeds = f", {num_seeds} seeds" if num_seeds > 1 else ""
     return f"{number}{source.title} [{plan.scale.name.upper()} scale{seeds}]"
-
-
-def notes(plan: Plan, rows: Rows) -> list[str]:
-    """What must be said under the table."""
-    lines: list[str] = []
-    if plan.scale.name != "paper":
-        lines.append(
-            f"{plan.scale.name.upper()}: embedded data and small encoders. It shows that the chain works; "
-            "compare rows, not with the paper."
-        )
-    cells = [entry for row in rows for entry in row]
-    if any(entry.published for entry in cells):
-        lines.append("In parentheses: the paper's number at its own scale; n/f: looked for and not found.")
-    if any(entry.spread is not None for entry in cells):
-        lines.append("Mean +- sample standard deviation over seeds; [n of m]: only n of m seeds are done.")
-    return [*lines, *plan.table.notes, *_column_notes(plan), *_rate_notes(plan, rows)]
-
-
-def _column_notes(plan: Plan) -> list[str]:
-    return [f"{column.header}: {column.note}" for column in plan.table.columns.values() if column.note]
-
-
-def _rate_notes(plan: Plan, rows: Rows) -> list[str]:
-    """What each learning rate gave, a line a row and column: the best is in the table, so the others are here."""
-    return [
-        f"{column.header}, {row.label}, by learning rate: "
-        + ", ".join(f"{value:.1f} at {rate:g}" for rate, value in entry.rates.items())
-        for row, found in zip(plan.table.rows, rows, strict=True)
-        for column, entry in zip(plan.table.columns.values(), found, strict=True)
-        if entry.rates
-    ]
 
 
 def header(plan: Plan) -> list[str]:
@@ -54,45 +72,210 @@ def header(plan: Plan) -> list[str]:
     return ["", *(column.header for column in plan.table.columns.values())]
 
 
-def lines(plan: Plan, rows: Rows) -> list[list[str]]:
-    """Row labels and cell texts."""
-    labels = [row.label for row in plan.table.rows]
-    return [[label, *(entry.text() for entry in row)] for label, row in zip(labels, rows, strict=True)]
+def text(entry: Entry) -> Text:
+    """What stands in a cell; where only some seeds are done, it says so."""
+    shown = [_shown(published) for published in entry.published.values()]
+    theirs = "; ".join(shown) if entry.published else ""
+    return Text(_ours(entry), theirs, entry.mark, bool(entry.departures))
 
 
-def markdown(plan: Plan, rows: Rows, num_seeds: int) -> str:
-    """A Markdown table with headline and notes."""
-    head = header(plan)
-    body = [head, ["---", *["---:"] * (len(head) - 1)], *lines(plan, rows)]
-    table = "\n".join("| " + " | ".join(line) + " |" for line in body)
-    return f"**{title(plan, num_seeds)}**\n\n{table}\n\n" + "\n".join(f"- {note}" for note in notes(plan, rows)) + "\n"
+def _shown(published: Any) -> str:
+    return "n/f" if published is None or published.value is None else f"{published.value:g}"
 
 
-def comma_separated(plan: Plan, rows: Rows) -> str:
+def _ours(entry: Entry) -> str:
+    if entry.estimate is None:
+        return "-" if entry.state == "quoted" else entry.state
+    digits = 2 if entry.column.metric.endswith("_ratio") else 1
+    spread = f" +- {entry.spread:.{digits}f}" if entry.spread is not None else ""
+    done, asked = len(entry.estimate.values), len(entry.numbers)
+    missing = f" [{done} of {asked}]" if done < asked else ""
+    return f"{entry.estimate.mean:.{digits}f}{spread}{missing}"
+
+
+# ---- under the table ------------------------------------------------------------------------------------------------
+
+
+def notes(plan: Plan, rows: Rows) -> list[str]:
+    """What must be said under the table."""
+    cells = [entry for row in rows for entry in row]
+    lines = [*_scale_notes(plan), *_number_notes(cells), *plan.table.notes, *_column_notes(plan), *_rate_notes(rows)]
+    return [*lines, *departure_notes(cells)]
+
+
+def _scale_notes(plan: Plan) -> list[str]:
+    if plan.scale.name == "paper":
+        return []
+    lines = [
+        f"{plan.scale.name.upper()}: embedded data and small encoders. It shows that the chain works; "
+        "compare rows, not with the paper.",
+    ]
+    targets = {job.config.method.target.kind for job in plan.jobs if job.kind == "pretrain"}  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownVariableType]
+    lines.append("Stand-ins: rendered pictures for every data set.") if plan.jobs else None
+    if "dvae" in targets:
+        lines.append("DALL-E's encoder: a d-VAE that a job trains on a broader rendered set.")
+    return lines
+
+
+def _number_notes(cells: list[Entry]) -> list[str]:
+    lines: list[str] = []
+    if sets := list(dict.fromkeys(name for entry in cells for name in entry.published)):
+        lines.append(f"In parentheses, at paper scale: {'; '.join(sets)}. n/f: looked for and not found.")
+    sources = {entry.estimate.source for entry in cells if entry.estimate and entry.spread is not None}
+    if "seeds" in sources:
+        lines.append("Mean +- sample standard deviation over seeds; [n of m]: only n of m seeds are done.")
+    if "evaluation" in sources:
+        lines.append("With fewer than three seeds, +- is the standard error of the evaluation set.")
+    if any(entry.mark for entry in cells):
+        lines.append("Bold: best of the column, and what its noise cannot tell from it; underlined or slanted: second.")
+    return lines
+
+
+def _column_notes(plan: Plan) -> list[str]:
+    return [f"{column.header}: {column.note}" for column in plan.table.columns.values() if column.note]
+
+
+def _rate_notes(rows: Rows) -> list[str]:
+    """What each learning rate gave, a line a row and column: the best is in the table, so the others are here."""
+    return [
+        f"{entry.column.header}, {entry.row.label}, by learning rate: "
+        + ", ".join(f"{value:.1f} at {rate:g}" for rate, value in entry.rates.items())
+        for row in rows
+        for entry in row
+        if entry.rates
+    ]
+
+
+def departure_notes(cells: list[Entry]) -> list[str]:
+    """A line for each way in which numbers depart, with the cells that do."""
+    where: dict[str, list[str]] = {}
+    for entry in cells:
+        for line in entry.departures:
+            where.setdefault(line, []).append(f"{entry.row.label}/{entry.column.header}")
+    return [f"{DAGGER} departs from its column's protocol: {line} ({_few(names)})" for line, names in where.items()]
+
+
+def _few(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def _verdicts(plan: Plan, rows: Rows) -> Grid:
+    lines = [
+        [
+            Text(entry.row.label),
+            *map(Text, (entry.column.header, f"{entry.estimate.mean:.1f}", _shown(entry.theirs))),
+            *map(Text, (f"{entry.verdict.gap:+.1f}", entry.verdict.text())),
+        ]
+        for row in rows
+        for entry in row
+        if entry.verdict is not None and entry.estimate is not None
+    ]
+    return Grid("Against the published numbers", ["row", "column", "ours", "published", "gap", "verdict"], lines)
+
+
+def _claims(claims: Sequence[tuple[Judgement, Judgement]]) -> Grid:
+    lines = [
+        [Text(ours.claim.says), *map(Text, (ours.claim.place, ours.status, _difference(ours), theirs.status))]
+        for ours, theirs in claims
+    ]
+    return Grid("Claims", ["claim", "place", "here", "difference [95 %]", "on the published numbers"], lines)
+
+
+def _difference(judgement: Judgement) -> str:
+    """Of the part that decides: the first one with the claim's status."""
+    part = next(part for part in judgement.parts if part.status == judgement.status)
+    if part.difference is None:
+        return f"no number for {part.missing[0]}"
+    if part.low is None or part.high is None:
+        return f"{part.difference:+.1f}, noise unknown"
+    needed = f", {part.seeds_to_decide} seeds would decide" if part.seeds_to_decide else ""
+    return f"{part.difference:+.1f} [{part.low:+.1f}, {part.high:+.1f}]{needed}"
+
+
+# ---- formats --------------------------------------------------------------------------------------------------------
+
+
+def markdown(found: Document) -> str:
+    """Markdown as GitHub renders it."""
+    parts = [_markdown_grid(found.main), "\n".join(f"- {note}" for note in found.notes)]
+    return "\n\n".join([*parts, *map(_markdown_grid, found.more)]) + "\n"
+
+
+def _markdown_grid(grid: Grid) -> str:
+    rule = ["---", *["---:"] * (len(grid.header) - 1)]
+    body = [grid.header, rule, *([_markdown_text(text) for text in row] for row in grid.rows)]
+    return f"**{grid.title}**\n\n" + "\n".join("| " + " | ".join(line) + " |" for line in body)
+
+
+def _markdown_text(text: Text) -> str:
+    sign = {"best": "**", "second": "_", "": ""}[text.mark]
+    ours = text.ours.replace("*", "\\*").replace("+-", "±")
+    number = f"{sign}{ours}{sign}" + ("†" if text.departs else "")
+    return f"{number} ({text.theirs})" if text.theirs else number
+
+
+def comma_separated(rows: Rows) -> str:
     """One line a cell, numbers unrounded."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, ["row", "column", "state", "mean", "spread", "n", "published"], lineterminator="\n")
+    columns = ["row_id", "row", "column", "metric", "state", "mean", "spread", "standard_error", "noise_from", "n"]
+    columns += ["published", "gap", "verdict", "mark", "departures", "protocols", "jobs"]
+    written = io.StringIO()
+    writer = csv.DictWriter(written, columns, lineterminator="\n", extrasaction="ignore")
     writer.writeheader()
-    writer.writerows(
-        {key: value for key, value in fact.items() if key not in ("values", "rates")} for fact in facts(plan, rows)
-    )
-    return text.getvalue()
+    for fact in facts(rows):
+        joined = {key: ";".join(map(str, value)) for key, value in fact.items() if isinstance(value, list)}
+        writer.writerow({**fact, **joined, "published": next(iter(fact["published"].values()), None)})
+    return written.getvalue()
 
 
-def facts(plan: Plan, rows: Rows) -> list[dict[str, Any]]:
+def facts(rows: Rows) -> list[dict[str, Any]]:
     """The cells in plain values."""
+    return [_fact(entry) for row in rows for entry in row]
+
+
+def _fact(entry: Entry) -> dict[str, Any]:
+    ours, verdict = entry.estimate, entry.verdict
+    return {
+        "row_id": entry.row.id,
+        "row": entry.row.label,
+        "column": entry.key,
+        "header": entry.column.header,
+        "metric": entry.column.metric,
+        "state": entry.state,
+        "mean": ours.mean if ours else None,
+        "spread": entry.spread,
+        "standard_error": ours.standard_error if ours else None,
+        "noise_from": ours.source if ours else None,
+        "n": len(ours.values) if ours else 0,
+        "values": list(ours.values.values()) if ours else [],
+        "seeds": list(ours.values) if ours else [],
+        "published": {name: known.value if known else None for name, known in entry.published.items()},
+        "sources": {name: known.source for name, known in entry.published.items() if known},
+        "gap": verdict.gap if verdict else None,
+        "verdict": verdict.word if verdict else None if entry.state == "done" else entry.state,
+        "mark": entry.mark,
+        "rates": {f"{rate:g}": value for rate, value in entry.rates.items()},
+        "departures": list(entry.departures),
+        "protocols": sorted({number.protocol for number in entry.numbers if number.protocol}),
+        "jobs": [number.job for number in entry.numbers],
+    }
+
+
+def claim_facts(claims: Sequence[tuple[Judgement, Judgement]]) -> list[dict[str, Any]]:
+    """The claims in plain values, each part with its difference."""
     return [
         {
-            "row": row.label,
-            "column": column.header,
-            "state": entry.state,
-            "mean": entry.mean,
-            "spread": entry.spread,
-            "n": len(entry.values),
-            "values": list(entry.values),
-            "rates": {f"{rate:g}": value for rate, value in entry.rates.items()},
-            "published": entry.published.value if entry.published else None,
+            "says": ours.claim.says,
+            "place": ours.claim.place,
+            "status": ours.status,
+            "on_published": theirs.status,
+            "parts": [_part_fact(part) for part in ours.parts],
+            "parts_on_published": [_part_fact(part) for part in theirs.parts],
         }
-        for row, found in zip(plan.table.rows, rows, strict=True)
-        for column, entry in zip(plan.table.columns.values(), found, strict=True)
+        for ours, theirs in claims
     ]
+
+
+def _part_fact(part: Any) -> dict[str, Any]:
+    wanted = ("status", "difference", "low", "high", "num_seeds", "paired", "seeds_to_decide")
+    question = part.part.model_dump(exclude_none=True)
+    return {**question, **{name: getattr(part, name) for name in wanted}, "missing": list(part.missing)}

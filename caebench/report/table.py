@@ -1,110 +1,200 @@
-"""From finished jobs to a table: every number with the job that it came from, then one text a cell."""
+"""From finished jobs to a table: every number with the job that it came from, then what a cell says of it (ADR 13)."""
 
 import statistics
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
+from caebench.config.base import Config
 from caebench.config.dense import LearningRateGrid
-from caebench.config.stage import METRICS
+from caebench.config.stage import METRICS, PretrainingCost
 from caebench.plan.graph import Cell, Job, Plan
-from caebench.plan.store import State, Store
-from caebench.published import Published, paper
+from caebench.plan.store import State
+from caebench.published import Published, PublishedSet, noise
+from caebench.report.protocol import departures, fingerprint, usual
+from caebench.report.records import Records
+from caebench.report.statistics import (
+    Estimate,
+    Mark,
+    Verdict,
+    estimate,
+    published_estimate,
+    ranks,
+    verdict,
+)
+from caebench.suites import Column, Row
 
 if TYPE_CHECKING:
     from pandas import DataFrame  # pyright: ignore[reportMissingTypeStubs] pandas ships no types
 
+EMPTY: Mapping[State, str] = {"todo": "not run"}  # what an empty cell says where its job's state says it badly
+MAX_SEEDS = 10  # seeds that a report looks for, from 0
+
 
 class Number(NamedTuple):
-    """One seed's number in a cell, with the job that it came from."""
+    """One seed's number in a cell, with the job that it came from; `low` and `high` are its 95 % interval."""
 
+    suite: str
     row: str
+    row_id: str | None
     column: str
+    header: str
+    metric: str
     seed: int
     job: str
     state: State
     value: float | None  # None: the job is not done
+    low: float | None = None  # of the evaluation's own sampling error
+    high: float | None = None
+    protocol: str | None = None  # equal for numbers made alike
+    commit: str | None = None
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A cell of the table: our seeds' mean and spread, and the published number."""
+    """A cell of the table."""
 
+    row: Row
+    key: str  # of the column
+    column: Column
     state: str  # done, quoted, or why it is empty
-    values: tuple[float, ...]
-    mean: float | None
-    spread: float | None  # sample deviation over seeds
-    published: Published | None  # None: the cell mirrors no published number
-    num_asked: int = 0  # seeds
+    numbers: tuple[Number, ...] = ()
+    estimate: Estimate | None = None
+    published: Mapping[str, Published | None] = field(default_factory=dict[str, Published | None])  # by set
+    verdict: Verdict | None = None  # against the first set, at paper scale
+    mark: Mark = ""
+    departures: tuple[str, ...] = ()  # from the column's protocol
     rates: Mapping[float, float] = field(default_factory=dict[float, float])  # of a grid: rate -> mean over seeds
 
-    def text(self) -> str:
-        """What stands in the cell; where only some seeds are done, it says so."""
-        ours = self._ours()
-        if self.published is None:
-            return ours
-        theirs = "n/f" if self.published.value is None else f"{self.published.value:.1f}"
-        return f"({theirs})" if self.state == "quoted" else f"{ours} ({theirs})"
+    @property
+    def spread(self) -> float | None:
+        """The sample deviation over seeds; the evaluation's own standard error where there are fewer than three."""
+        if self.estimate is None:
+            return None
+        values = list(self.estimate.values.values())
+        return statistics.stdev(values) if self.estimate.source == "seeds" else self.estimate.standard_error
 
-    def _ours(self) -> str:
-        if self.mean is None:
-            return "-" if self.state == "quoted" else self.state
-        spread = f" +- {self.spread:.1f}" if self.spread is not None else ""
-        missing = f" [{len(self.values)} of {self.num_asked}]" if len(self.values) < self.num_asked else ""
-        return f"{self.mean:.1f}{spread}{missing}"
+    @property
+    def theirs(self) -> Published | None:
+        """The number of the first set."""
+        return next(iter(self.published.values()), None)
 
 
-def load(plan: Plan, store: Store) -> "DataFrame":
-    """Every number of a plan: one line a cell and seed, with the job that it came from and that job's state."""
+def numbers(plan: Plan, cell: Cell, records: Records) -> tuple[Number, ...]:
+    """A cell's numbers, one a seed."""
+    return tuple(_number(plan, cell, job, records) for job in cell.jobs)
+
+
+def _number(plan: Plan, cell: Cell, job: Job, records: Records) -> Number:
+    column, record = cell.column, records.find(job)
+    key = next(key for key, known in plan.table.columns.items() if known is column)
+    seed = getattr(job.inputs["encoder"].config, "seed", 0) if "encoder" in job.inputs else 0
+    place = (plan.table.name, cell.row.label, cell.row.id, key, column.header, column.metric, seed, job.name)
+    if record is None:
+        return Number(*place, records.state(job), None)
+    low, high = record.get("intervals", {}).get(column.metric, (None, None))
+    value, commit = record["metrics"][column.metric], record["provenance"].get("commit")
+    return Number(*place, "done", value, low, high, fingerprint(job.config, record), commit)
+
+
+def frame(plans: Iterable[Plan], records: Records) -> "DataFrame":
+    """Every number of some plans: one line a cell and seed."""
     import pandas as pd  # pyright: ignore[reportMissingTypeStubs] pandas ships no types
 
-    lines = [number for cell in plan.cells for number in numbers(cell, store)]
+    lines = [number for plan in plans for cell in plan.cells for number in numbers(plan, cell, records)]
     return pd.DataFrame(lines, columns=pd.Index(Number._fields))
 
 
-def numbers(cell: Cell, store: Store) -> list[Number]:
-    """A cell's numbers, one a seed."""
-    return [_number(cell, job, store) for job in cell.jobs]
-
-
-def _number(cell: Cell, job: Job, store: Store) -> Number:
-    result = store.result(job)
-    value = None if result is None else result["metrics"][cell.column.metric]
-    seed = getattr(job.inputs["encoder"].config, "seed", 0)
-    return Number(cell.row.label, cell.column.header, seed, job.name, store.state(job), value)
-
-
-def entries(plan: Plan, store: Store) -> list[list[Entry]]:
+def entries(plan: Plan, records: Records, sets: Sequence[PublishedSet]) -> list[list[Entry]]:
     """The table's cells, row by row."""
-    width = len(plan.table.columns)
-    flat = [replace(_entry(cell, numbers(cell, store)), rates=_rates(cell, store)) for cell in plan.cells]
-    return [flat[first : first + width] for first in range(0, len(flat), width)]
+    keys = list(plan.table.columns)
+    flat = [_entry(plan, cell, keys[number % len(keys)], records, sets) for number, cell in enumerate(plan.cells)]
+    columns = [_mark(plan, flat[first :: len(keys)], records, first) for first in range(len(keys))]
+    return [[column[number] for column in columns] for number in range(len(plan.table.rows))]
 
 
-def _entry(cell: Cell, found: list[Number]) -> Entry:
-    published = _published(cell)
-    if not found:
-        return Entry("quoted", (), None, None, published)
-    values = [float(number.value) for number in found if number.value is not None]
-    if not values:
-        return Entry(found[0].state, (), None, None, published)
-    spread = statistics.stdev(values) if len(values) > 1 else None
-    return Entry("done", tuple(values), statistics.fmean(values), spread, published, len(found))
+def _entry(plan: Plan, cell: Cell, key: str, records: Records, sets: Sequence[PublishedSet]) -> Entry:
+    found, done = numbers(plan, cell, records), "quoted"
+    values = {number.seed: float(number.value) for number in found if number.value is not None}
+    if found:
+        done = "done" if values else EMPTY.get(found[0].state, found[0].state)
+    intervals = {n.seed: None if n.low is None or n.high is None else (n.low, n.high) for n in found}
+    entry = Entry(cell.row, key, cell.column, done, found, estimate(values, intervals), _published(cell, sets))
+    return replace(entry, verdict=_verdict(plan, entry), rates=_rates(cell, records))
 
 
-def _rates(cell: Cell, store: Store) -> dict[float, float]:
+def _published(cell: Cell, sets: Sequence[PublishedSet]) -> dict[str, Published | None]:
+    row, metric = cell.row.id, cell.column.published
+    return {} if row is None or metric is None else {known.name: known.find(row, metric) for known in sets}
+
+
+def _verdict(plan: Plan, entry: Entry) -> Verdict | None:
+    theirs = entry.theirs
+    if plan.scale.name != "paper" or entry.estimate is None or theirs is None or theirs.value is None:
+        return None
+    return verdict(entry.estimate, theirs.value, theirs.rounding)
+
+
+def _rates(cell: Cell, records: Records) -> dict[float, float]:
     """What each learning rate gave, where a column shows the best of a grid; nothing until every seed is done."""
     found: dict[float, list[float]] = {}
     for job in cell.jobs:
-        config, result, metric = job.config, store.result(job), cell.column.metric
-        if not isinstance(config, LearningRateGrid) or result is None or metric != METRICS[type(config.task)][0]:
+        config, record, metric = job.config, records.find(job), cell.column.metric
+        if not isinstance(config, LearningRateGrid) or record is None or metric != METRICS[type(config.task)][0]:
             return {}
         for rate in config.rates:
-            found.setdefault(rate, []).append(result["metrics"][f"{metric}_{config.role(rate)}"])
+            found.setdefault(rate, []).append(record["metrics"][f"{metric}_{config.role(rate)}"])
     return {rate: statistics.fmean(values) for rate, values in found.items()}
 
 
-def _published(cell: Cell) -> Published | None:
-    if cell.row.id is None or cell.column.published is None:
+# ---- what only the whole column can say -----------------------------------------------------------------------------
+
+
+def _mark(plan: Plan, column: list[Entry], records: Records, first: int) -> list[Entry]:
+    """Best and second, and what departs from the column's protocol."""
+    cells = plan.cells[first :: len(plan.table.columns)]
+    found = [(job, record) for cell in cells for job in cell.jobs if (record := records.find(job)) is not None]
+    usually = usual([record for _, record in found])
+    marks = ranks([known_estimate(plan, entry) for entry in column]) if _higher_is_better(cells) else [""] * len(column)
+    return [
+        replace(
+            entry,
+            mark=mark,
+            departures=tuple(
+                dict.fromkeys(
+                    line
+                    for job, record in found
+                    if job in cell.jobs
+                    for line in departures(job.config, _expected(plan, cell), record, usually)
+                )
+            ),
+        )
+        for entry, mark, cell in zip(column, marks, cells, strict=True)
+    ]
+
+
+def known_estimate(plan: Plan, entry: Entry) -> Estimate | None:
+    """Our number; for a row that is only quoted, at paper scale, the published one."""
+    if entry.state != "quoted" or plan.scale.name != "paper":
+        return entry.estimate
+    return theirs_estimate(entry)
+
+
+def theirs_estimate(entry: Entry) -> Estimate | None:
+    """The published number of the first set with its noise."""
+    theirs = entry.theirs
+    if theirs is None or theirs.value is None:
         return None
-    return paper().get((cell.row.id, cell.column.published), Published(None, "", ""))
+    assert entry.column.published is not None, "a column without a published metric has no published number"
+    return published_estimate(theirs.value, noise(entry.column.published, theirs.value))
+
+
+def _higher_is_better(cells: Sequence[Cell]) -> bool:
+    return not any(isinstance(job.config, PretrainingCost) for cell in cells for job in cell.jobs)
+
+
+def _expected(plan: Plan, cell: Cell) -> Config:
+    """The column's recipe for the row's variant, without what the suite sets."""
+    config = plan.table.evaluation(cell.row, cell.column.replace(set={}))
+    seeded = config.replace(seed=0) if "seed" in type(config).model_fields else config
+    return plan.scale.apply(seeded)

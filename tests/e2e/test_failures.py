@@ -128,16 +128,15 @@ def test_an_input_that_is_not_done_is_named(quickstart, bench, probe):
     ],
 )
 def test_real_data_that_is_not_there_is_said_clearly(bench, root, said):
-    job = make_job(SCALES["paper"].apply(cae(target="pixels")))
+    job = make_job(SCALES["paper"].apply(cae(target="pixels"))).inputs["data"]
     Store(bench.store).prepare(job)
     bench.write_site("cluster", 'device = "cpu"\n' + (f'[data]\nimagenet1k = "{root}"\n' if root else ""))
     assert said in run_to_failure(bench, job, "cluster")
 
 
-def test_a_dalle_encoder_that_is_not_there_is_said_clearly(quickstart, bench):
-    found = quickstart.job("pretrain", "cae-pixels")
-    method = found.config.method.replace(target={"kind": "dalle"})
-    job = variation(bench, found, found.config.replace(method=method))
+def test_a_dalle_encoder_that_is_not_there_is_said_clearly(bench):
+    job = make_job(SCALES["paper"].apply(cae(target="dalle"))).inputs["tokenizer"]
+    Store(bench.store).prepare(job)
     assert "[assets] dalle_encoder: not set" in run_to_failure(bench, job)
 
 

@@ -4,9 +4,9 @@ import random
 
 import pytest
 
+from caebench.config.claim import CellName, Claim
 from caebench.report.claims import describe, judge
 from caebench.report.statistics import Estimate, estimate, published_estimate
-from caebench.suites import CellName, Claim
 
 MORE = {0: 64.0, 1: 65.0, 2: 66.0}
 THAN = {0: 63.0, 1: 64.0, 2: 63.0}  # differences 1, 1, 3: mean 1.667, deviation 1.155, half interval 2.868

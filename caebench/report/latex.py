@@ -1,0 +1,61 @@
+"""A document as LaTeX: booktabs, nothing else to load, one file that compiles."""
+
+import re
+
+from caebench.report.render import Document, Grid, Text
+
+SPECIAL = {
+    **{char: f"\\{char}" for char in "&%$#_{}"},
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "\\": r"\textbackslash{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+}
+OPENING = r"""\documentclass{article}
+\usepackage{booktabs}
+\usepackage[margin=2cm,landscape]{geometry}
+\begin{document}
+"""
+
+
+def latex(found: Document) -> str:
+    """A whole file: the table with its notes, then the rest."""
+    notes = "\n".join(f"\\item {escape(note)}" for note in found.notes)
+    under = f"\\begin{{itemize}}\\footnotesize\n{notes}\n\\end{{itemize}}\n" if found.notes else ""
+    parts = [_grid(found.main), under, *map(_grid, found.more)]
+    return OPENING + "\n".join(parts) + "\\end{document}\n"
+
+
+def _grid(grid: Grid) -> str:
+    long = [any(len(row[n].plain()) > 40 for row in grid.rows) for n in range(len(grid.header))]
+    columns = "".join("p{9cm}" if is_long else ("l" if n == 0 else "r") for n, is_long in enumerate(long))
+    lines = [" & ".join(map(_text, row)) + r" \\" for row in grid.rows]
+    return "\n".join(
+        [
+            r"\begin{table}[ht]\centering\small",
+            f"\\caption{{{escape(grid.title)}}}",
+            f"\\begin{{tabular}}{{{columns}}}",
+            r"\toprule",
+            " & ".join(map(escape, grid.header)) + r" \\",
+            r"\midrule",
+            *lines,
+            r"\bottomrule",
+            r"\end{tabular}",
+            r"\end{table}",
+            "",
+        ]
+    )
+
+
+def _text(text: Text) -> str:
+    look = {"best": "\\textbf{%s}", "second": "\\underline{%s}", "": "%s"}[text.mark]
+    number = look % escape(text.ours) + (r"$^\dagger$" if text.departs else "")
+    return f"{number} ({escape(text.theirs)})" if text.theirs else number
+
+
+def escape(text: str) -> str:
+    """Plain text for LaTeX; `+-` becomes its sign."""
+    safe = re.sub(r"[&%$#_{}~^\\<>|]", lambda found: SPECIAL[found[0]], text)
+    return safe.replace("+-", r"$\pm$")

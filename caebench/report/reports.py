@@ -1,0 +1,70 @@
+"""The reports of suites: each suite's entries once, and claims that may look into other suites."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from caebench.config.claim import CellName
+from caebench.plan.graph import Plan, make_plan
+from caebench.plan.scale import Scale
+from caebench.published import PublishedSet
+from caebench.report.claims import Judgement, judge
+from caebench.report.records import Records
+from caebench.report.render import Document, Rows, document
+from caebench.report.statistics import Estimate
+from caebench.report.table import MAX_SEEDS, Entry, entries, known_estimate, theirs_estimate
+from caebench.suites import Table, load
+
+
+@dataclass
+class Reports:
+    """Tables of one scale, from the same records, against the same published sets."""
+
+    scale: Scale
+    records: Records
+    sets: Sequence[PublishedSet]
+    seeds: Sequence[int] | None = None  # None: every seed of which something is done
+    _plans: dict[str, Plan] = field(default_factory=dict[str, Plan])
+    _rows: dict[str, Rows] = field(default_factory=dict[str, Rows])
+
+    def plan(self, table: Table) -> Plan:
+        """A suite's plan with the seeds that the report shows."""
+        if table.name not in self._plans:
+            seeds = self.seeds if self.seeds is not None else self._finished_seeds(table)
+            self._plans[table.name] = make_plan(table, self.scale, seeds)
+        return self._plans[table.name]
+
+    def rows(self, table: Table) -> Rows:
+        """A suite's entries, row by row."""
+        if table.name not in self._rows:
+            self._rows[table.name] = entries(self.plan(table), self.records, self.sets)
+        return self._rows[table.name]
+
+    def claims(self, table: Table) -> list[tuple[Judgement, Judgement]]:
+        """A suite's claims on our numbers, and on the published ones."""
+        ours = [judge(claim, lambda cell: self._ours(table, cell)) for claim in table.claims]
+        theirs = [judge(claim, lambda cell: theirs_estimate(self._entry(table, cell))) for claim in table.claims]
+        return list(zip(ours, theirs, strict=True))
+
+    def document(self, table: Table) -> Document:
+        """A suite's whole report."""
+        return document(self.plan(table), self.rows(table), self.claims(table))
+
+    def _ours(self, table: Table, cell: CellName) -> Estimate | None:
+        owner = load(cell.suite) if cell.suite else table
+        return known_estimate(self.plan(owner), self._entry(table, cell))
+
+    def _entry(self, table: Table, cell: CellName) -> Entry:
+        owner = load(cell.suite) if cell.suite else table
+        row, _ = owner.find(cell, str(table.path))
+        number = list(owner.columns).index(cell.column)
+        return self.rows(owner)[owner.rows.index(row)][number]
+
+    def _finished_seeds(self, table: Table) -> list[int]:
+        """Seeds of which a cell is done; 0 where there is none."""
+        found = [seed for seed in range(MAX_SEEDS) if self._any_done(make_plan(table, self.scale, [seed]))]
+        return found or [0]
+
+    def _any_done(self, plan: Plan) -> bool:
+        return any(
+            self.records.state(job) == "done" for cell in plan.cells for job in cell.jobs if "encoder" in job.inputs
+        )
