@@ -23,6 +23,7 @@ class Purpose(IntEnum):
     MIXING = 4
     GUMBEL = 5
     INITIALISATION = 6
+    BOOTSTRAP = 7
 
 
 def generator(purpose: Purpose, seed: int, *keys: int) -> np.random.Generator:

@@ -63,8 +63,15 @@ def _attempt(folder: Path, store: Path, site: Site, progress: Progress, group: A
         metrics = run_stage(config, run)
         if group.is_main:
             seconds = round(time.monotonic() - started, 2)
-            content = {"id": job["id"], "metrics": metrics, "fingerprints": run.fingerprints, "seconds": seconds}
-            write_json(folder / RESULT, {**content, "finished": now()})
+            content = {
+                "id": job["id"],
+                "metrics": metrics,
+                "intervals": run.intervals,
+                "fingerprints": run.fingerprints,
+                "seconds": seconds,
+                "finished": now(),
+            }
+            write_json(folder / RESULT, content)
             _tidy(folder)
     except Interrupted as stop:
         log.warning("%s: %s", folder.name, stop)

@@ -115,7 +115,7 @@ def finetune(config: Finetune, run: Run) -> dict[str, Any]:
         multiple_of=min(config.mixing.group, config.optimization.global_batch),
         after_epoch=evaluator,
     )
-    return select(fit(training, run), config.selection, evaluator.num_images)
+    return select(run, fit(training, run), config.selection, evaluator.num_images)
 
 
 def layer_groups(classifier: Classifier, decay: float) -> list[ParamGroup]:

@@ -11,6 +11,7 @@ from caebench.config.data import Split, size_of
 from caebench.config.stage import KNN
 from caebench.data.loading import Samples, evaluation_loader
 from caebench.data.transforms import evaluation
+from caebench.tasks.intervals import of_accuracies
 from caebench.tasks.probes import EVALUATION_BATCH, Frozen, LabelledSample, freeze
 from caebench.training.loop import autocast, to_device
 from caebench.training.run import Run
@@ -27,9 +28,9 @@ def knn(config: KNN, run: Run) -> dict[str, Any]:
     predicted = {k: torch.cat([vote[k] for vote in votes]) for k in config.k}
     accuracies = {k: 100.0 * (predicted[k] == truth).double().mean().item() for k in config.k}
     best = max(accuracies, key=lambda k: accuracies[k])
-    return {"top1": accuracies[best], "k": best, **{f"top1_k{k}": value for k, value in accuracies.items()}} | {
-        "num_images": len(truth)
-    }
+    found = {"top1": accuracies[best], **{f"top1_k{k}": value for k, value in accuracies.items()}}
+    run.intervals.update(of_accuracies(found, len(truth)))
+    return {**found, "k": best, "num_images": len(truth)}
 
 
 @torch.no_grad()

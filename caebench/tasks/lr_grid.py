@@ -2,10 +2,12 @@
 
 import json
 import statistics
+from collections.abc import Mapping
 from typing import Any
 
 from caebench.config.dense import LearningRateGrid
 from caebench.config.stage import METRICS, RESULT
+from caebench.tasks.intervals import Interval
 from caebench.training.run import Run
 
 
@@ -14,14 +16,29 @@ def select_rate(config: LearningRateGrid, run: Run) -> dict[str, Any]:
 
     The choice is made on the validation images, as the paper's was: the median says what an arbitrary rate gives.
     """
-    of_rate = {rate: _metrics(run, config.role(rate)) for rate in config.rates}
+    results = {rate: _read(run, config.role(rate)) for rate in config.rates}
     first = METRICS[type(config.task)][0]
-    scores = {rate: float(metrics[first]) for rate, metrics in of_rate.items()}
+    scores = {rate: float(result["metrics"][first]) for rate, result in results.items()}
     best = max(scores, key=lambda rate: scores[rate])
-    chosen = {name: of_rate[best][name] for name in METRICS[type(config.task)]}
+    run.intervals.update(_of_choice(results, scores, best, first))
+    chosen = {name: results[best]["metrics"][name] for name in METRICS[type(config.task)]}
     every = {f"{first}_{config.role(rate)}": score for rate, score in scores.items()}
     return {**chosen, "lr": best, f"{first}_median": statistics.median(scores.values()), **every}
 
 
-def _metrics(run: Run, role: str) -> dict[str, Any]:
-    return json.loads((run.inputs[role] / RESULT).read_text(encoding="utf8"))["metrics"]
+def _of_choice(
+    results: Mapping[float, Any], scores: Mapping[float, float], best: float, first: str
+) -> dict[str, Interval]:
+    """The chosen job's intervals, and for the median the mean of its one or two jobs'; without jobs' own, none."""
+    intervals = {rate: result.get("intervals", {}) for rate, result in results.items()}
+    found: dict[str, Interval] = {name: (low, high) for name, (low, high) in intervals[best].items()}
+    ranked = sorted(scores, key=lambda rate: scores[rate])
+    middle = [intervals[rate] for rate in ranked[(len(ranked) - 1) // 2 : len(ranked) // 2 + 1]]
+    if all(first in one for one in middle):
+        low, high = (statistics.fmean(ends) for ends in zip(*(one[first] for one in middle), strict=True))
+        found[f"{first}_median"] = (low, high)
+    return found
+
+
+def _read(run: Run, role: str) -> dict[str, Any]:
+    return json.loads((run.inputs[role] / RESULT).read_text(encoding="utf8"))

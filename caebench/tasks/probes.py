@@ -24,6 +24,7 @@ from caebench.data.transforms import Transform, crop_and_flip, evaluation
 from caebench.models.checkpoint import ENCODER, read_encoder
 from caebench.models.heads import AttentiveHead, LinearHead
 from caebench.models.vit import Encoder
+from caebench.tasks.intervals import of_accuracies
 from caebench.training.loop import Batch, Training, autocast, fit, to_device
 from caebench.training.optim import split_decay
 from caebench.training.run import Run
@@ -128,7 +129,7 @@ def _probe(
         seed=config.seed,
         after_epoch=evaluator,
     )
-    return select(fit(training, run), config.selection, evaluator.num_images)
+    return select(run, fit(training, run), config.selection, evaluator.num_images)
 
 
 class Evaluator:
@@ -185,8 +186,10 @@ class Evaluator:
         self.kept = kept
 
 
-def select(history: list[dict[str, float]], selection: str, num_images: int) -> dict[str, Any]:
-    """The reported epoch, by the recipe's rule, with the last one beside it."""
+def select(run: Run, history: list[dict[str, float]], selection: str, num_images: int) -> dict[str, Any]:
+    """The reported epoch, by the recipe's rule, with the last one beside it; notes the accuracies' intervals."""
     last = history[-1]
     chosen = max(history, key=lambda entry: entry["top1"]) if selection == "best_epoch" else last
-    return {**chosen, "top1_last_epoch": last["top1"], "num_images": num_images}
+    found = {**chosen, "top1_last_epoch": last["top1"]}
+    run.intervals.update(of_accuracies(found, num_images))
+    return {**found, "num_images": num_images}

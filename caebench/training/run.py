@@ -39,6 +39,7 @@ class Run:
     group: Group
     progress: Progress = no_progress
     fingerprints: dict[str, str] = field(default_factory=dict)  # "imagenet1k/train" -> fingerprint, as the job saw it
+    intervals: dict[str, tuple[float, float]] = field(default_factory=dict)  # 95 %, of metrics; in the main process
 
     @property
     def device(self) -> torch.device:

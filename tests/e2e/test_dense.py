@@ -56,8 +56,9 @@ def kill_and_resume(bench, job, after):
 
 
 def assert_equal_to_the_bit(folder, kept, steps):
-    """Same result, same metrics, same weights and optimizer state."""
-    assert read(folder / "result.json")["metrics"] == read(kept / "result.json")["metrics"]
+    """Same result, same intervals, same metrics, same weights and optimizer state."""
+    ours, theirs = read(folder / "result.json"), read(kept / "result.json")
+    assert (ours["metrics"], ours["intervals"]) == (theirs["metrics"], theirs["intervals"])
     assert metrics(folder) == metrics(kept)
     name = f"checkpoints/{steps:09d}.pt"
     ours, theirs = (torch.load(where / name, weights_only=True) for where in (folder, kept))
@@ -65,6 +66,12 @@ def assert_equal_to_the_bit(folder, kept, steps):
     assert [key for key, value in theirs["module"].items() if not torch.equal(value, ours["module"][key])] == []
     for number, state in theirs["optimizer"]["state"].items():
         assert all(torch.equal(value, ours["optimizer"]["state"][number][key]) for key, value in state.items())
+
+
+def assert_measured(result, config):
+    """Every number of the evaluation, each with an interval."""
+    assert set(METRICS[type(config)]) == set(result["intervals"]) <= set(result["metrics"])
+    assert all(0 <= low <= high <= 100 for low, high in result["intervals"].values())
 
 
 def test_killed_and_resumed_equals_unbroken(bench, segmentation):
@@ -90,6 +97,7 @@ def test_what_segmentation_leaves(bench, segmentation):
     assert table[0] == "class,IoU,accuracy" and len(table) == 1 + EMBEDDED_NUM_CLASSES["ade20k"]
     assert len(list((folder / "pictures").glob("*.png"))) == 4
     assert {path.name for path in folder.iterdir()} == LEFT
+    assert_measured(read(folder / "result.json"), segmentation.config)
     assert set(read(folder / "result.json")["fingerprints"]) == {"ade20k/train", "ade20k/val"}
     assert metrics(folder)[-1]["step"] == STEPS and metrics(folder)[-1]["loss"] > 0
 
@@ -104,6 +112,7 @@ def test_what_detection_leaves(bench, quickstart, tiny, recipe):
     assert {path.name for path in folder.iterdir()} == LEFT
     assert len((folder / "per_class.csv").read_text(encoding="utf8").splitlines()) == 1 + EMBEDDED_NUM_CLASSES["coco"]
     assert set(read(folder / "result.json")["metrics"]) == set(METRICS[type(config)])
+    assert_measured(read(folder / "result.json"), config)
 
 
 def test_a_missing_label_map_stops_the_job_before_it_trains(bench, segmentation):
@@ -118,7 +127,9 @@ def test_a_missing_label_map_stops_the_job_before_it_trains(bench, segmentation)
 def test_two_processes_train_and_evaluate_together(bench, segmentation):
     commands = bench.run_processes(2, "run", "job", segmentation.id, "--site", "local")
     assert [command.wait() for command in commands] == [0, 0], commands[0].output
-    assert read(bench.folder(segmentation) / "result.json")["metrics"]["aAcc"] > 0
+    result = read(bench.folder(segmentation) / "result.json")
+    assert result["metrics"]["aAcc"] > 0
+    assert_measured(result, segmentation.config)
 
 
 def test_two_processes_detect_together(bench, quickstart, tiny):
@@ -127,7 +138,7 @@ def test_two_processes_detect_together(bench, quickstart, tiny):
     commands = bench.run_processes(2, "run", "job", job.id, "--site", "local")
     assert [command.wait() for command in commands] == [0, 0], commands[0].output
     assert len(list((bench.folder(job) / "pictures").glob("*.png"))) == 2
-    assert set(read(bench.folder(job) / "result.json")["metrics"]) == set(METRICS[type(job.config)])
+    assert_measured(read(bench.folder(job) / "result.json"), job.config)
 
 
 def test_loader_processes_change_nothing(bench, segmentation):
@@ -144,6 +155,7 @@ def test_frozen_probes_of_segmentation(bench, quickstart, tiny, recipe, leaves):
     job = prepared(bench, quickstart, tiny.apply(EVALUATIONS[recipe]()))
     folder = run(bench, job, "local")
     assert read(folder / "result.json")["metrics"]["mIoU"] > 0
+    assert_measured(read(folder / "result.json"), job.config)
     assert {path.name for path in folder.iterdir()} - {"checkpoints"} == LEFT - (set() if leaves else {"metrics.jsonl"})
 
 

@@ -6,6 +6,7 @@ import pytest
 from helpers import metrics, read
 
 from caebench.config.site import Site
+from caebench.config.stage import METRICS
 from caebench.execution.local import run_plan
 from caebench.report.table import entries
 
@@ -28,6 +29,16 @@ def test_every_cell_that_is_run_is_filled(quickstart):
     expected = {(row.label, "quoted" if row.quoted else "done") for row in quickstart.plan.table.rows}
     assert states == expected
     assert all(0.0 <= entry.mean <= 100.0 for cells in rows for entry in cells if entry.state == "done")
+
+
+def test_every_number_of_an_evaluation_has_an_interval(quickstart):
+    for job in quickstart.plan.jobs:
+        result = quickstart.store.result(job)
+        names = METRICS.get(type(job.config), ())
+        shown = set(names) & set(result["metrics"])
+        assert shown <= result["intervals"].keys() and (names or result["intervals"] == {})
+        for name, (low, high) in result["intervals"].items():
+            assert 0 <= low <= result["metrics"][name] <= high <= 100
 
 
 def test_a_second_run_trains_nothing(quickstart, log):

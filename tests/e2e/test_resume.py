@@ -60,7 +60,8 @@ def assert_equal_tensors(ours, theirs):
 
 def assert_equal_runs(folder, unbroken):
     assert metrics(folder) == metrics(unbroken)
-    assert read(folder / "result.json")["metrics"] == read(unbroken / "result.json")["metrics"]
+    ours, theirs = read(folder / "result.json"), read(unbroken / "result.json")
+    assert (ours["metrics"], ours["intervals"]) == (theirs["metrics"], theirs["intervals"])
 
 
 def test_pretraining_killed_thrice_equals_unbroken(bench, pretraining):

@@ -10,7 +10,9 @@ from typing import Any
 
 from mmdet.datasets import CocoDataset
 from mmdet.evaluation import CocoMetric
+from mmdet.evaluation.metrics import coco_metric
 from mmengine.registry import init_default_scope
+from pycocotools.cocoeval import COCOeval
 
 from caebench.config.dense import Detection
 from caebench.data.randomness import Purpose, derive, seeded_everywhere
@@ -19,6 +21,7 @@ from caebench.models.checkpoint import ENCODER, read_encoder
 from caebench.tasks.dense.detection_model import build_model
 from caebench.tasks.dense.engine import DenseJob, make_runner, train_and_evaluate
 from caebench.tasks.dense.pictures import BoxPictureHook
+from caebench.tasks.intervals import AP_AT, Detections, Interval, bootstrap_ap, read_matches
 from caebench.training.run import Run
 
 PER_CLASS = "per_class.csv"
@@ -41,10 +44,12 @@ def detect(config: Detection, run: Run) -> dict[str, Any]:
         model = build_model(config, encoder, len(train.classes), sync=job.sync_norm)
     run.compile(encoder.blocks)
     dataset = make_dataset(config, val, training=False)
-    runner = make_runner(job, model, dataset, make_metrics(val.root / val.labels), "mmdet")
+    metrics = make_metrics(val.root / val.labels)
+    runner = make_runner(job, model, dataset, metrics, "mmdet")
     found = train_and_evaluate(runner, BoxPictureHook(run.folder / "pictures", len(val.classes)))
     if run.group.is_main:
         write_per_class(run.folder / PER_CLASS, val.classes, found)
+        run.intervals.update(intervals_of(metrics, config.seed))
     return average_precisions(found)
 
 
@@ -55,14 +60,38 @@ def silence() -> Iterator[None]:
         yield
 
 
-class QuietCocoMetric(CocoMetric):
-    """mmdetection's metric, without prints."""
+@contextlib.contextmanager
+def watch_matches() -> Iterator[list[Detections]]:
+    """Fills with what pycocotools matched for mmdetection, which keeps only the means."""
+    seen: list[Detections] = []
 
-    compute_metrics = silence()(CocoMetric.compute_metrics)
+    class Watched(COCOeval):
+        def summarize(self) -> None:
+            super().summarize()
+            seen.append(read_matches(self))
+
+    original, coco_metric.COCOeval = coco_metric.COCOeval, Watched
+    try:
+        yield seen
+    finally:
+        coco_metric.COCOeval = original
+
+
+class QuietCocoMetric(CocoMetric):
+    """mmdetection's metric, without prints; keeps what was matched on each image."""
+
+    matched: Detections | None = None  # none if no object was found
+
+    def compute_metrics(self, results: list[Any]) -> dict[str, float]:
+        """mmdetection's numbers; the main process alone is asked, with the images of all in their order."""
+        with silence(), watch_matches() as seen:
+            found = super().compute_metrics(results)
+        self.matched = seen[0] if seen else None
+        return found
 
 
 @silence()
-def make_metrics(annotations: Path) -> list[CocoMetric]:
+def make_metrics(annotations: Path) -> list[QuietCocoMetric]:
     """COCO's evaluation of boxes and of masks."""
     return [QuietCocoMetric(str(annotations), name, classwise=True, prefix=kind) for kind, name in KINDS.items()]
 
@@ -74,6 +103,16 @@ def average_precisions(found: dict[str, Any]) -> dict[str, float]:
         for kind in KINDS
         for suffix, name in AP.items()
     }
+
+
+def intervals_of(metrics: list[QuietCocoMetric], seed: int) -> dict[str, Interval]:
+    """95 % intervals of `average_precisions`; where no object was found, AP is 0 on any images."""
+    nothing = dict.fromkeys(("AP", *AP_AT), (0.0, 0.0))
+    found = {
+        kind: nothing if metric.matched is None else bootstrap_ap(metric.matched, seed)
+        for kind, metric in zip(KINDS, metrics, strict=True)
+    }
+    return {name.replace("AP", f"AP_{kind}"): interval for kind in KINDS for name, interval in found[kind].items()}
 
 
 @silence()

@@ -67,6 +67,7 @@ def segment_by_neighbours(config: KNNSegmentation, run: Run) -> dict[str, Any]:
     found = metric.evaluate(len(dataset))
     if run.group.is_main:
         metric.write(run.folder / PER_CLASS)
+        run.intervals.update(metric.intervals(config.seed))
     return {name: found[name] for name in ("mIoU", "mAcc", "aAcc")} | {"num_patches": len(bank.tokens)}
 
 

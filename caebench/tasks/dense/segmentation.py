@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 import numpy as np
+import torch
 from mmengine.registry import init_default_scope
 from mmseg.datasets import BaseSegDataset
 from mmseg.evaluation import IoUMetric
+from torch import Tensor
 
 from caebench.config.dense import Segmentation
 from caebench.data.randomness import Purpose, derive, seeded_everywhere
@@ -16,6 +18,7 @@ from caebench.models.checkpoint import ENCODER, read_encoder
 from caebench.tasks.dense.engine import DenseJob, make_runner, train_and_evaluate
 from caebench.tasks.dense.pictures import PictureHook
 from caebench.tasks.dense.segmentation_model import IGNORED, build_model
+from caebench.tasks.intervals import Interval, bootstrap_iou
 from caebench.training.run import Run
 
 LONG_SIDE = 4  # times the short one: 2048 and 512
@@ -49,6 +52,7 @@ def segment(config: Segmentation, run: Run) -> dict[str, Any]:
     found = train_and_evaluate(runner, PictureHook(run.folder / "pictures", len(val.classes)))
     if run.group.is_main:
         metric.write(run.folder / PER_CLASS)
+        run.intervals.update(metric.intervals(config.seed))
     return {name: float(found[name]) for name in ("mIoU", "mAcc", "aAcc")}
 
 
@@ -95,16 +99,23 @@ def _dataset(split: SceneSplit, transforms: list[dict[str, Any]], *, test: bool)
 
 
 class PerClassIoU(IoUMetric):
-    """mmsegmentation's metric, which keeps the table it would only log."""
+    """mmsegmentation's metric, which keeps the table it would only log, and the pixels of each image."""
 
     per_class: dict[str, np.ndarray]
+    per_image: list[Tensor]  # intersection, union, label; each [images, classes]
 
     def compute_metrics(self, results: list[Any]) -> dict[str, float]:
-        """The means, in percent; the table stays in `per_class`."""
+        """The means, in percent; the main process alone is asked, with the images of all in their order."""
+        intersection, union, _, label = zip(*results, strict=True)
+        self.per_image = [torch.stack(part) for part in (intersection, union, label)]
         areas: Any = [sum(part) for part in zip(*results, strict=True)]
         to_metrics: Any = self.total_area_to_metrics
         self.per_class = to_metrics(*areas, self.metrics, self.nan_to_num, self.beta)
         return {name: float(value) for name, value in super().compute_metrics(results).items()}
+
+    def intervals(self, seed: int) -> dict[str, Interval]:
+        """95 % intervals of the means, in percent."""
+        return bootstrap_iou(*self.per_image, seed=seed)
 
     def write(self, path: Any) -> None:
         """The table: a row a class, in percent; empty where the class does not occur."""

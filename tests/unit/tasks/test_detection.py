@@ -14,6 +14,7 @@ from caebench.models.vit import Encoder
 from caebench.plan.scale import NANO
 from caebench.recipes.dense import coco, coco_cascade
 from caebench.tasks.dense import detection, detection_model, engine
+from caebench.tasks.intervals import ap_scores
 
 CLASSES = ("cat", "dog", "never")
 SIDE = 64
@@ -112,11 +113,11 @@ def mean_precision(pairs, thresholds, iou):
 
 @pytest.fixture(scope="module")
 def evaluated(tmp_path_factory):
-    """mmdetection's numbers for the scenes, and the scenes."""
+    """mmdetection's numbers for the scenes, the scenes, and the metrics."""
     pairs, folder = list(scenes()), tmp_path_factory.mktemp("coco")
     annotation_file(folder / "instances.json", [truth for truth, _ in pairs])
-    found = {}
-    for metric in detection.make_metrics(folder / "instances.json"):
+    found, made = {}, detection.make_metrics(folder / "instances.json")
+    for metric in made:
         metric.dataset_meta = {"classes": CLASSES}
         for image, (_, objects) in enumerate(pairs):
             instances = {
@@ -127,12 +128,12 @@ def evaluated(tmp_path_factory):
             }
             metric.process({}, [{"pred_instances": instances, "img_id": image, "ori_shape": (SIDE, SIDE)}])
         found |= metric.evaluate(len(pairs))
-    return found, pairs
+    return found, pairs, made
 
 
 @pytest.mark.parametrize(("kind", "iou"), [("box", box_iou), ("mask", mask_iou)])
 def test_ap_agrees_with_one_computed_from_scratch(evaluated, kind, iou):
-    found, pairs = evaluated
+    found, pairs, _ = evaluated
     ours = detection.average_precisions(found)
     assert 10 < ours[f"AP_{kind}"] < 90
     assert ours[f"AP_{kind}"] == pytest.approx(mean_precision(pairs, THRESHOLDS, iou), abs=0.051)  # tenths
@@ -140,8 +141,25 @@ def test_ap_agrees_with_one_computed_from_scratch(evaluated, kind, iou):
     assert ours[f"AP_{kind}75"] == pytest.approx(mean_precision(pairs, [0.75], iou), abs=0.051)
 
 
+def test_each_ap_has_an_interval_around_it(evaluated):
+    found, pairs, made = evaluated
+    ours, ends = detection.average_precisions(found), detection.intervals_of(made, seed=0)
+    assert ends.keys() == ours.keys()
+    for name, (low, high) in ends.items():
+        assert 0 < low < ours[name] < high <= 100
+    for metric, kind in zip(made, detection.KINDS, strict=True):
+        matched = metric.matched
+        exact = dict(zip(("", "50", "75"), ap_scores(matched, np.ones(len(pairs))), strict=True))
+        assert exact == pytest.approx({name: ours[f"AP_{kind}{name}"] for name in exact}, abs=0.051)  # tenths
+
+
+def test_where_nothing_is_found_nothing_moves():
+    bare = [detection.QuietCocoMetric(metric=name, prefix=kind) for kind, name in detection.KINDS.items()]
+    assert detection.intervals_of(bare, seed=0) == dict.fromkeys(detection.average_precisions({}), (0.0, 0.0))
+
+
 def test_the_table_of_classes(evaluated, tmp_path):
-    found, pairs = evaluated
+    found, pairs, _ = evaluated
     detection.write_per_class(tmp_path / "per_class.csv", CLASSES, found)
     rows = list(csv.DictReader((tmp_path / "per_class.csv").read_text(encoding="utf8").splitlines()))
     assert [row["class"] for row in rows] == list(CLASSES)

@@ -15,22 +15,25 @@ from caebench.training.distributed import Group
 from caebench.training.run import Run
 
 
-def finished(folder, **metrics):
+def finished(folder, score):
+    """A finished job; its mIoU's interval is one down and two up."""
     folder.mkdir()
-    (folder / "result.json").write_text(json.dumps({"metrics": metrics}))
+    metrics = {"mIoU": score, "mAcc": score + 10, "aAcc": 80.0}
+    intervals = {"mIoU": [score - 1, score + 2], "mAcc": [score + 9, score + 13], "aAcc": [79.0, 81.0]}
+    (folder / "result.json").write_text(json.dumps({"metrics": metrics, "intervals": intervals}))
     return folder
+
+
+def make_grid(folder, scores):
+    inputs = {f"lr_{rate:g}": finished(folder / f"{rate:g}", score) for rate, score in scores.items()}
+    config = ade20k_grid().replace(rates=tuple(scores))
+    return config, Run(folder, inputs, Site(), Group(0, 1, torch.device("cpu")))
 
 
 @pytest.fixture
 def grid(tmp_path):
     """Three rates; the middle one is best."""
-    scores = {1e-4: 41.0, 2e-4: 45.5, 3e-4: 44.0}
-    inputs = {
-        f"lr_{rate:g}": finished(tmp_path / f"{rate:g}", mIoU=score, mAcc=score + 10, aAcc=80.0)
-        for rate, score in scores.items()
-    }
-    config = ade20k_grid().replace(rates=tuple(scores))
-    return config, Run(tmp_path, inputs, Site(), Group(0, 1, torch.device("cpu")))
+    return make_grid(tmp_path, {1e-4: 41.0, 2e-4: 45.5, 3e-4: 44.0})
 
 
 def test_the_best_is_chosen_and_every_rate_is_kept(grid):
@@ -44,6 +47,32 @@ def test_the_best_is_chosen_and_every_rate_is_kept(grid):
         "mIoU_lr_0.0002": 45.5,
         "mIoU_lr_0.0003": 44.0,
     }
+
+
+def test_intervals_are_those_of_the_chosen_and_of_the_middle_job(grid):
+    config, run = grid
+    select_rate(config, run)
+    assert run.intervals == {
+        "mIoU": (44.5, 47.5),
+        "mAcc": (54.5, 58.5),
+        "aAcc": (79.0, 81.0),
+        "mIoU_median": (43.0, 46.0),
+    }
+
+
+def test_of_an_even_number_of_rates_two_are_in_the_middle(tmp_path):
+    config, run = make_grid(tmp_path, {1e-4: 41.0, 2e-4: 45.5, 3e-4: 44.0, 4e-4: 20.0})
+    assert select_rate(config, run)["mIoU_median"] == 42.5
+    assert run.intervals["mIoU_median"] == (41.5, 44.5)
+
+
+def test_jobs_without_intervals_give_none(grid):
+    config, run = grid
+    for folder in run.inputs.values():
+        metrics = json.loads((folder / "result.json").read_text())["metrics"]
+        (folder / "result.json").write_text(json.dumps({"metrics": metrics}))
+    assert select_rate(config, run)["mIoU"] == 45.5
+    assert run.intervals == {}
 
 
 @pytest.mark.parametrize("scale", SCALES)

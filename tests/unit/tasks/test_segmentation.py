@@ -48,6 +48,9 @@ def test_miou_agrees_with_a_confusion_matrix(tmp_path):
         iou = right / (confusion.sum(0) + confusion.sum(1) - right)
     assert found["mIoU"] == pytest.approx(100 * np.nanmean(iou), abs=0.006)  # the packages round to two decimals
     assert found["aAcc"] == pytest.approx(100 * right.sum() / confusion.sum(), abs=0.006)
+    for name, (low, high) in metric.intervals(seed=0).items():
+        assert 0 < low < found[name] < high < 100
+    assert set(metric.intervals(seed=0)) == set(found)
     metric.write(tmp_path / "per_class.csv")
     rows = list(csv.DictReader((tmp_path / "per_class.csv").read_text(encoding="utf8").splitlines()))
     assert [row["class"] for row in rows] == list(CLASSES) and rows[4]["IoU"] == ""
