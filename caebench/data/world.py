@@ -43,7 +43,7 @@ WNIDS = tuple(f"n{digit:08d}" for digit in range(10))
 DISHES = tuple(sorted(f"{family}_{digit}" for family in ("plain", "striped") for digit in DIGITS))
 DOMAIN_CLASSES = tuple(sorted(DIGITS))  # DomainNet numbers its classes alphabetically
 SCENE_CLASSES = (*GROUNDS, *DIGITS[:SCENE_DIGITS])  # label 1 is the first; 0 is "other"
-COCO_IDS = (1, 2, 3, 4, 6)  # with a gap, as the published ids have
+COCO_IDS = (1, 2, 4)  # with a gap, as the published ids have
 
 PURPOSES = {  # the second number of every picture's seed: never reuse one
     ("imagenet", "train"): 1,

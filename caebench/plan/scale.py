@@ -273,8 +273,8 @@ NANO = Scale(
     linear=Shrink(epochs=0.22, batch=64, lr=200.0),
     attentive=Shrink(epochs=0.22, batch=32, lr=16.0),
     finetune=Shrink(epochs=0.06, batch=64, lr=32.0),
-    segmentation=DenseShrink(iterations=0.005, batch=4, lr=10.0, side=64 / 512, channels=32, depth=3.0),
-    detection=DenseShrink(iterations=0.009, batch=8, lr=3.5, side=64 / 800, channels=8, boxes=20, depth=12.0),
+    segmentation=DenseShrink(iterations=0.0025, batch=4, lr=10.0, side=64 / 512, channels=32, depth=3.0),
+    detection=DenseShrink(iterations=0.007, batch=8, lr=3.5, side=64 / 800, channels=8, boxes=20, depth=12.0),
     depths={1: 1, 2: 2, 4: 3, 5: 4},
     tokenizer={
         "vocabulary": 64,

@@ -20,6 +20,7 @@ from caebench.report.statistics import (
     estimate,
     published_estimate,
     ranks,
+    rounding_of,
     verdict,
 )
 from caebench.suites import Column, Row
@@ -132,7 +133,7 @@ def _verdict(plan: Plan, entry: Entry) -> Verdict | None:
     theirs = entry.theirs
     if plan.scale.name != "paper" or entry.estimate is None or theirs is None or theirs.value is None:
         return None
-    return verdict(entry.estimate, theirs.value, theirs.rounding)
+    return verdict(entry.estimate, theirs.value, rounding_of(repr(theirs.value)))
 
 
 def _rates(cell: Cell, records: Records) -> dict[float, float]:

@@ -4,17 +4,20 @@ import statistics
 import time
 from typing import Any
 
+import numpy as np
 import torch
 
 from caebench.config.stage import Pretrain, PretrainingCost
 from caebench.data.loading import Samples, evaluation_loader
 from caebench.methods.pretraining import PretrainingSample, PretrainingStep
+from caebench.tasks.intervals import Interval
 from caebench.tasks.pretrain import load_tokenizer, make_model
 from caebench.training.loop import Batch, autocast, to_device
 from caebench.training.optim import make_optimizer, split_decay
 from caebench.training.run import Run
 
 WARM_UP = 3  # steps of each that are not counted
+RESAMPLES = 1000
 
 
 def compare_costs(config: PretrainingCost, run: Run) -> dict[str, Any]:
@@ -29,13 +32,24 @@ def compare_costs(config: PretrainingCost, run: Run) -> dict[str, Any]:
             seconds.append(stepper.step())
         run.progress(number + 1, WARM_UP + config.num_steps, {})
     step, other = (statistics.median(seconds[WARM_UP:]) for seconds in times)
+    parameters = ours.num_parameters / theirs.num_parameters
+    run.intervals |= {"parameter_ratio": (parameters, parameters), "time_ratio": _interval(*times)}
     return {
-        "parameter_ratio": ours.num_parameters / theirs.num_parameters,
+        "parameter_ratio": parameters,
         "time_ratio": step / other,
         "num_parameters": ours.num_parameters,
         "step_seconds": step,
         "num_images": ours.num_images,
     }
+
+
+def _interval(times: list[float], others: list[float]) -> Interval:
+    """The middle 95 % of the ratio of medians, over resamples of the turns."""
+    turns = np.array([times[WARM_UP:], others[WARM_UP:]])
+    draws = np.random.default_rng(0).integers(turns.shape[1], size=(RESAMPLES, turns.shape[1]))
+    ours, theirs = np.median(turns[:, draws], axis=2)
+    low, high = np.percentile(ours / theirs, (2.5, 97.5)).tolist()
+    return low, high
 
 
 class Stepper:

@@ -28,19 +28,22 @@ def measure(tiny, data, tmp_path):
         full = SOURCES["cae"](target="pixels")
         full = full.replace(method=full.method.replace(**method))
         config = tiny.apply(EVALUATIONS["pretraining_cost"](pretraining=full)).replace(num_images=4, num_steps=5)
-        return run_stage(config, Run(tmp_path, {"data": data}, Site(device="cpu"), join_group("cpu")))
+        job = Run(tmp_path, {"data": data}, Site(device="cpu"), join_group("cpu"))
+        return run_stage(config, job), job.intervals
 
     return run
 
 
 def test_decoder_and_alignment_cost_parameters_and_time(measure):
-    found = measure()
+    found, intervals = measure()
+    low, high = intervals["time_ratio"]
+    assert low <= found["time_ratio"] <= high and intervals["parameter_ratio"] == (found["parameter_ratio"],) * 2
     assert found["parameter_ratio"] > 1.05 and found["time_ratio"] > 1.05
     assert found["step_seconds"] > 0 and found["num_images"] == 4
 
 
 def test_the_bare_pretraining_costs_itself(measure):
-    found = measure(decoder_depth=0, align_weight=0.0)
+    found, _ = measure(decoder_depth=0, align_weight=0.0)
     assert found["parameter_ratio"] == 1.0
     assert found["time_ratio"] == pytest.approx(1.0, abs=0.4)  # of the same work, measured twice on a busy machine
 
