@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from caebench.config.names import suggest
 from caebench.config.site import Site, load_site
 from caebench.plan.graph import Plan, make_plan
 from caebench.plan.scale import SCALES, Scale
 from caebench.plan.store import Store
-from caebench.suites import Table, load, suggest
+from caebench.suites import Table, load
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from caebench.config.dense import LearningRateGrid
 from caebench.config.stage import METRICS
 from caebench.plan.graph import Cell, Job, Plan
 from caebench.plan.store import State, Store
-from caebench.published import Published, paper
+from caebench.published import Published, read_set
 
 if TYPE_CHECKING:
     from pandas import DataFrame  # pyright: ignore[reportMissingTypeStubs] pandas ships no types
@@ -107,4 +107,4 @@ def _rates(cell: Cell, store: Store) -> dict[float, float]:
 def _published(cell: Cell) -> Published | None:
     if cell.row.id is None or cell.column.published is None:
         return None
-    return paper().get((cell.row.id, cell.column.published), Published(None, "", ""))
+    return read_set("paper").find(cell.row.id, cell.column.published) or Published(None, "", "")
