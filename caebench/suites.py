@@ -3,10 +3,9 @@
 Every mistake in a file stops here, with file, row, field and what to do.
 """
 
-import difflib
 import inspect
 import tomllib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -14,6 +13,7 @@ from pydantic import Field, PositiveInt, ValidationError
 
 from caebench.config.base import Config, is_table
 from caebench.config.claim import CellName, Claim, ClaimPart
+from caebench.config.names import suggest
 from caebench.config.site import describe
 from caebench.config.stage import METRICS, Evaluation, Source
 from caebench.recipes import EVALUATIONS, SOURCES
@@ -243,12 +243,6 @@ def look_up(known: Mapping[str, T], name: str | None, where: str, what: str, do:
     if name not in known:
         raise SuiteError(where, f"unknown {what} '{name}'.{suggest(name, known)} Known: {', '.join(known)}. {do}")
     return known[name]
-
-
-def suggest(name: str, known: Iterable[str]) -> str:
-    """` Did you mean ...?` where something is close."""
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f" Did you mean '{close[0]}'?" if close else ""
 
 
 def build(recipe: Callable[..., T], arguments: dict[str, Any], where: str) -> T:

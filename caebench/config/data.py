@@ -15,7 +15,7 @@ EMBEDDED_NUM_CLASSES: dict[str, int] = {
     "food101": 20,
     "clipart": 10,
     "sketch": 10,
-    "ade20k": 6,  # 3 grounds and 3 digits; "other" is no class
+    "ade20k": 5,  # 2 grounds and 3 digits; "other" is no class
     "coco": 3,
     "broad": 5,  # kinds of picture; nobody learns them
 }

@@ -12,6 +12,7 @@ from caebench.config.base import Config
 from caebench.config.data import Data, EmbeddedData, RealData, World
 from caebench.config.dense import DenseOptimization, Detection, KNNSegmentation, LearningRateGrid, Segmentation
 from caebench.config.method import CAE, DVAE, DALLETarget, DVAETarget, Masking, Method, Target
+from caebench.config.names import suggest
 from caebench.config.optim import Optimization, Precision
 from caebench.config.site import ScaleName
 from caebench.config.stage import (
@@ -25,7 +26,6 @@ from caebench.config.stage import (
 )
 from caebench.config.variants import VARIANTS, VariantName
 from caebench.recipes.cae import dvae
-from caebench.suites import suggest
 
 PAPER_IMAGE_SIZE = 224
 PAPER_CROP = 0.08  # the least share of the image in a crop
@@ -274,7 +274,7 @@ NANO = Scale(
     attentive=Shrink(epochs=0.22, batch=32, lr=16.0),
     finetune=Shrink(epochs=0.06, batch=64, lr=32.0),
     segmentation=DenseShrink(iterations=0.0025, batch=4, lr=10.0, side=64 / 512, channels=32, depth=3.0),
-    detection=DenseShrink(iterations=0.007, batch=8, lr=3.5, side=64 / 800, channels=8, boxes=20, depth=12.0),
+    detection=DenseShrink(iterations=0.0046, batch=8, lr=3.5, side=64 / 800, channels=8, boxes=20, depth=12.0),
     depths={1: 1, 2: 2, 4: 3, 5: 4},
     tokenizer={
         "vocabulary": 64,

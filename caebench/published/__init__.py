@@ -1,26 +1,17 @@
-"""Published numbers, each with its source. Where none was found the value is absent, never guessed."""
+"""Published numbers, each with its source. Where none was found the value is absent, never guessed.
 
-import csv
-import importlib.resources
-from functools import cache
-from typing import NamedTuple
+`paper` has the CAE paper's tables (T1 to T8) and text; `official` the table of the official repository's README,
+`official-first` that of the earlier repository; `third-party` re-runs by others; `related` numbers near the paper's.
+"""
 
+from collections.abc import Mapping
 
-class Published(NamedTuple):
-    """One published number; `value` is None where it was looked for and not found."""
+from caebench.published.sets import Key, Published, PublishedSet, names, parse_sets, read_set
+from caebench.published.spread import noise
 
-    value: float | None
-    source: str
-    confidence: str
+__all__ = ["Key", "Published", "PublishedSet", "names", "noise", "paper", "parse_sets", "read_set"]
 
 
-@cache
-def paper() -> dict[tuple[str, str], Published]:
+def paper() -> Mapping[Key, Published]:
     """The CAE paper's numbers by (row id, metric)."""
-    text = (importlib.resources.files(__name__) / "paper.csv").read_text(encoding="utf8")
-    return {
-        (line["row_id"], line["metric"]): Published(
-            float(line["value"]) if line["value"] else None, line["source"], line["confidence"]
-        )
-        for line in csv.DictReader(text.splitlines())
-    }
+    return read_set("paper").numbers

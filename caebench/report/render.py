@@ -222,7 +222,7 @@ def comma_separated(rows: Rows) -> str:
     writer = csv.DictWriter(written, columns, lineterminator="\n", extrasaction="ignore")
     writer.writeheader()
     for fact in facts(rows):
-        joined = {key: ";".join(map(str, value)) for key, value in fact.items() if isinstance(value, list)}
+        joined = {name: ";".join(fact[name]) for name in ("departures", "protocols", "jobs")}
         writer.writerow({**fact, **joined, "published": next(iter(fact["published"].values()), None)})
     return written.getvalue()
 
