@@ -55,7 +55,7 @@ def report(
         return
     if strict:
         _refuse_departures(reports, tables)
-    _print(reports, tables, format)
+    print_tables(reports, tables, format)
     for each in tables:
         _write(reports, each, out)
 
@@ -84,7 +84,7 @@ def print_reports(setup: "Setup", seeds: list[int]) -> None:
     from caebench.report.reports import Reports
 
     reports = Reports(setup.scale, Records(setup.store), parse_sets("paper"), seeds)
-    _print(reports, [plan.table for plan in setup.plans.plans], "rich")
+    print_tables(reports, [plan.table for plan in setup.plans.plans], "rich")
 
 
 def _choose(table: int | None, suite: str | None, all_suites: bool) -> "list[Table]":
@@ -99,7 +99,8 @@ def _choose(table: int | None, suite: str | None, all_suites: bool) -> "list[Tab
     return suites.load_all(suite or suites.ALL)
 
 
-def _print(reports: "Reports", tables: "list[Table]", format: str) -> None:
+def print_tables(reports: "Reports", tables: "list[Table]", format: str) -> None:
+    """On standard output, in one of the formats."""
     for table in tables:
         if format == "rich":
             _print_rich(reports, table)

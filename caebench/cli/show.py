@@ -5,12 +5,14 @@ import time
 from collections.abc import Mapping, Sequence
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from caebench.execution.local import Outcome, Watcher
 from caebench.plan.graph import Job
 from caebench.report.render import Text
+from caebench.report.statistics import Mark
 
 PLAIN_EVERY = 10.0  # seconds between two lines of one job's progress where there is no terminal
 MARKS: Mapping[str, str] = {
@@ -46,10 +48,12 @@ def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]
 
 def styled(text: Text) -> str:
     """A cell in rich's markup."""
-    look = {"best": "bold", "second": "underline", "": ""}[text.mark]
-    ours = text.ours.replace("[", "\\[")
-    number = (f"[{look}]{ours}[/]" if look else ours) + ("†" if text.departs else "")
-    return f"{number} ({text.theirs})" if text.theirs else number
+    return text.dressed(_look, "†")
+
+
+def _look(words: str, mark: Mark) -> str:
+    style = {"best": "bold", "second": "underline", "": ""}[mark]
+    return f"[{style}]{escape(words)}[/]" if style else escape(words)
 
 
 class JobDisplay:

@@ -43,11 +43,12 @@ class Outcomes:
 
 
 def run_plan(jobs: Sequence[Job], store: Store, site: Site, watcher: Watcher, num_parallel: int) -> Outcomes:
-    """Run what is not done, at most `num_parallel` jobs at once. `jobs` must list inputs first."""
+    """Run what is not done and what rests on it, at most `num_parallel` jobs at once. `jobs` must list inputs first."""
     outcomes = Outcomes()
     waiting: list[Job] = []
     for job in jobs:
-        if store.state(job) == "done":
+        rests_on_new = any(parent.id in {other.id for other in waiting} for parent in job.inputs.values())
+        if store.state(job) == "done" and not rests_on_new:
             _end(outcomes, watcher, job, "cached")
         else:
             waiting.append(job)

@@ -67,6 +67,7 @@ def _attempt(folder: Path, store: Path, site: Site, progress: Progress, group: A
                 "id": job["id"],
                 "metrics": metrics,
                 "intervals": run.intervals,
+                "inputs_finished": {role: read_json(path / RESULT).get("finished") for role, path in inputs.items()},
                 "fingerprints": run.fingerprints,
                 "seconds": seconds,
                 "finished": now(),

@@ -51,8 +51,20 @@ class Store:
         folder = self.folder(job)
         if (folder / RESULT).exists():
             self._refuse_drift(job)
-            return "done"
+            return "done" if self._rests_on_todays(job) else "todo"
         return folder_state(folder)
+
+    def _rests_on_todays(self, job: Job) -> bool:
+        """Whether the inputs are those that the job saw: one that was made anew leaves what rests on it to be done.
+
+        An input that is gone, to free its disk, makes nothing untrue.
+        """
+        seen = read_json(self.folder(job) / RESULT).get("inputs_finished", {})
+        for role, parent in job.inputs.items():
+            path = self.folder(parent) / RESULT
+            if role in seen and path.exists() and read_json(path).get("finished") != seen[role]:
+                return False
+        return True
 
     def _refuse_drift(self, job: Job) -> None:
         path = self.folder(job) / JOB

@@ -3,6 +3,7 @@
 import re
 
 from caebench.report.render import Document, Grid, Text
+from caebench.report.statistics import Mark
 
 SPECIAL = {
     **{char: f"\\{char}" for char in "&%$#_{}"},
@@ -50,9 +51,11 @@ def _grid(grid: Grid) -> str:
 
 
 def _text(text: Text) -> str:
-    look = {"best": "\\textbf{%s}", "second": "\\underline{%s}", "": "%s"}[text.mark]
-    number = look % escape(text.ours) + (r"$^\dagger$" if text.departs else "")
-    return f"{number} ({escape(text.theirs)})" if text.theirs else number
+    return text.dressed(_look, r"$^\dagger$")
+
+
+def _look(words: str, mark: Mark) -> str:
+    return {"best": r"\textbf{%s}", "second": r"\underline{%s}", "": "%s"}[mark] % escape(words)
 
 
 def escape(text: str) -> str:

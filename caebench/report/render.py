@@ -5,7 +5,7 @@ nano and lab say so in the title, and never show a gap to the paper.
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,14 +23,21 @@ class Text:
     """What stands in a cell, before a format gives it a look."""
 
     ours: str
-    theirs: str = ""  # in parentheses
+    theirs: tuple[str, ...] = ()  # in parentheses, one a published set
     mark: Mark = ""
     departs: bool = False
+    quoted: bool = False  # the mark belongs to the first number in parentheses
+
+    def dressed(self, look: Callable[[str, Mark], str], dagger: str) -> str:
+        """In a format's look for best and second, with its dagger."""
+        ours = (self.ours if self.quoted else look(self.ours, self.mark)) + (dagger if self.departs else "")
+        first, *others = self.theirs or ("",)
+        shown = "; ".join([look(first, self.mark) if self.quoted else first, *others])
+        return f"{ours} ({shown})" if self.theirs else ours
 
     def plain(self) -> str:
         """Without any look."""
-        number = self.ours + (DAGGER if self.departs else "")
-        return f"{number} ({self.theirs})" if self.theirs else number
+        return self.dressed(lambda words, mark: words, DAGGER)
 
 
 @dataclass(frozen=True)
@@ -74,23 +81,26 @@ def header(plan: Plan) -> list[str]:
 
 def text(entry: Entry) -> Text:
     """What stands in a cell; where only some seeds are done, it says so."""
-    shown = [_shown(published) for published in entry.published.values()]
-    theirs = "; ".join(shown) if entry.published else ""
-    return Text(_ours(entry), theirs, entry.mark, bool(entry.departures))
+    theirs = tuple(_shown(published) for published in entry.published.values())
+    return Text(_ours(entry), theirs, entry.mark, bool(entry.departures), entry.state == "quoted")
 
 
 def _shown(published: Any) -> str:
-    return "n/f" if published is None or published.value is None else f"{published.value:g}"
+    return "n/f" if published is None or published.value is None else repr(published.value)
 
 
 def _ours(entry: Entry) -> str:
     if entry.estimate is None:
         return "-" if entry.state == "quoted" else entry.state
-    digits = 2 if entry.column.metric.endswith("_ratio") else 1
+    digits = _digits(entry)
     spread = f" +- {entry.spread:.{digits}f}" if entry.spread is not None else ""
     done, asked = len(entry.estimate.values), len(entry.numbers)
     missing = f" [{done} of {asked}]" if done < asked else ""
     return f"{entry.estimate.mean:.{digits}f}{spread}{missing}"
+
+
+def _digits(entry: Entry) -> int:
+    return 2 if entry.column.metric.endswith("_ratio") else 1
 
 
 # ---- under the table ------------------------------------------------------------------------------------------------
@@ -163,8 +173,8 @@ def _verdicts(plan: Plan, rows: Rows) -> Grid:
     lines = [
         [
             Text(entry.row.label),
-            *map(Text, (entry.column.header, f"{entry.estimate.mean:.1f}", _shown(entry.theirs))),
-            *map(Text, (f"{entry.verdict.gap:+.1f}", entry.verdict.text())),
+            *map(Text, (entry.column.header, f"{entry.estimate.mean:.{_digits(entry)}f}", _shown(entry.theirs))),
+            *map(Text, (f"{entry.verdict.gap:+.{_digits(entry)}f}", entry.verdict.text())),
         ]
         for row in rows
         for entry in row
@@ -208,10 +218,12 @@ def _markdown_grid(grid: Grid) -> str:
 
 
 def _markdown_text(text: Text) -> str:
-    sign = {"best": "**", "second": "_", "": ""}[text.mark]
-    ours = text.ours.replace("*", "\\*").replace("+-", "±")
-    number = f"{sign}{ours}{sign}" + ("†" if text.departs else "")
-    return f"{number} ({text.theirs})" if text.theirs else number
+    return text.dressed(_markdown_look, "†")
+
+
+def _markdown_look(words: str, mark: Mark) -> str:
+    sign = {"best": "**", "second": "_", "": ""}[mark]
+    return sign + words.replace("*", "\\*").replace("+-", "±") + sign
 
 
 def comma_separated(rows: Rows) -> str:

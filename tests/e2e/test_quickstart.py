@@ -8,6 +8,7 @@ from helpers import metrics, read
 from caebench.config.site import Site
 from caebench.config.stage import METRICS
 from caebench.execution.local import run_plan
+from caebench.report.records import Records
 from caebench.report.table import entries
 
 SITE = Site(device="cpu")
@@ -22,13 +23,14 @@ def dependents(plan, root):
 
 
 def test_every_cell_that_is_run_is_filled(quickstart):
-    rows = entries(quickstart.plan, quickstart.store)
+    rows = entries(quickstart.plan, Records(quickstart.store), [])
     states = {
         (row.label, entry.state) for row, cells in zip(quickstart.plan.table.rows, rows, strict=True) for entry in cells
     }
     expected = {(row.label, "quoted" if row.quoted else "done") for row in quickstart.plan.table.rows}
     assert states == expected
-    assert all(0.0 <= entry.mean <= 100.0 for cells in rows for entry in cells if entry.state == "done")
+    done = [entry for cells in rows for entry in cells if entry.state == "done"]
+    assert all(0.0 <= entry.estimate.mean <= 100.0 and entry.estimate.standard_error is not None for entry in done)
 
 
 def test_every_number_of_an_evaluation_has_an_interval(quickstart):
@@ -49,15 +51,19 @@ def test_a_second_run_trains_nothing(quickstart, log):
     assert times(quickstart.store, quickstart.plan.jobs) == before
 
 
-def test_a_deleted_job_is_trained_again_alone_and_to_the_same_numbers(quickstart, copied, log):
-    """Its id says what it is: what rests on it stays true, because the same id gives the same weights."""
+def test_a_deleted_job_is_run_again_with_what_rests_on_it_and_nothing_else(quickstart, copied, log):
+    """On a CPU to the same numbers; elsewhere what rests on the old weights must not stand beside the new ones."""
     job = quickstart.job("pretrain", "cae-dvae")
+    before = {other.name: copied.result(other)["metrics"] for other in quickstart.plan.jobs}
     encoder = (copied.folder(job) / "encoder.safetensors").read_bytes()
     lines = metrics(copied.folder(job))
     shutil.rmtree(copied.folder(job))
     outcomes = run_plan(quickstart.plan.jobs, copied, SITE, log.watcher, 1)
-    assert log.started == [job.id]
-    assert outcomes.count("done") == 1 and outcomes.count("cached") == len(quickstart.plan.jobs) - 1
+    resting = dependents(quickstart.plan, job)
+    assert resting and log.started[0] == job.id and set(log.started[1:]) == {other.id for other in resting}
+    assert outcomes.count("done") == 1 + len(resting)
+    assert outcomes.count("cached") == len(quickstart.plan.jobs) - 1 - len(resting)
+    assert {other.name: copied.result(other)["metrics"] for other in quickstart.plan.jobs} == before
     assert metrics(copied.folder(job)) == lines
     assert (copied.folder(job) / "encoder.safetensors").read_bytes() == encoder
 
@@ -82,8 +88,8 @@ def test_a_failed_job_blocks_only_what_rests_on_it_and_heals(quickstart, copied,
     assert pretraining.name in log.reasons[dependents(plan, pretraining)[0].id]
     assert copied.state(pretraining) == "failed"
     assert "trace" in read(copied.folder(pretraining) / "failure.json")
-    shown = {entry.state for row in entries(plan, copied) for entry in row}
-    assert shown == {"done", "quoted", "todo"}
+    shown = {entry.state for row in entries(plan, Records(copied), []) for entry in row}
+    assert shown == {"done", "quoted", "not run"}
 
     weights.write_bytes(content)
     outcomes = run_plan(plan.jobs, copied, SITE, log.watcher, 1)

@@ -1,20 +1,33 @@
-"""Write identity.toml and defaults.toml anew: `.venv/bin/python tests/golden/update.py`.
+"""Write identity.toml, defaults.toml and the reports anew: `.venv/bin/python tests/golden/update.py`.
 
 Only for a change that is meant: a job whose id moves is computed again, at paper scale for thousands of GPU-hours. Say
 in the commit's last line what moved and why (`Identity: pretrain/cae v1 -> v2, because ...`).
 """
 
+import contextlib
+import io
 import json
+import tempfile
 from pathlib import Path
 
+from fake import fill
+
 from caebench import suites
+from caebench.cli.report import print_tables
 from caebench.config import data, method, optim, stage
 from caebench.config.base import Config
 from caebench.plan.graph import make_plan
 from caebench.plan.identity import canonical, full
 from caebench.plan.scale import SCALES
+from caebench.plan.store import Store
+from caebench.published import parse_sets
+from caebench.report.records import Records
+from caebench.report.reports import Reports
 
 HERE = Path(__file__).parent
+REPORTS = HERE / "reports"
+FORMATS = {"rich": ".txt", "md": ".md", "csv": ".csv", "tex": ".tex", "json": ".json"}
+SEEDS = [0, 1, 2]
 Content = dict[str, dict[str, str]]
 
 
@@ -58,6 +71,32 @@ def write(path: Path, content: Content) -> None:
     path.write_text("\n".join(lines) + "\n", encoding="utf8")
 
 
+def render(suite: str, folder: Path) -> dict[str, str]:
+    """A suite's report in every format at paper scale, from made-up results: some are missing, some failed."""
+    store = Store(folder)
+    plan = make_plan(suites.load(suite), SCALES["paper"], SEEDS)
+    fill(store, plan, skip="vit_l-1600e-s2", fail="finetune/sketch")
+    reports = Reports(SCALES["paper"], Records(store), parse_sets("paper,official"), SEEDS)
+    texts: dict[str, str] = {}
+    for format in FORMATS:
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            print_tables(reports, [plan.table], format)
+        texts[format] = printed.getvalue()
+    return texts
+
+
+def write_reports() -> None:
+    """One file a suite and format."""
+    REPORTS.mkdir(exist_ok=True)
+    for path in REPORTS.iterdir():
+        path.unlink()
+    for suite in suites.names():
+        with tempfile.TemporaryDirectory() as folder:
+            for format, text in render(suite, Path(folder)).items():
+                (REPORTS / f"{suite}{FORMATS[format]}").write_text(text, encoding="utf8")
+
+
 if __name__ == "__main__":
+    write_reports()
     write(HERE / "identity.toml", identities())
     write(HERE / "defaults.toml", defaults())

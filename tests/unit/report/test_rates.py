@@ -9,6 +9,7 @@ from caebench.config.dense import LearningRateGrid
 from caebench.plan.graph import make_plan
 from caebench.plan.scale import SCALES
 from caebench.plan.store import Store
+from caebench.report.records import Records
 from caebench.report.render import comma_separated, facts, notes
 from caebench.report.table import entries
 
@@ -25,8 +26,8 @@ def reported(tmp_path):
         scores = {f"mIoU_lr_{rate:g}": 40.0 + number + seed for number, rate in enumerate(job.config.rates)}
         metrics = {"mIoU": 43.0 + seed, "mIoU_median": 41.5 + seed, "mAcc": 50.0, "aAcc": 80.0, **scores}
         folder = store.prepare(job)
-        (folder / "result.json").write_text(json.dumps({"id": job.id, "metrics": metrics}))
-    return plan, entries(plan, store), [f"{rate:g}" for rate in cell.jobs[0].config.rates]
+        (folder / "result.json").write_text(json.dumps({"id": job.id, "metrics": metrics, "fingerprints": {}}))
+    return plan, entries(plan, Records(store), []), [f"{rate:g}" for rate in cell.jobs[0].config.rates]
 
 
 def test_every_rate_stands_under_the_table_once_a_row(reported):
@@ -37,8 +38,8 @@ def test_every_rate_stands_under_the_table_once_a_row(reported):
 
 
 def test_best_and_median_are_columns_and_the_json_has_all(reported):
-    plan, rows, rates = reported
-    of_row = [fact for fact in facts(plan, rows) if fact["row"] == "CAE*, ViT-B, 300"]
-    assert [(fact["column"], fact["mean"]) for fact in of_row[:2]] == [("mIoU", 43.5), ("median", 42.0)]
+    _, rows, rates = reported
+    of_row = [fact for fact in facts(rows) if fact["row"] == "CAE*, ViT-B, 300"]
+    assert [(fact["header"], fact["mean"]) for fact in of_row[:2]] == [("mIoU", 43.5), ("median", 42.0)]
     assert of_row[0]["rates"] == {rate: 40.5 + n for n, rate in enumerate(rates)}
-    assert of_row[2]["rates"] == {} and "rates" not in comma_separated(plan, rows).splitlines()[0]
+    assert of_row[2]["rates"] == {} and "rates" not in comma_separated(rows).splitlines()[0]

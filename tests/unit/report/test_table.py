@@ -1,14 +1,145 @@
-"""What stands in a cell."""
+"""What a cell says of its numbers."""
 
-from caebench.published import Published
-from caebench.report.table import Entry
+import json
+
+import pytest
+
+from caebench import suites
+from caebench.plan.graph import make_plan
+from caebench.plan.scale import SCALES
+from caebench.plan.store import Store
+from caebench.published import parse_sets, read_set
+from caebench.report import load
+from caebench.report.records import Records, export, records_folder
+from caebench.report.render import text
+from caebench.report.table import entries
+
+SUITE = "ablation-mask-ratio"
 
 
-def test_a_cell_says_that_seeds_are_missing():
-    entry = Entry("done", (24.0, 26.0), 25.0, 1.4, None, num_asked=3)
-    assert entry.text() == "25.0 +- 1.4 [2 of 3]"
+class Bench:
+    """A store in which single cells are finished by hand."""
+
+    def __init__(self, folder, scale="paper", seeds=(0, 1, 2)):
+        self.store = Store(folder)
+        self.plan = make_plan(suites.load(SUITE), SCALES[scale], seeds)
+
+    def cell(self, row, column):
+        return next(c for c in self.plan.cells if c.row.id == row and c.column.header == column)
+
+    def finish(self, row, column, *values, half=0.4, **changes):
+        """Give the first seeds of a cell these values."""
+        cell = self.cell(row, column)
+        for job, value in zip(cell.jobs, values, strict=False):
+            folder, metric = self.store.prepare(job), cell.column.metric
+            intervals = {metric: [value - half, value + half]}
+            made_with = {"commit": "c0ffee", "dirty": False, "packages": {"torch": "2.11.0"}, **changes}
+            (folder / "provenance.json").write_text(json.dumps(made_with))
+            result = {"id": job.id, "metrics": {metric: value}, "intervals": intervals, "fingerprints": {"val": "a"}}
+            (folder / "result.json").write_text(json.dumps({**result, **changes.get("result", {})}))
+
+    def entry(self, row, column, sets="paper"):
+        rows = entries(self.plan, Records(self.store), parse_sets(sets))
+        return next(e for cells in rows for e in cells if e.row.id == row and e.column.header == column)
 
 
-def test_a_complete_cell_says_nothing_of_seeds():
-    entry = Entry("done", (24.0, 26.0), 25.0, 1.4, Published(77.1, "somewhere", "high"), num_asked=2)
-    assert entry.text() == "25.0 +- 1.4 (77.1)"
+@pytest.fixture
+def bench(tmp_path):
+    return Bench(tmp_path)
+
+
+def test_three_seeds_scatter_by_themselves(bench):
+    bench.finish("T7-50%", "LIN", 64.0, 64.2, 64.4)
+    entry = bench.entry("T7-50%", "LIN")
+    assert text(entry).plain() == "64.2 +- 0.2 (64.1)"
+    assert entry.estimate.standard_error == pytest.approx(0.2 / 3**0.5)
+    assert (entry.verdict.word, round(entry.verdict.gap, 3)) == ("within noise", 0.1)
+
+
+def test_fewer_seeds_take_the_noise_of_the_evaluation_set(bench):
+    bench.finish("T7-50%", "LIN", 62.0, 63.0, half=0.392)
+    entry = bench.entry("T7-50%", "LIN")
+    assert text(entry).plain() == "62.5 +- 0.2 [2 of 3] (64.1)"
+    assert entry.estimate.source == "evaluation" and entry.verdict.word == "low"
+
+
+def test_what_is_not_there_says_why(bench):
+    assert text(bench.entry("T7-40%", "LIN")).plain() == "not run (n/f)"
+    job = bench.cell("T7-60%", "LIN").jobs[0]
+    (bench.store.prepare(job) / "failure.json").write_text("{}")
+    assert text(bench.entry("T7-60%", "LIN")).plain() == "failed (n/f)"
+
+
+def test_nano_shows_no_gap(tmp_path):
+    bench = Bench(tmp_path, "nano")
+    bench.finish("T7-50%", "LIN", 64.0, 64.2, 64.4)
+    entry = bench.entry("T7-50%", "LIN")
+    assert entry.verdict is None and entry.theirs.value == 64.1
+
+
+def test_several_sets_stand_side_by_side(bench, tmp_path):
+    mine = tmp_path / "mine.csv"
+    mine.write_text("row_id,metric,value\nT7-50%,LIN,63.21\n")
+    bench.finish("T7-50%", "LIN", 63.2)
+    entry = bench.entry("T7-50%", "LIN", f"{mine},paper,official")
+    assert text(entry).theirs == ("63.21", "64.1", "64.5")
+    assert entry.verdict.word == "within noise", "printed to a hundredth: 63.2 is not 63.21"
+
+
+def test_best_and_second_up_to_noise(bench):
+    bench.finish("T7-40%", "LIN", 60.0, 60.1, 60.2)
+    bench.finish("T7-50%", "LIN", 64.0, 64.1, 64.2)
+    bench.finish("T7-60%", "LIN", 63.9, 64.1, 64.3)
+    assert [bench.entry(f"T7-{n}%", "LIN").mark for n in (40, 50, 60)] == ["second", "best", "best"]
+
+
+def test_a_number_made_otherwise_than_its_column_has_a_dagger(bench):
+    bench.finish("T7-40%", "LIN", 60.0, 60.0, 60.0)
+    bench.finish("T7-50%", "LIN", 64.0, 64.0, 64.0)
+    bench.finish("T7-60%", "LIN", 64.0, 64.0, 64.0, packages={"torch": "2.15.0"}, dirty=True)
+    entry = bench.entry("T7-60%", "LIN")
+    assert entry.departures == ("torch: 2.11.0 -> 2.15.0", "made from a changed working tree")
+    assert text(entry).plain() == "64.0 +- 0.0+ (n/f)"
+    assert not bench.entry("T7-40%", "LIN").departures
+
+
+def test_other_data_than_the_columns_is_a_departure(bench):
+    bench.finish("T7-40%", "LIN", 60.0, 60.0, 60.0)
+    bench.finish("T7-50%", "LIN", 64.0, result={"fingerprints": {"val": "b"}})
+    assert bench.entry("T7-50%", "LIN").departures == ("data val: a -> b",)
+
+
+def test_a_column_that_sets_a_field_departs_from_its_recipe(tmp_path):
+    path = tmp_path / "own.toml"
+    content = suites.load(SUITE).path.read_text(encoding="utf8").split("[[claims]]")[0]
+    eval_linear = 'eval = "linear_probe", published = "LIN"'
+    path.write_text(content.replace(eval_linear, f'{eval_linear}, set.feature = "mean"'))
+    bench = Bench(tmp_path)
+    bench.plan = make_plan(suites.load(str(path)), SCALES["paper"], [0])
+    bench.finish("T7-50%", "LIN", 64.0)
+    assert bench.entry("T7-50%", "LIN").departures == ("feature: cls -> mean",)
+
+
+def test_records_in_git_fill_a_table_that_the_store_does_not(bench, tmp_path):
+    bench.finish("T7-50%", "LIN", 64.0, 64.2, 64.4)
+    folder = records_folder("paper", tmp_path / "results")
+    assert export(bench.plan.jobs, bench.store, folder) == (3, len(bench.plan.jobs) - 3)
+    elsewhere = Records(Store(tmp_path / "empty"), folder)
+    rows = entries(bench.plan, elsewhere, [read_set("paper")])
+    found = next(e for cells in rows for e in cells if e.state == "done")
+    assert text(found).plain() == "64.2 +- 0.2 (64.1)"
+    assert elsewhere.state(bench.cell("T7-50%", "LIN").jobs[0]) == "done"
+    for record in folder.iterdir():
+        record.write_text(record.read_text().replace('"image_size": 224', '"image_size": 192'))
+    with pytest.raises(ValueError, match="A default changed"):
+        entries(bench.plan, elsewhere, [])
+
+
+def test_the_frame_has_a_line_a_cell_and_seed(bench, tmp_path, monkeypatch):
+    bench.finish("T7-50%", "LIN", 64.0, 64.2, 64.4)
+    frame = load(SUITE, scale="paper", seeds=[0, 1, 2], store=bench.store.root, results=tmp_path / "none")
+    assert len(frame) == 3 * 3 * 3
+    done = frame[frame.state == "done"]
+    assert list(done.value) == [64.0, 64.2, 64.4] and set(done.row_id) == {"T7-50%"} and set(done.column) == {"linear"}
+    assert list(done.low) == pytest.approx([63.6, 63.8, 64.0]) and done.protocol.nunique() == 1
+    assert load(SUITE, scale="paper", store=bench.store.root, results=tmp_path / "none").seed.nunique() == 3
