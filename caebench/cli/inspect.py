@@ -1,5 +1,6 @@
 """Verbs that only look: `ls`, `plan`, `status`, `why`, `doctor`. None imports torch."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
 import typer
@@ -211,18 +212,27 @@ def status(
 
 
 def why(
-    job: Annotated[str, typer.Argument(help="A job's id, or its beginning.")],
+    name: Annotated[
+        str, typer.Argument(help="A job's id, or its beginning; or a cell: SUITE/ROW/COLUMN.", metavar="JOB|CELL")
+    ],
+    scale: ScaleOption = None,
     site: SiteOption = "local",
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Explain a job: its config, inputs, provenance, result, and the nearest other job with the fields that differ."""
+    """Explain a job: config, inputs, provenance, nearest other job. Or a cell: its jobs, what they rest on, logs."""
+    from caebench.cli.report import make_reports
     from caebench.cli.setup import open_store
     from caebench.config.site import load_site
-    from caebench.report.explain import explain
+    from caebench.report.explain import explain, explain_cell
 
-    where = open_store(load_site(site), store)
-    facts = explain(where, where.find(job))
+    if name.count("/") > 1:  # rows hold odd characters, slashes too
+        suite, rest = name.split("/", 1)
+        reports = make_reports(scale, site, store, Path("results"), "paper", None)
+        facts = explain_cell(reports, suite, *rest.rsplit("/", 1))
+    else:
+        where = open_store(load_site(site), store)
+        facts = explain(where, where.find(name))
     if json:
         print_json(facts)
         return

@@ -1,11 +1,59 @@
-"""`caebench why`: what a job is, and how it differs from its nearest neighbour in the store."""
+"""`caebench why`: what a job is and how it differs from its neighbour; from a cell to its jobs, commits and logs."""
 
 from pathlib import Path
 from typing import Any
 
+from caebench.config.claim import CellName
 from caebench.config.stage import RESULT
+from caebench.plan.graph import Job
 from caebench.plan.identity import differing
 from caebench.plan.store import FAILURE, JOB, PROVENANCE, Store, folder_state, read_json
+from caebench.report.progress import METRICS
+from caebench.report.protocol import protocol
+from caebench.report.records import Records
+from caebench.report.render import cell_fact
+from caebench.report.reports import Reports
+from caebench.suites import load
+
+
+def explain_cell(reports: Reports, suite: str, row: str, column: str) -> dict[str, Any]:
+    """From a cell to its jobs, what they rest on, their commits and their logs.
+
+    Raises:
+        ValueError: there is no such suite, row or column.
+    """
+    table = load(suite)
+    entry = reports.entry(table, CellName(None, row, column))
+    plan = reports.plan(table)
+    (cell,) = [c for c in plan.cells if c.row is entry.row and c.column is entry.column]
+    return {
+        "suite": suite,
+        "scale": reports.scale.name,
+        **cell_fact(entry),
+        "numbers": [
+            {**number._asdict(), **_made(job, reports.records), "rests_on": _chain(job, reports.records)}
+            for number, job in zip(entry.numbers, cell.jobs, strict=True)
+        ],
+        "protocol": protocol(cell.jobs[0].config, reports.records.find(cell.jobs[0])) if cell.jobs else None,
+    }
+
+
+def _chain(job: Job, records: Records) -> list[dict[str, Any]]:
+    return [{"job": parent.name, **_made(parent, records)} for parent in job.ancestors()]
+
+
+def _made(job: Job, records: Records) -> dict[str, Any]:
+    """State, commit and files of a job."""
+    record, folder = records.find(job), records.store.folder(job)
+    made_with: dict[str, Any] = record["provenance"] if record else {}
+    return {
+        "state": records.state(job),
+        "commit": made_with.get("commit"),
+        "dirty": made_with.get("dirty"),
+        "finished": record["finished"] if record else None,
+        "folder": str(folder) if folder.exists() else None,
+        "log": str(folder / METRICS) if (folder / METRICS).exists() else None,
+    }
 
 
 def explain(store: Store, folder: Path) -> dict[str, Any]:

@@ -241,10 +241,11 @@ def comma_separated(rows: Rows) -> str:
 
 def facts(rows: Rows) -> list[dict[str, Any]]:
     """The cells in plain values."""
-    return [_fact(entry) for row in rows for entry in row]
+    return [cell_fact(entry) for row in rows for entry in row]
 
 
-def _fact(entry: Entry) -> dict[str, Any]:
+def cell_fact(entry: Entry) -> dict[str, Any]:
+    """A cell in plain values."""
     ours, verdict = entry.estimate, entry.verdict
     return {
         "row_id": entry.row.id,

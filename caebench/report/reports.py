@@ -42,7 +42,7 @@ class Reports:
     def claims(self, table: Table) -> list[tuple[Judgement, Judgement]]:
         """A suite's claims on our numbers, and on the published ones."""
         ours = [judge(claim, lambda cell: self._ours(table, cell)) for claim in table.claims]
-        theirs = [judge(claim, lambda cell: theirs_estimate(self._entry(table, cell))) for claim in table.claims]
+        theirs = [judge(claim, lambda cell: theirs_estimate(self.entry(table, cell))) for claim in table.claims]
         return list(zip(ours, theirs, strict=True))
 
     def document(self, table: Table) -> Document:
@@ -51,9 +51,10 @@ class Reports:
 
     def _ours(self, table: Table, cell: CellName) -> Estimate | None:
         owner = load(cell.suite) if cell.suite else table
-        return known_estimate(self.plan(owner), self._entry(table, cell))
+        return known_estimate(self.plan(owner), self.entry(table, cell))
 
-    def _entry(self, table: Table, cell: CellName) -> Entry:
+    def entry(self, table: Table, cell: CellName) -> Entry:
+        """A cell, of this suite or of the one that it names."""
         owner = load(cell.suite) if cell.suite else table
         row, _ = owner.find(cell, str(table.path))
         number = list(owner.columns).index(cell.column)

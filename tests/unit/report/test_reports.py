@@ -1,0 +1,121 @@
+"""Reports that look into the store, the records and other suites."""
+
+import json
+
+import pytest
+
+from caebench import suites
+from caebench.cli.report import report
+from caebench.config.claim import CellName
+from caebench.plan.graph import Plans, make_plan
+from caebench.plan.scale import SCALES
+from caebench.plan.store import Store
+from caebench.published import parse_sets
+from caebench.report.explain import explain_cell
+from caebench.report.records import Records
+from caebench.report.reports import Reports
+
+
+def finish(store, job, metrics, dirty=False):
+    folder = store.prepare(job)
+    (folder / "metrics.jsonl").write_text("{}\n")
+    (folder / "provenance.json").write_text(json.dumps({"commit": "c0ffee", "dirty": dirty, "packages": {}}))
+    intervals = {name: [value - 0.1, value + 0.1] for name, value in metrics.items()}
+    result = {"id": job.id, "metrics": metrics, "intervals": intervals, "fingerprints": {}, "finished": "today"}
+    (folder / "result.json").write_text(json.dumps(result))
+
+
+@pytest.fixture
+def store(tmp_path):
+    """Table 7's linear column, done for seeds 0 and 2."""
+    store = Store(tmp_path / "store")
+    plan = make_plan(suites.load("ablation-mask-ratio"), SCALES["paper"], [0, 2])
+    for number, cell in enumerate(c for c in plan.cells if c.column.header == "LIN"):
+        for job in cell.jobs:
+            for parent in job.ancestors():
+                finish(store, parent, {})
+            finish(store, job, {"top1": 60.0 + 2 * number}, dirty=number == 2)
+    return store
+
+
+@pytest.fixture
+def reports(store):
+    return Reports(SCALES["paper"], Records(store), parse_sets("paper"))
+
+
+def test_a_report_shows_the_seeds_that_are_done(reports):
+    table = suites.load("ablation-mask-ratio")
+    entry = reports.entry(table, CellName(None, "T7-50%", "linear"))
+    assert entry.estimate.values == {0: 62.0, 2: 62.0}
+    assert reports.plan(suites.load("ablation-depth")).cells[0].jobs, "seed 0 where nothing is done"
+
+
+def test_claims_are_judged_on_ours_and_on_the_published_numbers(reports):
+    table = suites.load("ablation-mask-ratio")
+    ours = {mine.claim.says: mine.status for mine, _ in reports.claims(table)}
+    assert ours == {"50 % beats 40 %": "untestable", "60 % raises LIN and ATT, and lowers mIoU": "untestable"}
+    theirs = {claim.claim.says: claim.status for _, claim in reports.claims(suites.load("ablation-components"))}
+    assert theirs["Alignment raises mIoU"] == "held"
+
+
+def test_a_claim_may_look_into_another_suite(reports):
+    table = suites.load("detection-coco")
+    (judged,) = [theirs for _, theirs in reports.claims(table) if "on ADE20K and on COCO" in theirs.claim.says]
+    assert judged.status == "held" and len(judged.parts) == 2
+
+
+def test_from_a_cell_to_jobs_commits_and_logs(reports, store):
+    facts = explain_cell(reports, "ablation-mask-ratio", "T7-50%", "linear")
+    assert [number["seed"] for number in facts["numbers"]] == [0, 2]
+    first = facts["numbers"][0]
+    assert first["commit"] == "c0ffee" and first["log"].endswith("metrics.jsonl") and first["state"] == "done"
+    assert {parent["job"].split("/")[0] for parent in first["rests_on"]} == {"data", "tokenizer", "pretrain"}
+    assert facts["protocol"]["feature"] == "cls" and facts["protocol"]["epochs"] == "90 epochs"
+
+
+@pytest.fixture
+def ask(store, tmp_path, monkeypatch, capsys):
+    """`caebench report` on that store."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(**options):
+        report(
+            **{"table": None, "suite": None, "all": False, "scale": "paper", "seeds": None, "site": "local"}
+            | {"store": store.root, "versus": "paper", "format": "md", "out": tmp_path / "out"}
+            | {"results": tmp_path / "results", "strict": False, "missing": False, "json": False}
+            | options
+        )
+        return capsys.readouterr().out
+
+    return run
+
+
+def test_what_is_printed_is_written_in_every_format_too(ask, tmp_path):
+    printed = ask(table=7)
+    written = {path.suffix: path.read_text(encoding="utf8") for path in (tmp_path / "out").iterdir()}
+    assert set(written) == {".md", ".csv", ".tex", ".json"}
+    assert printed == written[".md"] and "62.0 ± 0.1" in printed
+    assert json.loads(written[".json"])["cells"][3]["mean"] == 62.0
+
+
+def test_strict_refuses_a_table_with_a_dagger(ask, tmp_path):
+    with pytest.raises(ValueError, match="made from a changed working tree"):
+        ask(table=7, strict=True)
+    assert not (tmp_path / "out").exists()
+    assert "Table 5" in ask(table=5, strict=True)
+
+
+def test_missing_lists_the_jobs_that_would_complete_it(ask, store):
+    plan = Plans("7", (make_plan(suites.load("ablation-mask-ratio"), SCALES["paper"], [0, 2]),))
+    open_jobs = {job.id for job in plan.jobs if store.state(job) != "done"}
+    listed = json.loads(ask(table=7, missing=True, format="json"))
+    assert {fact["id"] for fact in listed} == open_jobs and len(open_jobs) == 13
+    assert all(fact["gpu_hours"] >= 0 for fact in listed)
+    assert "13 jobs" in ask(table=7, missing=True)
+
+
+def test_one_thing_must_be_asked_for(ask):
+    with pytest.raises(ValueError, match="give one of"):
+        ask()
+    with pytest.raises(ValueError, match="give one of"):
+        ask(table=7, all=True)
