@@ -17,6 +17,9 @@ import pytest
         ("report", "--suite", "quickstart"),
         ("report", "--suite", "quickstart", "--format", "md"),
         ("report", "--suite", "quickstart", "--format", "csv"),
+        ("diff", "cae", "official"),
+        ("diff", "linear_probe", "linear_probe"),
+        ("diff", "quickstart/CAE, pixels", "cae", "--json"),
     ],
 )
 def test_looking_succeeds(bench, arguments):
@@ -38,6 +41,9 @@ def test_looking_succeeds(bench, arguments):
         (("report", "--table", "99"), ["--table 99", "Tables with a suite"]),
         (("report", "--suite", "quickstart", "--format", "pdf"), ["--format 'pdf'", "rich, md, csv"]),
         (("why", "ffffffffff"), ["'ffffffffff'", "no job has this id", "caebench status"]),
+        (("diff", "cae", "linear_probe"), ["'cae' is of kind pretrain", "kind linear_probe", "two of one kind"]),
+        (("diff", "cae", "offical"), ["'offical'", "Did you mean 'official'?", "Recipes: cae"]),
+        (("diff", "cae", "official", "--scale", "nano"), ["preset 'official' is at paper scale"]),
         (("run", "job", "ffffffffff"), ["'ffffffffff'", "no job has this id"]),
         (("data", "make", "there", "--scale", "paper"), ["--scale 'paper'", "nothing to make"]),
     ],
