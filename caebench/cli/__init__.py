@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from caebench.cli import data, inspect, report, run
+from caebench.cli import data, diff, inspect, report, run
 
 app = typer.Typer(
     help="Benchmarks for self-supervised vision: one command from a suite file to the tables of the CAE paper.",
@@ -26,6 +26,7 @@ app.command("ls")(inspect.list_suites)
 app.command("plan")(inspect.plan)
 app.command("status")(inspect.status)
 app.command("why")(inspect.why)
+app.command("diff")(diff.diff)
 app.command("doctor")(inspect.doctor)
 app.command("report")(report.report)
 records_app.command("export")(report.export_records)

@@ -8,13 +8,21 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import TypeAdapter
-
-from caebench.config.base import Config
 from caebench.config.site import Site
-from caebench.config.stage import RESULT, Stage
+from caebench.config.stage import RESULT
 from caebench.execution import provenance
-from caebench.plan.store import CHECKPOINTS, FAILURE, JOB, PROVENANCE, claim, now, read_json, release, write_json
+from caebench.plan.store import (
+    CHECKPOINTS,
+    FAILURE,
+    JOB,
+    PROVENANCE,
+    claim,
+    now,
+    read_config,
+    read_json,
+    release,
+    write_json,
+)
 
 Outcome = Literal["done", "failed", "stopped"]
 Progress = Callable[[int, int, Mapping[str, float]], None]
@@ -82,11 +90,6 @@ def _attempt(folder: Path, store: Path, site: Site, progress: Progress, group: A
             _record_failure(folder, error)
         return "failed"
     return "done"
-
-
-def read_config(content: Mapping[str, Any]) -> Config:
-    """The stage's config out of `job.json`."""
-    return TypeAdapter[Any](Stage).validate_python(content)
 
 
 def require_inputs(inputs: Mapping[str, Path]) -> None:

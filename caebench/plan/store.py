@@ -15,7 +15,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from caebench.config.stage import RESULT
+from pydantic import TypeAdapter
+
+from caebench.config.base import Config
+from caebench.config.stage import RESULT, Stage
 from caebench.plan.graph import Job
 from caebench.plan.identity import differing, full
 
@@ -199,6 +202,11 @@ def read_json(path: Path) -> dict[str, Any]:
         return json.loads(path.read_text(encoding="utf8"))
     except json.JSONDecodeError as error:
         raise ValueError(f"{path}: damaged ({error}). Delete the job's folder and run the suite again.") from error
+
+
+def read_config(content: Mapping[str, Any]) -> Config:
+    """The stage's config out of `job.json`."""
+    return TypeAdapter[Any](Stage).validate_python(content)
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

@@ -12,11 +12,10 @@ from caebench.config import data, method, optim, stage
 from caebench.config.base import Config
 from caebench.config.stage import METRICS, Stage
 from caebench.config.variants import VARIANTS
-from caebench.execution.worker import read_config
 from caebench.plan.graph import make_job, make_plan
 from caebench.plan.identity import VERSIONS, full, version_of
 from caebench.plan.scale import SCALES
-from caebench.plan.store import Store
+from caebench.plan.store import Store, read_config
 from caebench.published import paper
 from caebench.recipes import EVALUATIONS, SOURCES
 from caebench.stages import STAGES

@@ -30,6 +30,8 @@ VERBS = [
     ["report", "--help"],
     ["report", "--suite", "quickstart"],
     ["why", "0123456789"],
+    ["diff", "cae", "official"],
+    ["diff", "segmentation-ade20k/T2-B-CAE*-1600/best", "ade20k_grid", "--json"],
     ["doctor"],
     ["run", "suite", "--help"],
     ["run", "job", "0123456789"],

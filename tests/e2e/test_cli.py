@@ -18,6 +18,9 @@ import pytest
         ("report", "--all", "--json"),
         ("report", "--table", "5", "--missing"),
         ("plan", "all", "--scale", "paper", "--json"),
+        ("diff", "cae", "official"),
+        ("diff", "linear_probe", "linear_probe"),
+        ("diff", "quickstart/CAE, pixels", "cae", "--json"),
     ],
 )
 def test_looking_succeeds(bench, arguments):
@@ -41,6 +44,9 @@ def test_looking_succeeds(bench, arguments):
         (("report", "--all", "--vs", "papers"), ["'papers'", "Did you mean 'paper'?"]),
         (("report", "--all", "--vs", "./none.csv"), ["./none.csv", "no such file"]),
         (("why", "ffffffffff"), ["'ffffffffff'", "no job has this id", "caebench status"]),
+        (("diff", "cae", "linear_probe"), ["'cae' is of kind pretrain", "kind linear_probe", "two of one kind"]),
+        (("diff", "cae", "offical"), ["'offical'", "Did you mean 'official'?", "Recipes: cae"]),
+        (("diff", "cae", "official", "--scale", "nano"), ["preset 'official' is at paper scale"]),
         (("run", "job", "ffffffffff"), ["'ffffffffff'", "no job has this id"]),
         (("data", "make", "there", "--scale", "paper"), ["--scale 'paper'", "nothing to make"]),
     ],

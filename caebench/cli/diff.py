@@ -1,0 +1,52 @@
+"""`caebench diff`: two configs field by field."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from caebench.cli.options import JsonOption, SiteOption, StoreOption, print_json
+
+if TYPE_CHECKING:
+    from caebench.report.diff import Difference
+
+NAMED = (
+    "a recipe (cae, cae:variant=vit_l,epochs=1600), a preset (official, mmpretrain), a cell SUITE/ROW/COLUMN, a "
+    "pretraining SUITE/ROW, or the beginning of a job's id"
+)
+
+
+def diff(
+    a: Annotated[str, typer.Argument(help=f"One config: {NAMED}.", metavar="A")],
+    b: Annotated[str, typer.Argument(help="The other, named in the same ways.", metavar="B")],
+    scale: Annotated[
+        str, typer.Option("--scale", help="nano, lab or paper: of recipes and cells. Presets are at paper scale.")
+    ] = "paper",
+    site: SiteOption = "local",
+    store: StoreOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Compare two configs field by field: two jobs, a cell with a recipe, a recipe with the official code."""
+    from caebench.cli.setup import open_store
+    from caebench.config.site import load_site
+    from caebench.plan.scale import find_scale
+    from caebench.report.diff import compare, facts
+
+    difference = compare(a, b, find_scale(scale), open_store(load_site(site), store))
+    if json:
+        print_json(facts(difference))
+    else:
+        _show(difference)
+
+
+def _show(difference: "Difference") -> None:
+    from rich.markup import escape
+
+    from caebench.cli.show import console, print_table
+
+    title = f"{difference.a} and {difference.b}, {difference.kind}"
+    if difference.changes:
+        rows = [[change.field, escape(str(change.a)), escape(str(change.b))] for change in difference.changes]
+        print_table(escape(title), ["field", escape(difference.a), escape(difference.b)], rows, difference.notes)
+        return
+    for line in (f"{title}: equal in every field that can change a number.", *difference.notes):
+        console().print(line, highlight=False, markup=False)

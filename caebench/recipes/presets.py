@@ -1,0 +1,183 @@
+"""What other code bases do, as the recipes here with the fields in which each differs: for comparison, never run.
+
+`official`: the official repository as its scripts resolve (Atten4Vis/CAE at a7fd162). `mmpretrain`: OpenMMLab's CAE
+(configs/cae of MMPretrain, before that of MMSelfSup). What no field can say is a note.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple, TypeVar
+
+from caebench.config.base import Config
+from caebench.config.dense import Detection, Segmentation
+from caebench.config.optim import Precision
+from caebench.config.stage import AttentiveProbe, Finetune, LinearProbe, Pretrain
+from caebench.config.variants import VariantName
+from caebench.recipes.cae import IMAGENET, LARGE, cae
+from caebench.recipes.dense import ade20k, coco, coco_cascade
+from caebench.recipes.finetune import finetune
+from caebench.recipes.probes import attentive_probe, linear_probe
+
+Trained = TypeVar("Trained", Pretrain, LinearProbe, AttentiveProbe, Finetune, Segmentation, Detection)
+
+
+class Preset(NamedTuple):
+    """A config as another code base has it, and what its fields cannot say."""
+
+    config: Config
+    notes: tuple[str, ...] = ()
+
+
+def official(like: Config, variant: VariantName, epochs: int | None) -> Preset:
+    """The official code's config of the same kind, for an encoder of that size pretrained for that many epochs.
+
+    fp16 autocast with a loss scaler throughout (furnace/engine_for_*.py, linear_util; apex in the dense tasks).
+
+    Raises:
+        ValueError: it has none.
+    """
+    match like:
+        case Pretrain():
+            return _official_pretraining(like, variant)
+        case LinearProbe():
+            return Preset(_at(linear_probe(variant), "fp16"), ("batch norm over each GPU's 512 images (ours: ADR 4)",))
+        case AttentiveProbe():
+            return Preset(_at(attentive_probe(variant), "fp16"), OFFICIAL_ATTENTIVE)
+        case Finetune(data=data) if data == IMAGENET:
+            return _official_finetuning(variant)
+        case Segmentation(head="upernet"):
+            return _official_segmentation(variant, epochs)
+        case Detection():
+            return _official_detection(like, variant)
+        case _:
+            raise ValueError(
+                f"preset 'official': the official code has no such {getattr(like, 'kind', 'job')}. It has pretraining, "
+                "linear and attentive probe, ImageNet fine-tuning, UperNet (ade20k), Mask R-CNN (coco) and Cascade."
+            )
+
+
+OFFICIAL_PRETRAINING = (
+    "Python's random, which draws crops and masks, is not seeded (tools/run_pretraining.py)",
+    "the alignment target is an encoder of its own whose tensors share storage with the encoder's; the earlier "
+    "repository's copy lags one optimizer step (ours: one encoder, ADR 2)",
+)
+OFFICIAL_LARGE = (
+    "scripts/cae_large_1600e.sh lacks a line continuation after --align_loss_weight 2: --decoder_embed_dim 1024, "
+    "--decoder_num_heads 16 and --fix_init_weight never arrive",
+    "--decoder_layer_scale_init_value 1e-5 is parsed, and never passed to the model: 0.1 (models/modeling_cae.py)",
+)
+OFFICIAL_ATTENTIVE = (
+    "validation batches are normalised by their own statistics, and go on changing the running ones "
+    "(furnace/engine_for_finetuning.py; ours: running statistics of the training data, ADR 3)",
+    "batch norm over each GPU's 256 images (ours: ADR 4)",
+    "models/modeling_finetune.py calls the probe's block with arguments that it does not take: only the earlier "
+    "repository's runs",
+)
+
+
+def _official_pretraining(like: Pretrain, variant: VariantName) -> Preset:
+    config = _at(cae(variant, like.optimization.epochs, like.method.target.kind), "fp16")
+    notes = (*OFFICIAL_PRETRAINING, *_absent(variant, "scripts/cae_*.sh"))
+    if like.method.target.kind == "dvae":
+        notes += ("--discrete_vae_type customized: neither its weights nor its training is published",)
+    if variant not in LARGE:
+        return Preset(config, notes)
+    as_run = config.method.replace(latent_dim=768, latent_num_heads=12, latent_layer_scale=0.1, init="xavier")
+    return Preset(config.replace(method=as_run), (*notes, *OFFICIAL_LARGE))
+
+
+def _official_finetuning(variant: VariantName) -> Preset:
+    """scripts/cae_base_finetune.sh: 32 GPUs of 128 images; cae_large_finetune.sh: 32 of 64, accumulated twice."""
+    config = _at(finetune(variant), "fp16")
+    group = 64 if variant in LARGE else 128  # mixup and cutmix draw once a GPU
+    mixed = config.replace(mixing=config.mixing.replace(group=group))
+    return Preset(mixed, _absent(variant, "scripts/cae_*_finetune.sh"))
+
+
+# Of configs_local/cae/upernet, by pretraining epochs. The paper says: searched for each model.
+SEGMENTATION_RATES: Mapping[VariantName, Mapping[int, float]] = {
+    "vit_b": {300: 3e-4, 800: 2e-4, 1600: 1e-4},
+    "vit_l": {1600: 4e-5},
+}
+
+
+def _official_segmentation(variant: VariantName, epochs: int | None) -> Preset:
+    config, notes = _at(ade20k(variant), "fp16"), ("evaluated every 16k iterations (ours: after the last, ADR 12)",)
+    rates = SEGMENTATION_RATES.get(variant)
+    if rates is None:
+        return Preset(config, (*notes, *_absent(variant, "configs_local/cae/upernet")))
+    lr = rates.get(epochs or 0, config.optimization.lr)
+    listed = ", ".join(f"{rate:g} after {number}" for number, rate in rates.items())
+    notes += (f"learning rate by epochs of pretraining: {listed} (configs_local/cae/upernet); here {lr:g}",)
+    return Preset(config.replace(optimization=config.optimization.replace(lr=lr)), notes)
+
+
+def _official_detection(like: Detection, variant: VariantName) -> Preset:
+    if like.head == "cascade_mask_rcnn":
+        note = "configs/_base_/models/cascade_mask_rcnn_vit_fpn.py is all there is: schedule and precision are ours"
+        return Preset(coco_cascade(variant), (note,))
+    config = _at(coco(variant), "fp16")
+    if variant not in LARGE:
+        return Preset(config, _absent(variant, "configs/mask_rcnn"))
+    decayed = config.optimization.replace(layer_decay=0.85)
+    notes = ("layer decay 0.85 as in configs/mask_rcnn/vit_large_*; the paper's text says 0.8",)
+    return Preset(config.replace(optimization=decayed), (*notes, *_absent(variant, "configs/mask_rcnn")))
+
+
+def mmpretrain(like: Config, variant: VariantName, epochs: int | None) -> Preset:
+    """MMPretrain's config of the same kind. It has ViT-B at 300 epochs alone; for others its changes on our recipe.
+
+    Raises:
+        ValueError: it has none.
+    """
+    other = variant != "vit_b" or (like.optimization.epochs if isinstance(like, Pretrain) else epochs or 300) != 300
+    only = ("it has only ViT-B pretrained for 300 epochs: other sizes and schedules are ours",) if other else ()
+    match like:
+        case Pretrain():
+            return Preset(_mmpretrain_pretraining(like, variant), (*MMPRETRAIN_PRETRAINING, *only))
+        case Finetune(data=data) if data == IMAGENET:
+            config = _mmpretrain_finetuning(variant)
+            peak = f"base_lr is for 256 images: the peak is {config.optimization.lr:g}, as ours at our batch"
+            return Preset(config, (*MMPRETRAIN_FINETUNING, peak, *only))
+        case _:
+            raise ValueError(
+                f"preset 'mmpretrain': MMPretrain's CAE has no such {getattr(like, 'kind', 'job')}. It has pretraining "
+                "and ImageNet fine-tuning."
+            )
+
+
+MMPRETRAIN_PRETRAINING = (
+    "the target encoder is a copy that lags one optimizer step (mmpretrain/models/selfsup/cae.py)",
+)
+MMPRETRAIN_FINETUNING = (
+    "pixel mean and standard deviation 127.5 (configs/cae/benchmarks/beit-base-p16_8xb128-*; ours: ImageNet's)",
+)
+
+
+def _mmpretrain_pretraining(like: Pretrain, variant: VariantName) -> Pretrain:
+    """configs/cae/cae_beit-base-p16_8xb256-amp-coslr-300e_in1k.py."""
+    config = _at(cae(variant, like.optimization.epochs, like.method.target.kind), "fp16")  # AmpOptimWrapper
+    masking = config.method.masking.replace(ratio=75 / 196)  # num_masking_patches: as in the paper's first version
+    return config.replace(method=config.method.replace(masking=masking, drop_path=0.0))  # drop_path_rate is not set
+
+
+def _mmpretrain_finetuning(variant: VariantName) -> Finetune:
+    """configs/cae/benchmarks/beit-base-p16_8xb128-coslr-100e_in1k.py."""
+    config = _at(finetune(variant), "fp32")  # no AmpOptimWrapper
+    batch = 8 * 128
+    base_lr = config.optimization.lr * 256 / batch  # the peak stays, 8e-3 for ViT-B
+    return config.replace(optimization=config.optimization.replace(global_batch=batch, base_lr=base_lr))
+
+
+def _at(config: Trained, precision: Precision) -> Trained:
+    return config.replace(optimization=config.optimization.replace(precision=precision))
+
+
+def _absent(variant: VariantName, where: str) -> tuple[str, ...]:
+    """What to say of a size that the official code has no script for."""
+    return () if variant in ("vit_b", "vit_l") else (f"{where}: nothing for {variant}; the values are ours",)
+
+
+PRESETS: Mapping[str, Callable[[Config, VariantName, int | None], Preset]] = {
+    "official": official,
+    "mmpretrain": mmpretrain,
+}
