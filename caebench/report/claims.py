@@ -17,6 +17,7 @@ from caebench.report.statistics import NORMAL, Estimate, standard_error, student
 LookUp = Callable[[CellName], Estimate | None]
 Status = Literal["held", "contradicted", "undecided", "untestable"]
 MAX_SEEDS = 10_000  # more will never be run: the claim stays undecided
+ROUNDING = 1e-6  # 8 degrees of freedom are not 7.9999999
 
 
 @dataclass(frozen=True)
@@ -102,8 +103,17 @@ def _judge_unpaired(part: ClaimPart, terms: Sequence[tuple[int, Estimate]], num_
     ]
     if len(errors) < sum(weight != 0 for weight, _ in terms):
         return PartResult(part, "undecided", mean, num_seeds=num_seeds)
-    half = NORMAL * math.hypot(*errors)
+    half = _quantile(terms) * math.hypot(*errors)
     return PartResult(part, _decide(part, mean - half, mean + half), mean, mean - half, mean + half, num_seeds)
+
+
+def _quantile(terms: Sequence[tuple[int, Estimate]]) -> float:
+    """Student's t at Welch and Satterthwaite's degrees of freedom; the normal one where no error comes from seeds."""
+    errors = [(weight * (known.standard_error or 0.0), known) for weight, known in terms]
+    scatter = sum(error**4 / (len(known.values) - 1) for error, known in errors if known.source == "seeds")
+    if not scatter:
+        return NORMAL
+    return student_t(max(1, int(sum(error**2 for error, _ in errors) ** 2 / scatter + ROUNDING)))
 
 
 def _decide(part: ClaimPart, low: float, high: float) -> Status:

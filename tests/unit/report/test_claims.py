@@ -81,7 +81,13 @@ def test_ours_against_a_published_number_uses_all_our_seeds():
     ours = estimate({0: 70.0, 1: 71.0, 2: 72.0}, {})
     (result,) = judged(claim(), A=ours, B=published_estimate(70.0, 0.0)).parts
     assert (result.difference, result.paired) == (1.0, False)
-    assert result.high == pytest.approx(1 + 1.96 * 0.57735, abs=1e-3)
+    assert result.high == pytest.approx(1 + 4.3027 * 0.57735, abs=1e-3), "three seeds: two degrees of freedom"
+
+
+def test_degrees_of_freedom_after_welch():
+    ours, other = estimate({0: 70.0, 1: 71.0, 2: 72.0}, {}), with_error(70.0, 0.57735)
+    (result,) = judged(claim(), A=ours, B=other).parts
+    assert result.high == pytest.approx(1 + 2.306 * 0.8165, abs=1e-3), "(1/3 + 1/3)^2 / ((1/3)^2 / 2) = 8 degrees"
 
 
 def test_unknown_noise_decides_nothing():
