@@ -12,7 +12,7 @@ from caebench.config import data, method, optim, stage
 from caebench.config.base import Config
 from caebench.config.stage import METRICS, Stage
 from caebench.config.variants import VARIANTS
-from caebench.plan.graph import make_job, make_plan
+from caebench.plan.graph import Plans, make_job, make_plan
 from caebench.plan.identity import VERSIONS, full, version_of
 from caebench.plan.scale import SCALES
 from caebench.plan.store import Store, read_config
@@ -146,3 +146,59 @@ def test_every_evaluation_names_the_numbers_of_its_result():
 @pytest.mark.parametrize("suite", suites.names())
 def test_every_claim_names_cells_that_exist_in_other_suites_too(suite):
     suites.load(suite).check_elsewhere()
+
+
+def test_all_suites_together_share_their_jobs_and_every_scale_has_as_many():
+    """Pinned: a suite that comes or goes, or two names that are no longer one job, is to be seen here."""
+    found = {}
+    for name, scale in SCALES.items():
+        plans = Plans("all", tuple(make_plan(table, scale, [0]) for table in suites.load_all("all")))
+        found[name] = (plans.jobs_asked, len(plans.jobs))
+    assert found == dict.fromkeys(SCALES, (926, 198))
+
+
+def test_four_names_of_one_pretraining_are_one_job():
+    """The 50 % row of Table 7, the last of Table 5, the DALL-E row of Table 8 and CAE* 300 of Table 1."""
+    places = {
+        "ablation-mask-ratio": "T7-50%",
+        "ablation-components": "T5-dec_yes-align_yes",
+        "ablation-targets": "T8-DALL-E",
+        "pretraining-evaluation": "T1-B-CAE*-300",
+        "segmentation-ade20k": "T2-B-CAE*-300",
+        "detection-coco": "T3-B-CAE*-300",
+        "ablation-depth": "TX-layers-4",
+        "ablation-loss-weight": "TX-lambda-2",
+    }
+    encoders = {
+        cell.jobs[0].inputs["encoder"].id
+        for suite, row in places.items()
+        for cell in make_plan(suites.load(suite), SCALES["paper"], [0]).cells
+        if cell.row.id == row and "encoder" in cell.jobs[0].inputs
+    }
+    assert len(encoders) == 1
+
+
+def test_the_claims_of_the_paper_are_all_there():
+    assert sum(len(table.claims) for table in suites.load_all("all") if table.name != "quickstart") >= 18
+
+
+@pytest.mark.parametrize("suite", suites.names())
+def test_a_label_enters_no_id(suite, tmp_path):
+    table = suites.load(suite)
+    text = table.path.read_text(encoding="utf8")
+    changed = tmp_path / f"{suite}.toml"
+    changed.write_text(text.replace('label = "', 'label = "A new name for ').split("[[claims]]")[0])
+    before, after = (make_plan(t, SCALES["paper"], [0]) for t in (table, suites.load(str(changed))))
+    assert [job.id for job in before.jobs] == [job.id for job in after.jobs]
+
+
+def test_a_result_bearing_field_changes_the_row_that_sets_it_and_no_other(tmp_path):
+    text = suites.load("ablation-mask-ratio").path.read_text(encoding="utf8")
+    changed = tmp_path / "ablation-mask-ratio.toml"
+    changed.write_text(text.replace("ratio = 0.6", "ratio = 0.65"))
+    before, after = (
+        make_plan(table, SCALES["paper"], [0]).cells
+        for table in (suites.load("ablation-mask-ratio"), suites.load(str(changed)))
+    )
+    moved = {old.row.id for old, new in zip(before, after, strict=True) if old.jobs != new.jobs}
+    assert moved == {"T7-60%"}

@@ -48,7 +48,7 @@ def environment(tmp_path_factory):
 @pytest.mark.parametrize("arguments", VERBS, ids=" ".join)
 def test_a_planning_verb_does_not_import_torch(arguments, environment):
     command = [sys.executable, "-c", CODE.format(heavy=HEAVY), json.dumps(arguments)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    done = subprocess.run(command, env=environment, cwd=environment["HOME"], capture_output=True, text=True)
     assert done.stderr.splitlines()[-1] == "HEAVY []", done.stderr
     assert "Traceback" not in done.stderr
 
