@@ -9,6 +9,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from caebench.config.data import EmbeddedData
+from caebench.config.method import DVAE
+from caebench.config.stage import Pretrain, RandomEncoder
 from caebench.plan.graph import Plan
 from caebench.report.claims import Judgement
 from caebench.report.statistics import Mark
@@ -116,15 +119,27 @@ def notes(plan: Plan, rows: Rows) -> list[str]:
 def _scale_notes(plan: Plan) -> list[str]:
     if plan.scale.name == "paper":
         return []
-    lines = [
+    return [
         f"{plan.scale.name.upper()}: embedded data and small encoders. It shows that the chain works; "
         "compare rows, not with the paper.",
+        *_stand_ins(plan),
     ]
-    targets = {job.config.method.target.kind for job in plan.jobs if job.kind == "pretrain"}  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownVariableType]
-    lines.append("Stand-ins: rendered pictures for every data set.") if plan.jobs else None
-    if "dvae" in targets:
-        lines.append("DALL-E's encoder: a d-VAE that a job trains on a broader rendered set.")
-    return lines
+
+
+def _stand_ins(plan: Plan) -> list[str]:
+    """What stands in for what, in the jobs of this plan."""
+    configs = [job.config for job in plan.jobs]
+    data = sorted({config.name for config in configs if isinstance(config, EmbeddedData)})
+    broad = any(isinstance(config, DVAE) and config.data.name == "broad" for config in configs)
+    used = {config.variant for config in configs if isinstance(config, Pretrain | RandomEncoder)}
+    encoders = [f"{small} for {large}" for large, small in plan.scale.variants.items() if small in used]
+    parts = [
+        f"rendered pictures for {', '.join(data)}" if data else "",
+        f"encoders {', '.join(encoders)}" if encoders else "",
+        "a d-VAE that a job trains on a broader rendered set for DALL-E's encoder" if broad else "",
+    ]
+    found = "; ".join(part for part in parts if part)
+    return [f"Stand-ins: {found}."] if found else []
 
 
 def _number_notes(cells: list[Entry]) -> list[str]:
