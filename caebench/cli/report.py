@@ -117,7 +117,7 @@ def _print_rich(reports: "Reports", table: "Table") -> None:
     found = reports.document(table)
     for number, grid in enumerate((found.main, *found.more)):
         rows = [[styled(text) for text in row] for row in grid.rows]
-        print_table(grid.title, grid.header, rows, found.notes if number == 0 else ())
+        print_table(grid.title, grid.header, rows, found.notes if number == 0 else (), grid.words)
 
 
 def _facts(reports: "Reports", table: "Table") -> dict[str, object]:

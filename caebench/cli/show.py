@@ -33,11 +33,13 @@ def console() -> Console:
     return out if out.is_terminal else Console(width=160)
 
 
-def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]], notes: Sequence[str] = ()) -> None:
-    """A table, then its notes."""
+def print_table(
+    title: str, header: Sequence[str], rows: Sequence[Sequence[str]], notes: Sequence[str] = (), words: bool = False
+) -> None:
+    """A table, then its notes; columns after the first are numbers unless they are words."""
     table = Table(title=title, title_justify="left", title_style="bold")
     for number, name in enumerate(header):
-        table.add_column(name, justify="left" if number == 0 else "right", overflow="fold")
+        table.add_column(name, justify="left" if number == 0 or words else "right", overflow="fold")
     for row in rows:
         table.add_row(*row)
     out = console()

@@ -31,7 +31,7 @@ def latex(found: Document) -> str:
 
 def _grid(grid: Grid) -> str:
     long = [any(len(row[n].plain()) > 40 for row in grid.rows) for n in range(len(grid.header))]
-    columns = "".join("p{9cm}" if is_long else ("l" if n == 0 else "r") for n, is_long in enumerate(long))
+    columns = "".join("p{7cm}" if is_long else "l" if n == 0 or grid.words else "r" for n, is_long in enumerate(long))
     lines = [" & ".join(map(_text, row)) + r" \\" for row in grid.rows]
     return "\n".join(
         [

@@ -45,11 +45,12 @@ class Text:
 
 @dataclass(frozen=True)
 class Grid:
-    """A titled table of texts; the first column is a label."""
+    """A titled table of texts; the first column is a label, and the others are numbers or words."""
 
     title: str
     header: list[str]
     rows: list[list[Text]]
+    words: bool = False
 
 
 @dataclass(frozen=True)
@@ -203,7 +204,7 @@ def _claims(claims: Sequence[tuple[Judgement, Judgement]]) -> Grid:
         [Text(ours.claim.says), *map(Text, (ours.claim.place, ours.status, _difference(ours), theirs.status))]
         for ours, theirs in claims
     ]
-    return Grid("Claims", ["claim", "place", "here", "difference [95 %]", "on the published numbers"], lines)
+    return Grid("Claims", ["claim", "place", "here", "difference [95 %]", "on the published numbers"], lines, True)
 
 
 def _difference(judgement: Judgement) -> str:
@@ -227,7 +228,7 @@ def markdown(found: Document) -> str:
 
 
 def _markdown_grid(grid: Grid) -> str:
-    rule = ["---", *["---:"] * (len(grid.header) - 1)]
+    rule = ["---", *["---" if grid.words else "---:"] * (len(grid.header) - 1)]
     body = [grid.header, rule, *([_markdown_text(text) for text in row] for row in grid.rows)]
     return f"**{grid.title}**\n\n" + "\n".join("| " + " | ".join(line) + " |" for line in body)
 
