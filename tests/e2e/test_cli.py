@@ -18,6 +18,8 @@ import pytest
         ("report", "--all", "--json"),
         ("report", "--table", "5", "--missing"),
         ("plan", "all", "--scale", "paper", "--json"),
+        ("records", "export", "quickstart"),
+        ("why", "quickstart/CAE, pixels/linear"),
         ("diff", "cae", "official"),
         ("diff", "linear_probe", "linear_probe"),
         ("diff", "quickstart/CAE, pixels", "cae", "--json"),
