@@ -3,7 +3,7 @@
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from caebench.config.base import Config
 from caebench.config.dense import LearningRateGrid
@@ -12,7 +12,7 @@ from caebench.plan.graph import Cell, Job, Plan
 from caebench.plan.store import State
 from caebench.published import Published, PublishedSet, noise
 from caebench.report.protocol import departures, fingerprint, usual
-from caebench.report.records import Records
+from caebench.report.records import Record, Records
 from caebench.report.statistics import (
     Estimate,
     Mark,
@@ -154,24 +154,24 @@ def _rates(cell: Cell, records: Records) -> dict[float, float]:
 def _mark(plan: Plan, column: list[Entry], records: Records, first: int) -> list[Entry]:
     """Best and second, and what departs from the column's protocol."""
     cells = plan.cells[first :: len(plan.table.columns)]
-    found = [(job, record) for cell in cells for job in cell.jobs if (record := records.find(job)) is not None]
-    usually = usual([record for _, record in found])
+    known = {job.id: record for cell in cells for job in cell.jobs if (record := records.find(job)) is not None}
+    usually = usual(list(known.values()))
     marks = ranks([known_estimate(plan, entry) for entry in column]) if _higher_is_better(cells) else [""] * len(column)
     return [
-        replace(
-            entry,
-            mark=mark,
-            departures=tuple(
-                dict.fromkeys(
-                    line
-                    for job, record in found
-                    if job in cell.jobs
-                    for line in departures(job.config, _expected(plan, cell), record, usually)
-                )
-            ),
-        )
+        replace(entry, mark=mark, departures=_departures(plan, cell, known, usually))
         for entry, mark, cell in zip(column, marks, cells, strict=True)
     ]
+
+
+def _departures(plan: Plan, cell: Cell, known: Mapping[str, Record], usually: Mapping[str, Any]) -> tuple[str, ...]:
+    """How a cell's numbers depart from the column's protocol, each way once."""
+    lines = [
+        line
+        for job in cell.jobs
+        if job.id in known
+        for line in departures(job.config, _expected(plan, cell), known[job.id], usually)
+    ]
+    return tuple(dict.fromkeys(lines))
 
 
 def known_estimate(plan: Plan, entry: Entry) -> Estimate | None:
