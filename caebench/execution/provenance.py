@@ -7,7 +7,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("caebench", "torch", "torchvision", "timm", "numpy", "pillow", "scikit-image", "scikit-learn")
+PACKAGES = (
+    *("caebench", "torch", "torchvision", "timm", "numpy", "pillow", "scikit-image", "scikit-learn", "pycocotools"),
+    *("onedl-mmengine", "onedl-mmcv", "onedl-mmsegmentation", "onedl-mmdetection"),
+)
 REPOSITORY = Path(__file__).parents[2]
 CODE = ("caebench", "suites", "pyproject.toml", "requirements.lock")  # what a dirty tree is judged by: not results/
 
