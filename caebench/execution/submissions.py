@@ -1,0 +1,124 @@
+"""From missing jobs to submissions: which go as one array, and what each waits for. Pure; SLURM is in `slurm`.
+
+Jobs are bundled only where one failure still blocks no more than what rests on it (ADR 14).
+"""
+
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from caebench.plan.graph import Job
+
+COMMON = ("real", "embedded", "released", "dvae")  # kinds of job that many others rest on
+Shape = Callable[[Job], Hashable]  # equal for jobs that one sbatch line fits
+
+
+@dataclass(frozen=True)
+class Submission:
+    """Jobs that one sbatch submits: an array where there are several."""
+
+    jobs: tuple[Job, ...]
+    after: tuple[Job, ...] = ()  # must have succeeded before any of them starts
+    after_each: tuple["Submission", ...] = ()  # whose n-th jobs must have succeeded before the n-th of these starts
+
+
+def bundle(
+    missing: Sequence[Job], shape: Shape, max_array: int, queued: Mapping[str, Job] | None = None
+) -> list[Submission]:
+    """Every missing job in one submission, parents' submissions first.
+
+    `missing` lists inputs first; `queued` are jobs that are in the queue already, which may be waited for, too.
+    """
+    graph = Graph({job.id: job for job in missing} | dict(queued or {}), shape)
+    found: list[Submission] = []
+    for level in _levels(missing):
+        for submission in (*_alike(level, graph, max_array), *_beside(level, graph)):
+            found.append(submission)
+            graph.homes.update({job.id: (submission, place) for place, job in enumerate(submission.jobs)})
+    return found
+
+
+@dataclass
+class Graph:
+    """What is waited for, and where each job went that has been placed."""
+
+    waited: Mapping[str, Job]
+    shape: Shape
+    homes: dict[str, tuple[Submission, int]] = field(default_factory=dict[str, tuple[Submission, int]])
+    _children: dict[str, Counter[Hashable]] = field(default_factory=dict[str, Counter[Hashable]])
+
+    def __post_init__(self) -> None:
+        for job in self.waited.values():
+            for parent in self.own(job):
+                self._children.setdefault(parent.id, Counter())[self.shape(job)] += 1
+
+    def parents(self, job: Job) -> tuple[Job, ...]:
+        """The inputs that a job waits for, without those that another of them waits for anyway."""
+        direct = [parent for parent in job.inputs.values() if parent.id in self.waited]
+        covered = {ancestor.id for parent in direct for ancestor in parent.ancestors()}
+        return tuple({parent.id: parent for parent in direct if parent.id not in covered}.values())
+
+    def own(self, job: Job) -> tuple[Job, ...]:
+        """The parents that few jobs share: not data, and not tokenizers."""
+        return tuple(parent for parent in self.parents(job) if parent.kind not in COMMON)
+
+    def common(self, job: Job) -> tuple[Job, ...]:
+        """The parents that many jobs share."""
+        return tuple(parent for parent in self.parents(job) if parent.kind in COMMON)
+
+    def place(self, job: Job) -> int | None:
+        """The place that its own parents have, all the same one in arrays of one length; None: no such place."""
+        homes = [self.homes[parent.id] for parent in self.own(job) if parent.id in self.homes]
+        places = {(len(submission.jobs), place) for submission, place in homes}
+        if len(homes) < len(self.own(job)) or len(places) != 1:
+            return None
+        length, place = next(iter(places))
+        return place if length > 1 else None
+
+    def kind(self, job: Job, beside: bool = False) -> Hashable:
+        """Equal for jobs of an array: shape, common parents, and what rests on each, so that arrays can be tied."""
+        above = self.common(job) if beside else self.parents(job)
+        rests = frozenset(self._children.get(job.id, Counter[Hashable]()).items())
+        return self.shape(job), tuple(parent.id for parent in above), rests
+
+
+def _levels(missing: Sequence[Job]) -> list[list[Job]]:
+    """Jobs by the length of the longest chain of missing jobs below them."""
+    depth: dict[str, int] = {}
+    for job in missing:
+        depth[job.id] = 1 + max((depth[parent.id] for parent in job.inputs.values() if parent.id in depth), default=-1)
+    levels: list[list[Job]] = [[] for _ in range(max(depth.values(), default=-1) + 1)]
+    for job in missing:
+        levels[depth[job.id]].append(job)
+    return levels
+
+
+def _alike(level: Sequence[Job], graph: Graph, max_array: int) -> Iterator[Submission]:
+    """Arrays of jobs with the same parents."""
+    same: dict[Hashable, list[Job]] = {}
+    for job in level:
+        if graph.place(job) is None:
+            same.setdefault(graph.kind(job), []).append(job)
+    for jobs in same.values():
+        for first in range(0, len(jobs), max_array):
+            yield Submission(tuple(jobs[first : first + max_array]), graph.parents(jobs[0]))
+
+
+def _beside(level: Sequence[Job], graph: Graph) -> Iterator[Submission]:
+    """Arrays beside an array of parents, one job for each of its jobs; what leaves gaps goes alone."""
+    layers: dict[Hashable, dict[int, Job]] = {}
+    for job in level:
+        if (place := graph.place(job)) is not None:
+            owners = tuple(graph.homes[parent.id][0] for parent in graph.own(job))
+            kind, number = (graph.kind(job, beside=True), tuple(map(id, owners))), 0
+            while place in layers.setdefault((kind, number), {}):
+                number += 1
+            layers[kind, number][place] = job
+    for placed in layers.values():
+        first = next(iter(placed.values()))
+        owners = tuple(graph.homes[parent.id][0] for parent in graph.own(first))
+        if len(placed) == len(owners[0].jobs):
+            jobs = tuple(placed[place] for place in range(len(placed)))
+            yield Submission(jobs, graph.common(first), owners)
+        else:
+            yield from (Submission((job,), graph.parents(job)) for job in placed.values())

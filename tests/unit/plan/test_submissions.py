@@ -1,0 +1,85 @@
+"""What goes as one array, and what waits for what."""
+
+import pytest
+
+from caebench import suites
+from caebench.execution.submissions import Submission, bundle
+from caebench.plan.graph import Plans, make_plan
+from caebench.plan.scale import SCALES
+
+
+def plan(*names, seeds=(0,)):
+    return Plans("some", tuple(make_plan(suites.load(name), SCALES["paper"], seeds) for name in names)).jobs
+
+
+def by_kind(job):
+    return job.kind
+
+
+@pytest.fixture(scope="module")
+def everything():
+    return Plans("all", tuple(make_plan(table, SCALES["paper"], [0, 1, 2]) for table in suites.load_all("all"))).jobs
+
+
+def test_every_job_is_submitted_once_after_what_it_rests_on(everything):
+    found = bundle(everything, by_kind, 1000)
+    placed = [job.id for submission in found for job in submission.jobs]
+    assert sorted(placed) == sorted(job.id for job in everything)
+    seen: set[str] = set()
+    for submission in found:
+        waits = [*submission.after, *(job for tied in submission.after_each for job in tied.jobs)]
+        assert {job.id for job in waits} <= seen
+        seen |= {job.id for job in submission.jobs}
+
+
+def test_one_failure_blocks_only_what_rests_on_it(everything):
+    """Every parent that a submission waits for is an ancestor of each job that waits for it."""
+    for submission in bundle(everything, by_kind, 1000):
+        for place, job in enumerate(submission.jobs):
+            waits = [*submission.after, *(tied.jobs[place] for tied in submission.after_each)]
+            assert {parent.id for parent in waits} <= {ancestor.id for ancestor in job.ancestors()}
+
+
+def test_all_that_a_job_rests_on_is_waited_for(everything):
+    """Directly, or through a parent that waits for it."""
+    for submission in bundle(everything, by_kind, 1000):
+        for place, job in enumerate(submission.jobs):
+            waits = [*submission.after, *(tied.jobs[place] for tied in submission.after_each)]
+            covered = {known.id for parent in waits for known in (parent, *parent.ancestors())}
+            assert {parent.id for parent in job.inputs.values()} <= covered
+
+
+def test_seeds_of_a_pretraining_are_an_array_and_their_probes_are_tied_to_it_in_pairs():
+    jobs = plan("ablation-mask-ratio", seeds=(0, 1, 2))
+    found = {submission.jobs[0].kind: submission for submission in bundle(jobs, by_kind, 1000)}
+    assert len(found["pretrain"].jobs) == 9 and {job.kind for job in found["pretrain"].after} == {"real", "released"}
+    probes = found["linear_probe"]
+    assert probes.after_each == (found["pretrain"],) and probes.after == ()
+    assert [job.inputs["encoder"].id for job in probes.jobs] == [job.id for job in found["pretrain"].jobs]
+
+
+def test_a_few_arrays_carry_hundreds_of_jobs(everything):
+    found = bundle(everything, by_kind, 1000)
+    assert len(everything) > 500 and len(found) < 0.3 * len(everything)
+
+
+def test_an_array_is_split_at_the_clusters_limit():
+    jobs = plan("ablation-mask-ratio", seeds=(0, 1, 2))
+    found = bundle(jobs, by_kind, 4)
+    assert max(len(submission.jobs) for submission in found) == 4
+    assert [len(s.jobs) for s in found if s.jobs[0].kind == "pretrain"] == [4, 4, 1]
+
+
+def test_what_is_done_is_not_waited_for():
+    jobs = plan("ablation-mask-ratio")
+    missing = [job for job in jobs if job.kind == "linear_probe"]
+    assert bundle(missing, by_kind, 1000) == [Submission(tuple(missing))]
+
+
+def test_what_is_in_the_queue_already_is_waited_for_and_not_submitted():
+    jobs = plan("ablation-mask-ratio")
+    encoders = {job.id: job for job in jobs if job.kind == "pretrain"}
+    missing = [job for job in jobs if job.kind == "linear_probe"]
+    found = bundle(missing, by_kind, 1000, encoders)
+    assert [submission.jobs for submission in found] == [(job,) for job in missing]
+    assert all(submission.after[0].id == submission.jobs[0].inputs["encoder"].id for submission in found)
