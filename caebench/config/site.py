@@ -3,13 +3,14 @@
 import os
 import tomllib
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import NonNegativeInt, PositiveFloat, PositiveInt, ValidationError
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError, model_validator
 
 from caebench.config.base import Config
 
 SITES = Path("~/.config/caebench/sites")
+LOCAL = ("/tmp/", "/var/tmp/", "/dev/shm/")
 ScaleName = Literal["nano", "lab", "paper"]
 
 
@@ -30,6 +31,48 @@ class Assets(Config):
     dalle_encoder: Path | None = None
 
 
+class Resources(Config):
+    """What a job asks of SLURM, where it differs from the site's."""
+
+    partition: str | None = None
+    nodes: PositiveInt | None = None
+    gpus_per_node: NonNegativeInt | None = None
+    tasks_per_node: PositiveInt | None = None
+    cpus_per_task: PositiveInt | None = None
+    memory_gb: PositiveFloat | None = None  # of a node
+    minutes: PositiveInt | None = None
+
+
+class Slurm(Config):
+    """How this cluster takes jobs. One process a GPU; without GPUs, `tasks_per_node` processes."""
+
+    partition: str | None = None  # None: the cluster's default
+    account: str | None = None
+    qos: str | None = None
+    constraint: str | None = None
+    nodes: PositiveInt = 1
+    gpus_per_node: NonNegativeInt = 1
+    tasks_per_node: PositiveInt | None = None  # None: one a GPU, or one
+    cpus_per_task: PositiveInt = 8
+    memory_gb: PositiveFloat | None = None  # of a node; None: the partition's default
+    minutes: PositiveInt = 24 * 60  # of one slice: a job goes on in the next for as long as it takes
+    warning_seconds: PositiveInt = 120  # before a slice ends, to save in
+    setup: tuple[str, ...] = ()  # shell lines before a job: modules, environment
+    python: str | None = None  # in place of this interpreter: of a container, or after an activation
+    max_array: PositiveInt = 1000  # jobs in an array; scontrol show config: MaxArraySize - 1
+    stages: dict[str, Resources] = Field(default_factory=dict)  # kind of job -> what it asks instead
+
+    def of(self, kind: str) -> "Slurm":
+        """The settings for a kind of job."""
+        changes = self.stages.get(kind, Resources()).model_dump(exclude_none=True)
+        return self.replace(**changes)
+
+    @property
+    def num_processes(self) -> int:
+        """Processes of a job."""
+        return self.nodes * (self.tasks_per_node or max(1, self.gpus_per_node))
+
+
 class Site(Config):
     """One machine or cluster."""
 
@@ -42,6 +85,20 @@ class Site(Config):
     checkpoint_minutes: PositiveFloat = 10.0
     data: Roots = Roots()
     assets: Assets = Assets()
+    slurm: Slurm | None = None  # None: jobs run on this machine
+    shared_store: bool = False  # that a store below /tmp is seen by every node after all
+
+    @model_validator(mode="after")
+    def _check_store(self) -> Self:
+        if self.slurm is None:
+            return self
+        if not self.store.expanduser().is_absolute():
+            raise ValueError(f"store is '{self.store}': jobs start in other folders. Give an absolute path")
+        if not self.shared_store and str(self.store).startswith(LOCAL):
+            raise ValueError(
+                f"store is '{self.store}': other nodes do not see it. Name a shared folder, or set shared_store = true"
+            )
+        return self
 
 
 def load_site(name: str = "local") -> Site:
