@@ -55,7 +55,9 @@ def run_one_job(
     from caebench.config.site import load_site
     from caebench.execution.logs import write_plain_logs
     from caebench.execution.worker import run_job
-    from caebench.plan.store import FAILURE, Claimed, folder_state, read_json
+    from caebench.plan.files import read_json
+    from caebench.plan.lease import Held
+    from caebench.plan.store import FAILURE, folder_state
 
     write_plain_logs()
     where = load_site(site)
@@ -66,7 +68,7 @@ def run_one_job(
         return
     try:
         outcome = run_job(folder, jobs.root, where, lambda done, total, shown: None)
-    except Claimed as error:
+    except Held as error:
         raise ValueError(str(error)) from error
     print(f"{folder.name}: {outcome}")
     if outcome == "failed" and (folder / FAILURE).exists():  # not there on a full disk, or in another process

@@ -11,18 +11,9 @@ from typing import Any, Literal
 from caebench.config.site import Site
 from caebench.config.stage import RESULT
 from caebench.execution import provenance
-from caebench.plan.store import (
-    CHECKPOINTS,
-    FAILURE,
-    JOB,
-    PROVENANCE,
-    claim,
-    now,
-    read_config,
-    read_json,
-    release,
-    write_json,
-)
+from caebench.plan.files import now, read_json, write_json
+from caebench.plan.lease import acquire, release
+from caebench.plan.store import CHECKPOINTS, FAILURE, JOB, PROVENANCE, read_config
 
 Outcome = Literal["done", "failed", "stopped"]
 Progress = Callable[[int, int, Mapping[str, float]], None]
@@ -33,14 +24,14 @@ def run_job(folder: Path, store: Path, site: Site, progress: Progress) -> Outcom
     """Run the job of a folder to its end, or on from its last checkpoint; every process of a group calls this.
 
     Raises:
-        Claimed: another live process runs it.
+        Held: another live process runs it.
     """
     from caebench.training.distributed import join_group
 
     group = join_group(site.device)
     if not group.is_main:
         return _attempt(folder, store, site, progress, group)
-    claim(folder)
+    acquire(folder)
     try:
         return _attempt(folder, store, site, progress, group)
     finally:

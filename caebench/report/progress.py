@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from caebench.config.stage import RESULT
-from caebench.plan.store import FAILURE, folder_state, read_json
+from caebench.plan.files import read_json
+from caebench.plan.store import FAILURE, folder_state
 
 METRICS = "metrics.jsonl"
 TAIL = 4096  # bytes of metrics.jsonl that surely hold its last line
