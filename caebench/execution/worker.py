@@ -1,7 +1,9 @@
 """Run one job from its folder: the only place where planning opens the door to training."""
 
+import json
 import logging
 import os
+import socket
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -12,16 +14,25 @@ from caebench.config.site import Site
 from caebench.config.stage import RESULT
 from caebench.execution import provenance
 from caebench.plan.files import now, read_json, write_json
-from caebench.plan.lease import acquire, release
-from caebench.plan.store import CHECKPOINTS, FAILURE, JOB, PROVENANCE, read_config
+from caebench.plan.lease import InQueue, acquire, release
+from caebench.plan.store import ATTEMPTS, CHECKPOINTS, FAILURE, JOB, PROVENANCE, read_config
 
 Outcome = Literal["done", "failed", "stopped"]
 Progress = Callable[[int, int, Mapping[str, float]], None]
 log = logging.getLogger("caebench")
 
 
-def run_job(folder: Path, store: Path, site: Site, progress: Progress) -> Outcome:
+def run_job(
+    folder: Path,
+    store: Path,
+    site: Site,
+    progress: Progress,
+    slurm_id: str | None = None,
+    in_queue: InQueue | None = None,
+) -> Outcome:
     """Run the job of a folder to its end, or on from its last checkpoint; every process of a group calls this.
+
+    A SLURM job gives its id, under which it finds its lease again after a requeue.
 
     Raises:
         Held: another live process runs it.
@@ -31,11 +42,23 @@ def run_job(folder: Path, store: Path, site: Site, progress: Progress) -> Outcom
     group = join_group(site.device)
     if not group.is_main:
         return _attempt(folder, store, site, progress, group)
-    acquire(folder)
+    acquire(folder, slurm_id, in_queue)
+    log_attempt(folder, begins=now(), slurm=slurm_id, restart=os.environ.get("SLURM_RESTART_COUNT"))
+    outcome: Outcome = "failed"
     try:
-        return _attempt(folder, store, site, progress, group)
+        outcome = _attempt(folder, store, site, progress, group)
+        return outcome
     finally:
-        release(folder)
+        log_attempt(folder, ends=now(), outcome=outcome)
+        if outcome != "stopped" or slurm_id is None:  # a SLURM job that is requeued keeps its lease
+            release(folder)
+
+
+def log_attempt(folder: Path, **facts: Any) -> None:
+    """Add a line to the job's attempts: one where an attempt begins, one where it ends."""
+    line = {**facts, "host": socket.gethostname(), "pid": os.getpid()}
+    with (folder / ATTEMPTS).open("a", encoding="utf8") as file:
+        file.write(json.dumps(line) + "\n")
 
 
 def _attempt(folder: Path, store: Path, site: Site, progress: Progress, group: Any) -> Outcome:
@@ -75,6 +98,8 @@ def _attempt(folder: Path, store: Path, site: Site, progress: Progress, group: A
             _tidy(folder)
     except Interrupted as stop:
         log.warning("%s: %s", folder.name, stop)
+        if group.is_main:
+            log_attempt(folder, stopped_by=stop.signal)
         return "stopped"
     except Exception as error:  # a job may fail in any way; the run goes on with what does not rest on it
         if group.is_main:

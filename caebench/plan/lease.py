@@ -34,7 +34,9 @@ def acquire(
         Held: somebody else has it, and lives.
     """
     path = folder / LEASE
-    if slurm_id is not None and _content(path).get("slurm") == slurm_id:
+    found = _content(path)
+    if slurm_id is not None and (found.get("slurm") == slurm_id or found.get("purpose") == "submit"):
+        # its own after a requeue; or its submitter has not yet written the id that SLURM gave
         write_json(path, _mine(slurm_id, purpose))
         return
     if path.exists() and not is_live(path, in_queue):

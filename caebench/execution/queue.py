@@ -1,0 +1,74 @@
+"""What SLURM knows of jobs: one call of squeue, one of sacct."""
+
+import shutil
+import subprocess
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+WAITING = ("PENDING", "REQUEUED", "REQUEUE_HOLD", "RESV_DEL_HOLD", "SPECIAL_EXIT")
+RUNNING = ("RUNNING", "CONFIGURING", "COMPLETING", "SUSPENDED", "STOPPED", "RESIZING", "SIGNALING", "STAGE_OUT")
+FORMAT = "%i|%T|%r|%M|%l|%N"
+
+
+class Queued(NamedTuple):
+    """A job in the queue."""
+
+    state: str  # SLURM's word
+    reason: str
+    used: str  # of its time in this slice, as SLURM writes it
+    limit: str
+    nodes: str
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it has nodes."""
+        return self.state in RUNNING
+
+    @property
+    def can_never_start(self) -> bool:
+        """Whether what it waits for has failed."""
+        return self.reason == "DependencyNeverSatisfied"
+
+
+def is_installed() -> bool:
+    """Whether this machine can ask SLURM."""
+    return shutil.which("squeue") is not None
+
+
+def look(users: Iterable[str] = ()) -> dict[str, Queued]:
+    """Every job of some users that is pending or running, by id (`12`, `12_3`); all users' without any.
+
+    Raises:
+        ValueError: squeue cannot be asked.
+    """
+    named = ",".join(sorted(set(users)))
+    command = ["squeue", "--noheader", "--array", "--all", "--format", FORMAT, *(["--user", named] if named else [])]
+    found: dict[str, Queued] = {}
+    for line in _ask(command).splitlines():
+        job_id, *facts = line.strip().split("|")
+        found[job_id] = Queued(*facts)
+    return {job_id: queued for job_id, queued in found.items() if queued.state in (*WAITING, *RUNNING)}
+
+
+def is_in_queue(job_id: str) -> bool:
+    """Whether one job is pending or running."""
+    return job_id in look()
+
+
+def ends(job_ids: Iterable[str]) -> Mapping[str, str]:
+    """How jobs ended, by accounting: TIMEOUT, NODE_FAIL, OUT_OF_MEMORY, CANCELLED ...; nothing where there is none."""
+    wanted = ",".join(sorted({job_id.split("_")[0] for job_id in job_ids}))
+    if not wanted or shutil.which("sacct") is None:
+        return {}
+    command = ["sacct", "--noheader", "--parsable2", "--format", "JobID,State", "--jobs", wanted]
+    done = subprocess.run(command, capture_output=True, text=True)
+    lines = [line.split("|") for line in done.stdout.splitlines()] if done.returncode == 0 else []
+    return {line[0]: line[1].split(" ")[0] for line in lines if len(line) == 2 and "." not in line[0]}
+
+
+def _ask(command: list[str]) -> str:
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError) as error:
+        said = getattr(error, "stderr", "") or str(error)
+        raise ValueError(f"{command[0]}: {said.strip()}. Run on a machine that can reach the cluster.") from error
