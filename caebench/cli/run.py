@@ -2,11 +2,14 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from caebench.cli.options import ScaleOption, SeedsOption, SiteOption, StoreOption, SuiteName, parse_seeds
+
+if TYPE_CHECKING:
+    from caebench.cli.setup import Setup
 
 
 def run_suite(
@@ -15,10 +18,18 @@ def run_suite(
     seeds: SeedsOption = "0",
     site: SiteOption = "local",
     store: StoreOption = None,
-    jobs: Annotated[int | None, typer.Option("--jobs", min=1, help="Jobs at once. Default: one a GPU or core.")] = None,
+    jobs: Annotated[
+        int | None, typer.Option("--jobs", min=1, help="Jobs at once, here. Default: one a GPU or core.")
+    ] = None,
+    parallelism: Annotated[int | None, typer.Option("--parallelism", min=1, help="Jobs of an array at once.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be submitted to SLURM.")] = False,
+    dirty: Annotated[bool, typer.Option("--dirty", help="Submit uncommitted changes; marks every result.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before a run at lab or paper scale.")] = False,
 ) -> None:
-    """Run every job of a suite that is not done, then print its table; `all` runs every suite and shares their jobs."""
+    """Run every job of a suite that is not done; `all` runs every suite. Here, or through SLURM if the site has one.
+
+    Here it prints the suite's table at the end. With SLURM it submits what is missing, prints ids and ends at once.
+    """
     from caebench.cli.inspect import print_plan
     from caebench.cli.report import print_reports
     from caebench.cli.setup import set_up
@@ -33,6 +44,9 @@ def run_suite(
         print_plan(setup, details=False)
         if not yes and not typer.confirm("Run it here?"):
             raise typer.Exit(2)
+    if setup.site.slurm is not None:
+        _submit(setup, parallelism, dry_run, dirty)
+        return
     with JobDisplay(len(setup.plans.jobs)) as watcher:
         outcomes = run_plan(
             setup.plans.jobs, setup.store, setup.site, watcher, jobs or _default_parallel(setup.site.device)
@@ -43,6 +57,23 @@ def run_suite(
     if outcomes.count("failed", "blocked", "stopped"):
         print(f"Not finished. `caebench status {suite}` says why; the same command goes on.")
         raise typer.Exit(1)
+
+
+def _submit(setup: "Setup", parallelism: int | None, dry_run: bool, dirty: bool) -> None:
+    from caebench.cli.show import print_table
+    from caebench.execution.slurm import Cluster, take_code
+
+    cluster = Cluster(setup.site, setup.store, parallelism)
+    jobs = setup.plans.jobs
+    if dry_run:
+        print("\n".join(cluster.files(jobs)), end="")
+        return
+    ids = cluster.submit(jobs, take_code(setup.store, dirty))
+    print_table("Submitted", ["job", "SLURM id"], [[job.name, ids[job.id]] for job in jobs if job.id in ids])
+    waiting = sum(cluster.holds(job) for job in jobs)
+    print(
+        f"{len(ids)} submitted, {waiting} were in the queue already. `caebench status {setup.plans.name}` follows them."
+    )
 
 
 def run_one_job(

@@ -24,9 +24,9 @@ LOGS = "slurm"  # folder in the store: a flat one, which is there before any job
 class Cluster:
     """A site's SLURM, with one look at its queue."""
 
-    def __init__(self, site: Site, store: Store) -> None:
+    def __init__(self, site: Site, store: Store, parallelism: int | None = None) -> None:
         assert site.slurm is not None, "only a site with [slurm] is a cluster"
-        self.site, self.store, self.slurm = site, store, site.slurm
+        self.site, self.store, self.slurm, self.parallelism = site, store, site.slurm, parallelism
         self.queued = queue.look()
 
     def missing(self, jobs: Sequence[Job]) -> list[Job]:
@@ -54,6 +54,20 @@ class Cluster:
                     release(self.store.folder(job))
         return submitted
 
+    def files(self, jobs: Sequence[Job]) -> list[str]:
+        """The sbatch files of what is missing, with names in place of ids that SLURM has yet to give."""
+        missing = self.missing(jobs)
+        ids = {job.id: str(holder(self.store.folder(job))["slurm"]) for job in jobs if self.holds(job)}
+        waited = {job.id: job for job in jobs if job.id in ids}
+        ids |= {job.id: f"<{job.name}>" for job in missing}
+        texts: list[str] = []
+        for submission in bundle(missing, self._shape, self.slurm.max_array, waited):
+            executor = self._executor()
+            executor.update_parameters(**self._parameters(submission, ids, None))
+            text: str = executor._executor._make_submission_file_text("caebench's payload", "preview")  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownVariableType] submitit has no public way to preview
+            texts.append(f"# {', '.join(job.name for job in submission.jobs)}\n{text}")
+        return texts
+
     def _acquire(self, job: Job) -> bool:
         try:
             acquire(self.store.prepare(job), in_queue=self.queued.__contains__, purpose="submit")
@@ -66,9 +80,8 @@ class Cluster:
 
     def _submit(self, submission: Submission, ids: Mapping[str, str], code: Path | None) -> dict[str, str]:
         """One sbatch; the ids are in the leases before anything else is done."""
-        settings = self.slurm.of(submission.jobs[0].kind)
         executor = self._executor()
-        executor.update_parameters(**parameters(settings, submission, ids, code))
+        executor.update_parameters(**self._parameters(submission, ids, code))
         payloads = [Payload(self.store.folder(job), self.store.root, self.site) for job in submission.jobs]
         with _own_environment():
             if len(payloads) == 1:
@@ -79,6 +92,10 @@ class Cluster:
         for job, submitted in zip(submission.jobs, found, strict=True):
             hand_over(self.store.folder(job), submitted.job_id)
         return {job.id: submitted.job_id for job, submitted in zip(submission.jobs, found, strict=True)}
+
+    def _parameters(self, submission: Submission, ids: Mapping[str, str], code: Path | None) -> dict[str, Any]:
+        asked = parameters(self.slurm.of(submission.jobs[0].kind), submission, ids, code)
+        return asked | ({"slurm_array_parallelism": self.parallelism} if self.parallelism else {})
 
     def _executor(self) -> "AutoExecutor":
         from submitit import AutoExecutor
