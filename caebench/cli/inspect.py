@@ -194,6 +194,7 @@ def status(
     from caebench.cli.setup import open_store, set_up
     from caebench.cli.show import MARKS, print_table
     from caebench.config.site import load_site
+    from caebench.execution.queue import see
     from caebench.report.progress import folder_facts
 
     if suite is None:
@@ -203,12 +204,13 @@ def status(
         setup = set_up(suite, scale, site, store, parse_seeds(seeds))
         title = f"Jobs of {suite} at {setup.scale.name.upper()} scale"
         folders = [setup.store.folder(job) for job in setup.plans.jobs]
-    facts = [folder_facts(folder) for folder in folders]
+    queue = see(folders)
+    facts = [folder_facts(folder, queue) for folder in folders]
     if json:
         print_json(facts)
         return
-    rows = [[f["job"], MARKS[f["state"]], f["progress"], f["detail"]] for f in facts]
-    print_table(title, ["job", "state", "progress", "result or reason"], rows)
+    rows = [[f["job"], MARKS[f["state"]], f["progress"], str(f["slices"] or ""), f["detail"]] for f in facts]
+    print_table(title, ["job", "state", "progress", "slices", "result or reason"], rows)
 
 
 def why(

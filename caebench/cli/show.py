@@ -24,6 +24,9 @@ MARKS: Mapping[str, str] = {
     "failed": "[red]failed[/]",
     "blocked": "[red]blocked[/]",
     "stopped": "[yellow]stopped[/]",
+    "queued": "[cyan]queued[/]",
+    "cancelled": "[yellow]cancelled[/]",
+    "lost": "[red]lost[/]",
 }
 
 

@@ -3,31 +3,13 @@
 import shutil
 import subprocess
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from pathlib import Path
+
+from caebench.plan.lease import holder
+from caebench.plan.standing import RUNNING, Queue, Queued
 
 WAITING = ("PENDING", "REQUEUED", "REQUEUE_HOLD", "RESV_DEL_HOLD", "SPECIAL_EXIT")
-RUNNING = ("RUNNING", "CONFIGURING", "COMPLETING", "SUSPENDED", "STOPPED", "RESIZING", "SIGNALING", "STAGE_OUT")
 FORMAT = "%i|%T|%r|%M|%l|%N"
-
-
-class Queued(NamedTuple):
-    """A job in the queue."""
-
-    state: str  # SLURM's word
-    reason: str
-    used: str  # of its time in this slice, as SLURM writes it
-    limit: str
-    nodes: str
-
-    @property
-    def is_running(self) -> bool:
-        """Whether it has nodes."""
-        return self.state in RUNNING
-
-    @property
-    def can_never_start(self) -> bool:
-        """Whether what it waits for has failed."""
-        return self.reason == "DependencyNeverSatisfied"
 
 
 def is_installed() -> bool:
@@ -48,6 +30,16 @@ def look(users: Iterable[str] = ()) -> dict[str, Queued]:
         job_id, *facts = line.strip().split("|")
         found[job_id] = Queued(*facts)
     return {job_id: queued for job_id, queued in found.items() if queued.state in (*WAITING, *RUNNING)}
+
+
+def see(folders: Iterable[Path]) -> Queue | None:
+    """One look at SLURM for the jobs of some folders; None where none of them has been there."""
+    leases = [content for folder in folders if (content := holder(folder)).get("slurm")]
+    if not leases or not is_installed():
+        return None
+    queued = look(str(content["user"]) for content in leases)
+    gone = [str(content["slurm"]) for content in leases if content["slurm"] not in queued]
+    return Queue(queued, ends(gone))
 
 
 def is_in_queue(job_id: str) -> bool:
