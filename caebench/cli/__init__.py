@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from caebench.cli import data, diff, inspect, report, run
+from caebench.cli import data, diff, follow, inspect, report, run
 
 app = typer.Typer(
     help="Benchmarks for self-supervised vision: one command from a suite file to the tables of the CAE paper.",
@@ -28,6 +28,9 @@ app.command("status")(inspect.status)
 app.command("why")(inspect.why)
 app.command("diff")(diff.diff)
 app.command("doctor")(inspect.doctor)
+app.command("logs")(follow.logs)
+app.command("cancel")(follow.cancel)
+app.command("retry")(follow.retry)
 app.command("report")(report.report)
 records_app.command("export")(report.export_records)
 run_app.command("suite")(run.run_suite)

@@ -10,6 +10,8 @@ from caebench.cli.options import ScaleOption, SeedsOption, SiteOption, StoreOpti
 
 if TYPE_CHECKING:
     from caebench.cli.setup import Setup
+    from caebench.execution.local import Outcomes
+    from caebench.plan.graph import Job
 
 
 def run_suite(
@@ -33,8 +35,6 @@ def run_suite(
     from caebench.cli.inspect import print_plan
     from caebench.cli.report import print_reports
     from caebench.cli.setup import set_up
-    from caebench.cli.show import JobDisplay
-    from caebench.execution.local import run_plan
     from caebench.execution.preflight import refuse_hopeless
 
     setup = set_up(suite, scale, site, store, parse_seeds(seeds))
@@ -45,12 +45,9 @@ def run_suite(
         if not yes and not typer.confirm("Run it here?"):
             raise typer.Exit(2)
     if setup.site.slurm is not None:
-        _submit(setup, parallelism, dry_run, dirty)
+        submit(setup, setup.plans.jobs, parallelism, dirty, dry_run)
         return
-    with JobDisplay(len(setup.plans.jobs)) as watcher:
-        outcomes = run_plan(
-            setup.plans.jobs, setup.store, setup.site, watcher, jobs or _default_parallel(setup.site.device)
-        )
+    outcomes = run_here(setup, setup.plans.jobs, jobs)
     print_reports(setup, parse_seeds(seeds))
     counts = {kind: outcomes.count(kind) for kind in ("done", "cached", "failed", "blocked", "stopped")}
     print(", ".join(f"{number} {kind}" for kind, number in counts.items() if number))
@@ -59,12 +56,21 @@ def run_suite(
         raise typer.Exit(1)
 
 
-def _submit(setup: "Setup", parallelism: int | None, dry_run: bool, dirty: bool) -> None:
+def run_here(setup: "Setup", jobs: "list[Job]", num_parallel: int | None) -> "Outcomes":
+    """Run jobs on this machine, and show them at work."""
+    from caebench.cli.show import JobDisplay
+    from caebench.execution.local import run_plan
+
+    with JobDisplay(len(jobs)) as watcher:
+        return run_plan(jobs, setup.store, setup.site, watcher, num_parallel or _default_parallel(setup.site.device))
+
+
+def submit(setup: "Setup", jobs: "list[Job]", parallelism: int | None, dirty: bool, dry_run: bool = False) -> None:
+    """Submit what is missing of some jobs, print ids, and leave."""
     from caebench.cli.show import print_table
     from caebench.execution.slurm import Cluster, take_code
 
     cluster = Cluster(setup.site, setup.store, parallelism)
-    jobs = setup.plans.jobs
     if dry_run:
         print("\n".join(cluster.files(jobs)), end="")
         return

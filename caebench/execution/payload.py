@@ -36,14 +36,14 @@ class Payload:
         from submitit.helpers import TorchDistributedEnvironment
 
         from caebench.execution.logs import write_plain_logs
-        from caebench.execution.queue import is_in_queue
+        from caebench.execution.queue import look_now
         from caebench.execution.worker import run_job
 
         if (self.folder / RESULT).exists():
             return "done"
         write_plain_logs()
         TorchDistributedEnvironment().export(set_cuda_visible_devices=False)  # SLURM has set the right ones
-        outcome = run_job(self.folder, self.store, self.site, _silent, own_id(), is_in_queue)
+        outcome = run_job(self.folder, self.store, self.site, _silent, own_id(), look_now())
         if outcome == "failed":
             raise RuntimeError(read_json(self.folder / FAILURE)["error"])
         if outcome == "stopped" and is_first_process() and last_signal(self.folder) == WARNING:

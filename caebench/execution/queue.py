@@ -2,10 +2,11 @@
 
 import shutil
 import subprocess
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from caebench.plan.lease import holder
+from caebench.plan.lease import Look, holder
 from caebench.plan.standing import RUNNING, Queue, Queued
 
 WAITING = ("PENDING", "REQUEUED", "REQUEUE_HOLD", "RESV_DEL_HOLD", "SPECIAL_EXIT")
@@ -42,9 +43,19 @@ def see(folders: Iterable[Path]) -> Queue | None:
     return Queue(queued, ends(gone))
 
 
-def is_in_queue(job_id: str) -> bool:
-    """Whether one job is pending or running."""
-    return job_id in look()
+def look_now() -> Look:
+    """Every id in the queue, and when that was."""
+    moment = time.time()
+    return Look(look(), moment)
+
+
+def cancel(job_ids: Iterable[str]) -> None:
+    """Take jobs out of the queue; SLURM requeues none of them.
+
+    Raises:
+        ValueError: scancel cannot be asked.
+    """
+    _ask(["scancel", *job_ids])
 
 
 def ends(job_ids: Iterable[str]) -> Mapping[str, str]:

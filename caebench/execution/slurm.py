@@ -27,7 +27,7 @@ class Cluster:
     def __init__(self, site: Site, store: Store, parallelism: int | None = None) -> None:
         assert site.slurm is not None, "only a site with [slurm] is a cluster"
         self.site, self.store, self.slurm, self.parallelism = site, store, site.slurm, parallelism
-        self.queued = queue.look()
+        self.look = queue.look_now()
 
     def missing(self, jobs: Sequence[Job]) -> list[Job]:
         """Jobs that are neither done nor pending or running."""
@@ -35,7 +35,7 @@ class Cluster:
 
     def holds(self, job: Job) -> bool:
         """Whether a job is in the queue."""
-        return holder(self.store.folder(job)).get("slurm") in self.queued
+        return str(holder(self.store.folder(job)).get("slurm")) in self.look.ids
 
     def submit(self, jobs: Sequence[Job], code: Path | None) -> dict[str, str]:
         """Submit what is missing of a plan; returns the SLURM id of each job, by the job's."""
@@ -70,7 +70,7 @@ class Cluster:
 
     def _acquire(self, job: Job) -> bool:
         try:
-            acquire(self.store.prepare(job), in_queue=self.queued.__contains__, purpose="submit")
+            acquire(self.store.prepare(job), look=self.look, purpose="submit")
         except Held:
             return False
         return True

@@ -14,7 +14,7 @@ from caebench.config.site import Site
 from caebench.config.stage import RESULT
 from caebench.execution import provenance
 from caebench.plan.files import now, read_json, write_json
-from caebench.plan.lease import InQueue, acquire, release
+from caebench.plan.lease import Look, acquire, release
 from caebench.plan.store import ATTEMPTS, CHECKPOINTS, FAILURE, JOB, PROVENANCE, read_config
 
 Outcome = Literal["done", "failed", "stopped"]
@@ -28,7 +28,7 @@ def run_job(
     site: Site,
     progress: Progress,
     slurm_id: str | None = None,
-    in_queue: InQueue | None = None,
+    look: Look | None = None,
 ) -> Outcome:
     """Run the job of a folder to its end, or on from its last checkpoint; every process of a group calls this.
 
@@ -42,7 +42,7 @@ def run_job(
     group = join_group(site.device)
     if not group.is_main:
         return _attempt(folder, store, site, progress, group)
-    acquire(folder, slurm_id, in_queue)
+    acquire(folder, slurm_id, look)
     log_attempt(folder, begins=now(), slurm=slurm_id, restart=os.environ.get("SLURM_RESTART_COUNT"))
     outcome: Outcome = "failed"
     try:

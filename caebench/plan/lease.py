@@ -8,26 +8,30 @@ import json
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Container
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from caebench.plan.files import now, read_json, write_json
 
 LEASE = "submission.json"
 SUBMITTING = 600.0  # seconds after which a submitter that nobody can see is taken for dead
-SETTLING = 60.0  # seconds in which a new SLURM job may not be in squeue yet
+SKEW = 5.0  # seconds by which a file server's clock may be behind
 Purpose = Literal["run", "submit"]
-InQueue = Callable[[str], bool]  # whether a SLURM id is pending or running
+
+
+class Look(NamedTuple):
+    """What was in SLURM's queue at one moment."""
+
+    ids: Container[str]  # pending or running
+    time: float  # of the epoch, before it was asked
 
 
 class Held(RuntimeError):
     """Another live process, or a job in the queue, has the lease."""
 
 
-def acquire(
-    folder: Path, slurm_id: str | None = None, in_queue: InQueue | None = None, purpose: Purpose = "run"
-) -> None:
+def acquire(folder: Path, slurm_id: str | None = None, look: Look | None = None, purpose: Purpose = "run") -> None:
     """Take a job's lease for this process, or as this SLURM job, which finds its own again after a requeue.
 
     Raises:
@@ -39,8 +43,8 @@ def acquire(
         # its own after a requeue; or its submitter has not yet written the id that SLURM gave
         write_json(path, _mine(slurm_id, purpose))
         return
-    if path.exists() and not is_live(path, in_queue):
-        _bury(path, in_queue)
+    if path.exists() and not is_live(path, look):
+        _bury(path, look)
     try:
         with path.open("x", encoding="utf8") as file:
             json.dump(_mine(slurm_id, purpose), file)
@@ -63,10 +67,11 @@ def holder(folder: Path) -> dict[str, Any]:
     return _content(folder / LEASE)
 
 
-def is_live(path: Path, in_queue: InQueue | None = None) -> bool:
+def is_live(path: Path, look: Look | None = None) -> bool:
     """Whether the holder still runs or waits. What cannot be seen from here counts as live.
 
-    A SLURM job is looked for in the queue where `in_queue` can; a submitter on another machine has ten minutes.
+    A SLURM job is looked for in the queue, if its lease is older than the look; a submitter on another machine has ten
+    minutes.
     """
     try:
         content = json.loads(path.read_text(encoding="utf8"))
@@ -75,7 +80,7 @@ def is_live(path: Path, in_queue: InQueue | None = None) -> bool:
     except json.JSONDecodeError:
         return True  # being written this moment
     if (slurm_id := content.get("slurm")) is not None:
-        return in_queue is None or in_queue(slurm_id) or _age(path) < SETTLING
+        return look is None or slurm_id in look.ids or time.time() - _age(path) > look.time - SKEW
     if content["host"] != socket.gethostname():
         return content.get("purpose") != "submit" or _age(path) < SUBMITTING
     return process_start(content["pid"]) == content["started"]
@@ -107,14 +112,14 @@ def _age(path: Path) -> float:
         return 0.0
 
 
-def _bury(path: Path, in_queue: InQueue | None) -> None:
+def _bury(path: Path, look: Look | None) -> None:
     """Move a dead lease away; of several processes that try, one moves it, and a new lease is never the one moved."""
     grave = path.with_suffix(f".{os.getpid()}.dead")
     try:
         path.rename(grave)
     except FileNotFoundError:
         return
-    if is_live(grave, in_queue):  # it was renewed between the look and the move: put it back
+    if is_live(grave, look):  # it was renewed between the look and the move: put it back
         grave.rename(path)
     grave.unlink(missing_ok=True)
 

@@ -31,6 +31,13 @@ def folder_facts(folder: Path, queue: Queue | None = None) -> dict[str, Any]:
     return facts | {"slices": len(attempts(folder)), "slurm": holder(folder).get("slurm")}
 
 
+def log_files(folder: Path, store: Path) -> list[Path]:
+    """What the SLURM jobs of a job's attempts have written, oldest first: standard output and error of each process."""
+    ids = dict.fromkeys(str(attempt["slurm"]) for attempt in attempts(folder) if attempt.get("slurm"))
+    found = [path for slurm_id in ids for path in sorted((store / "slurm").glob(f"{slurm_id}_[0-9]*_log.*"))]
+    return sorted(found, key=lambda path: path.stat().st_mtime)
+
+
 def _place(last: dict[str, Any] | None) -> str:
     """How far a job is: dense tasks count steps, the others epochs."""
     if last is None:
