@@ -1,6 +1,7 @@
 """What a test cluster is made of: its size, its clocks, and the files that tell SLURM so."""
 
 import os
+import random
 import shlex
 import socket
 import sys
@@ -98,7 +99,7 @@ def choose_ports(settings: Settings) -> Ports:
 
 def free_ports(count: int) -> list[int]:
     """Ports of loopback in a row that nothing listens on, below those that clients are given."""
-    first = 17000 + os.getpid() % 100 * 100  # clusters that start at once look at different ones
+    first = random.randrange(17000, 31000)  # so that clusters that start at once look at different ones
     while first < 32000:
         ports = list(range(first, first + count))
         if all(map(is_free, ports)):

@@ -1,6 +1,7 @@
 """Node names in /etc/hosts: a process group of several nodes looks up the first one by its name."""
 
-from collections.abc import Iterable
+import fcntl
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 HOSTS = Path("/etc/hosts")
@@ -11,14 +12,20 @@ def tag(owner: Path) -> str:
 
 
 def add(names: Iterable[str], owner: Path) -> None:
-    lines = "".join(f"127.0.0.1 {name} {tag(owner)}\n" for name in names)
-    text = HOSTS.read_text(encoding="utf8")
-    HOSTS.write_text(text + ("" if text.endswith("\n") else "\n") + lines, encoding="utf8")
+    lines = [f"127.0.0.1 {name} {tag(owner)}" for name in names]
+    rewrite(lambda present: [*present, *lines])
 
 
 def remove(owner: Path) -> None:
-    """Rewritten in place: in a container the file is a mount, which cannot be replaced."""
-    text = HOSTS.read_text(encoding="utf8")
-    kept = [line for line in text.splitlines(keepends=True) if not line.rstrip("\n").endswith(tag(owner))]
-    if "".join(kept) != text:
-        HOSTS.write_text("".join(kept), encoding="utf8")
+    if tag(owner) in HOSTS.read_text(encoding="utf8"):
+        rewrite(lambda present: [line for line in present if not line.endswith(tag(owner))])
+
+
+def rewrite(change: Callable[[list[str]], list[str]]) -> None:
+    """In place, as in a container the file is a mount; locked, as other clusters do the same."""
+    with HOSTS.open("r+", encoding="utf8") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        lines = change(file.read().splitlines())
+        file.seek(0)
+        file.write("".join(f"{line}\n" for line in lines))
+        file.truncate()
