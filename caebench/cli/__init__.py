@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from caebench.cli import data, diff, follow, inspect, report, run
+from caebench.cli import data, diff, follow, inspect, report, run, status
 
 app = typer.Typer(
     help="Benchmarks for self-supervised vision: one command from a suite file to the tables of the CAE paper.",
@@ -24,7 +24,7 @@ app.add_typer(records_app, name="records")
 
 app.command("ls")(inspect.list_suites)
 app.command("plan")(inspect.plan)
-app.command("status")(inspect.status)
+app.command("status")(status.status)
 app.command("why")(inspect.why)
 app.command("diff")(diff.diff)
 app.command("doctor")(inspect.doctor)
