@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from caebench.cli import data, diff, follow, inspect, report, run, status
+from caebench.cli import data, diff, follow, inspect, report, run, site, status
 
 app = typer.Typer(
     help="Benchmarks for self-supervised vision: one command from a suite file to the tables of the CAE paper.",
@@ -21,6 +21,8 @@ app.add_typer(run_app, name="run")
 records_app = typer.Typer(help="Keep what is known of finished jobs in git.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 app.add_typer(records_app, name="records")
+site_app = typer.Typer(help="Describe a cluster, and look at it from inside its jobs.", no_args_is_help=True)
+app.add_typer(site_app, name="site")
 
 app.command("ls")(inspect.list_suites)
 app.command("plan")(inspect.plan)
@@ -32,6 +34,8 @@ app.command("logs")(follow.logs)
 app.command("cancel")(follow.cancel)
 app.command("retry")(follow.retry)
 app.command("report")(report.report)
+site_app.command("init")(site.init)
+site_app.command("check")(site.check)
 records_app.command("export")(report.export_records)
 run_app.command("suite")(run.run_suite)
 run_app.command("job")(run.run_one_job)

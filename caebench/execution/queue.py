@@ -13,6 +13,19 @@ WAITING = ("PENDING", "REQUEUED", "REQUEUE_HOLD", "RESV_DEL_HOLD", "SPECIAL_EXIT
 FORMAT = "%i|%T|%r|%M|%l|%N"
 
 
+def ask(command: list[str]) -> str:
+    """What a command of SLURM's answers.
+
+    Raises:
+        ValueError: it is not there, or cannot reach the cluster.
+    """
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError) as error:
+        said = getattr(error, "stderr", "") or str(error)
+        raise ValueError(f"{command[0]}: {said.strip()}. Run on a machine that can reach the cluster.") from error
+
+
 def is_installed() -> bool:
     """Whether this machine can ask SLURM."""
     return shutil.which("squeue") is not None
@@ -27,7 +40,7 @@ def look(users: Iterable[str] = ()) -> dict[str, Queued]:
     named = ",".join(sorted(set(users)))
     command = ["squeue", "--noheader", "--array", "--all", "--format", FORMAT, *(["--user", named] if named else [])]
     found: dict[str, Queued] = {}
-    for line in _ask(command).splitlines():
+    for line in ask(command).splitlines():
         job_id, *facts = line.strip().split("|")
         found[job_id] = Queued(*facts)
     return {job_id: queued for job_id, queued in found.items() if queued.state in (*WAITING, *RUNNING)}
@@ -55,7 +68,7 @@ def cancel(job_ids: Iterable[str]) -> None:
     Raises:
         ValueError: scancel cannot be asked.
     """
-    _ask(["scancel", *job_ids])
+    ask(["scancel", *job_ids])
 
 
 def ends(job_ids: Iterable[str]) -> Mapping[str, str]:
@@ -67,11 +80,3 @@ def ends(job_ids: Iterable[str]) -> Mapping[str, str]:
     done = subprocess.run(command, capture_output=True, text=True)
     lines = [line.split("|") for line in done.stdout.splitlines()] if done.returncode == 0 else []
     return {line[0]: line[1].split(" ")[0] for line in lines if len(line) == 2 and "." not in line[0]}
-
-
-def _ask(command: list[str]) -> str:
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    except (OSError, subprocess.CalledProcessError) as error:
-        said = getattr(error, "stderr", "") or str(error)
-        raise ValueError(f"{command[0]}: {said.strip()}. Run on a machine that can reach the cluster.") from error

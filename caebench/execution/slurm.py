@@ -108,10 +108,10 @@ class Cluster:
 
 def parameters(settings: Slurm, submission: Submission, ids: Mapping[str, str], code: Path | None) -> dict[str, Any]:
     """submitit's words for what a submission asks."""
-    job = submission.jobs[0]
+    kind = submission.jobs[0].kind if submission.jobs else "probe"
     path = [f'export PYTHONPATH="{code}${{PYTHONPATH:+:$PYTHONPATH}}"'] if code else []
     asked: dict[str, Any] = {
-        "name": f"caebench-{job.kind}",
+        "name": f"caebench-{kind}",
         "nodes": settings.nodes,
         "tasks_per_node": settings.tasks_per_node or max(1, settings.gpus_per_node),
         "cpus_per_task": settings.cpus_per_task,

@@ -37,9 +37,7 @@ def run_job(
     Raises:
         Held: another live process runs it.
     """
-    from caebench.training.distributed import join_group
-
-    group = join_group(site.device)
+    group = join(site)
     if not group.is_main:
         return _attempt(folder, store, site, progress, group)
     acquire(folder, slurm_id, look)
@@ -52,6 +50,13 @@ def run_job(
         log_attempt(folder, ends=now(), outcome=outcome)
         if outcome != "stopped" or slurm_id is None:  # a SLURM job that is requeued keeps its lease
             release(folder)
+
+
+def join(site: Site) -> Any:
+    """This process's place in its group."""
+    from caebench.training.distributed import join_group
+
+    return join_group(site.device)
 
 
 def log_attempt(folder: Path, **facts: Any) -> None:

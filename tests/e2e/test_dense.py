@@ -48,7 +48,7 @@ def kill_and_resume(bench, job, after):
     (folder / "job.json").write_bytes((kept / "job.json").read_bytes())
     command = bench.start("run", "job", job.id, "--site", "eager")
     assert command.wait_until(lambda: last_step(folder) >= after), command.output
-    command.wait_until(lambda: random.random() < 0.03)
+    command.wait_until(lambda: random.random() < 0.05)
     os.kill(command.process.pid, signal.SIGKILL)
     assert command.wait() == -signal.SIGKILL
     assert not (folder / "result.json").exists()

@@ -16,9 +16,10 @@ from safetensors.torch import load_file
 
 from caebench import suites
 from caebench.config.site import Site, Slurm
+from caebench.execution import snapshot
 from caebench.execution.queue import see
 from caebench.execution.slurm import Cluster
-from caebench.plan.graph import Job, make_job, make_plan
+from caebench.plan.graph import Job, Plans, make_job, make_plan
 from caebench.plan.standing import Queue, attempts, standing
 from caebench.plan.store import Store
 from caebench.recipes import EVALUATIONS
@@ -46,9 +47,11 @@ class Bench:
         queue = see(folders.values()) or Queue()
         return {job_id: standing(folder, queue)[0] for job_id, folder in folders.items()}
 
-    def wait(self, jobs: list[Job], ready: Callable[[dict[str, str]], bool] | None = None) -> dict[str, str]:
+    def wait(
+        self, jobs: list[Job], ready: Callable[[dict[str, str]], bool] | None = None, patience: float = PATIENCE
+    ) -> dict[str, str]:
         """The states once nothing is pending or running, or once `ready` says so."""
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + patience
         while time.monotonic() < end:
             states = self.stand(jobs)
             if ready(states) if ready else not {"queued", "running", "todo"} & set(states.values()):
@@ -101,6 +104,7 @@ def test_a_suite_is_submitted_at_once_and_fills_itself(bench, jobs):
     assert bench.submit(jobs) == {}
 
 
+@pytest.mark.slow
 def test_warned_and_crashed_ends_like_undisturbed(bench, tiny, tmp_path, login):
     """Warned before its limit, over and over, and bereft of its node: the same weights, bit for bit."""
     encoder = pretraining(tiny, epochs=200)
@@ -147,6 +151,7 @@ def test_a_failure_blocks_what_rests_on_it_and_heals(bench, jobs):
     assert set(bench.wait(jobs).values()) == {"done"}
 
 
+@pytest.mark.slow
 def test_scancel_stands_and_the_next_run_goes_on(bench, tiny):
     encoder = pretraining(tiny, epochs=200)
     jobs = [*encoder.ancestors(), encoder]
@@ -181,6 +186,7 @@ def test_two_submitters_at_once_train_each_job_once(bench, jobs, tmp_path):
     assert all(len(attempts(bench.store.folder(job))) == 1 for job in jobs)
 
 
+@pytest.mark.slow
 def test_a_lost_result_a_truncated_checkpoint_and_a_dead_lease_heal(bench, tiny):
     encoder = pretraining(tiny, epochs=200)
     jobs = with_probes(tiny, encoder)
@@ -214,3 +220,68 @@ def test_two_nodes_with_two_processes_each_give_the_same_losses(login, tiny, tmp
         lines = (bench.store.folder(encoder) / "metrics.jsonl").read_text().splitlines()
         losses.append([json.loads(line)["loss"] for line in lines if "loss" in line])
     assert losses[0] and losses[1] == pytest.approx(losses[0], abs=1e-5)
+
+
+@pytest.mark.slow
+def test_real_limits_preemptions_and_a_crash_end_like_undisturbed(login, tiny, tmp_path):
+    """Time limits of a minute, five of them or more, two preemptions, one node lost; then four probes run."""
+    encoder = pretraining(tiny, epochs=6000)
+    jobs = with_probes(tiny, encoder)
+    calm, rough = (
+        Bench(tmp_path / name, partition="requeue", stages={"pretrain": {"minutes": minutes}})
+        for name, minutes in (("calm", 60), ("rough", 1))
+    )
+    calm.submit(jobs)
+    slurm_id = rough.submit(jobs)[encoder.id]
+    folder = rough.store.folder(encoder)
+    for number, blow in ((2, "preempt"), (4, "preempt"), (6, "crash")):
+        count = number
+        rough.wait(jobs, lambda states, n=count: states[encoder.id] == "running" and len(attempts(folder)) >= n)
+        time.sleep(12)  # it is at work
+        node = (see([folder]) or Queue()).queued[slurm_id].nodes
+        if blow == "crash":
+            login.kill_node(node)
+            rough.wait(jobs, lambda states: states[encoder.id] == "queued")
+            login.restore_node(node)
+        else:
+            winner = login.submit("sleep 2", "--partition=main", f"--nodelist={node}", "--cpus-per-task=4")
+            login.wait_for(winner, "COMPLETED")
+    assert set(rough.wait(jobs, patience=900).values()) == {"done"}
+    assert set(calm.wait(jobs).values()) == {"done"}
+    tries = attempts(folder)
+    assert {t["slurm"] for t in tries} == {slurm_id}
+    warned = [t for t in tries if t.get("stopped_by") == "SIGUSR2"]
+    print(f"{len(tries)} slices: {len(warned)} warned, {sum('ends' not in t for t in tries)} lost")
+    assert len(warned) >= 7 and any("ends" not in t for t in tries)
+    ours, theirs = (load_file(b.store.folder(encoder) / "encoder.safetensors") for b in (rough, calm))
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    assert [rough.store.result(job)["metrics"] for job in jobs[2:]] == [
+        calm.store.result(job)["metrics"] for job in jobs[2:]
+    ]
+
+
+def test_hundreds_of_jobs_are_submitted_and_seen_in_seconds(login, tiny, tmp_path):
+    bench = Bench(tmp_path / "store", setup=("sleep 600",))
+    jobs = Plans("all", tuple(make_plan(table, tiny, [0, 1, 2]) for table in suites.load_all("all"))).jobs
+    assert len(jobs) > 500
+    start = time.monotonic()
+    ids = bench.submit(jobs)
+    submitted = time.monotonic() - start
+    start = time.monotonic()
+    states = bench.stand(jobs)
+    seen = time.monotonic() - start
+    subprocess.run(["scancel", *{slurm_id.split("_")[0] for slurm_id in ids.values()}], check=True)
+    assert len(ids) == len(jobs) and set(states.values()) == {"queued", "running"}
+    assert submitted < 60 and seen < 2, (submitted, seen)
+
+
+def test_a_job_runs_the_commit_it_was_submitted_with(login, tiny, tmp_path):
+    bench = Bench(tmp_path / "store")
+    jobs = make_job(pretraining(tiny, epochs=1).config).ancestors()
+    code = snapshot.take(bench.store.root, dirty_is_fine=True)
+    Cluster(bench.site, bench.store).submit(jobs, code)
+    assert set(bench.wait(jobs).values()) == {"done"}
+    provenance = json.loads((bench.store.folder(jobs[0]) / "provenance.json").read_text())
+    marker = json.loads((code / "snapshot.json").read_text())
+    assert {name: provenance[name] for name in marker} == marker
+    assert str(code) in next((bench.store.root / "slurm").glob("*_submission.sh")).read_text()
