@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import load_file
 
 from caebench import suites
+from caebench.cli.site import check, init
 from caebench.config.site import Site, Slurm
 from caebench.execution import snapshot
 from caebench.execution.queue import see
@@ -271,7 +272,7 @@ def test_hundreds_of_jobs_are_submitted_and_seen_in_seconds(login, tiny, tmp_pat
     states = bench.stand(jobs)
     seen = time.monotonic() - start
     subprocess.run(["scancel", *{slurm_id.split("_")[0] for slurm_id in ids.values()}], check=True)
-    assert len(ids) == len(jobs) and set(states.values()) == {"queued", "running"}
+    assert len(ids) == len(jobs) and set(states.values()) <= {"queued", "running"}
     assert submitted < 60 and seen < 2, (submitted, seen)
 
 
@@ -285,3 +286,17 @@ def test_a_job_runs_the_commit_it_was_submitted_with(login, tiny, tmp_path):
     marker = json.loads((code / "snapshot.json").read_text())
     assert {name: provenance[name] for name in marker} == marker
     assert str(code) in next((bench.store.root / "slurm").glob("*_submission.sh")).read_text()
+
+
+def test_a_site_is_described_and_looked_at_from_inside(login, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    init("mine", tmp_path / "store")
+    path = tmp_path / ".config" / "caebench" / "sites" / "mine.toml"
+    text = path.read_text()
+    assert 'partition = "main"' in text and "gpus_per_node = 2" in text
+    with pytest.raises(ValueError, match="is there already"):
+        init("mine", tmp_path / "store")
+    path.write_text(f'device = "cpu"\nshared_store = true\n{text}'.replace("gpus_per_node = 2", "gpus_per_node = 0"))
+    check("mine", json=True)
+    (found,) = json.loads(capsys.readouterr().out.partition("\n{")[2].join(["{", ""])).values()
+    assert found["hear each other"] and found["store is shared"] and found["processes"] == 1
