@@ -87,7 +87,7 @@ def test_detection_killed_and_resumed_equals_unbroken(bench, quickstart, tiny):
     assert_equal_to_the_bit(*kill_and_resume(bench, job, random.choice((10, 20))), STEPS)
 
 
-LEFT = {"job.json", "metrics.jsonl", "per_class.csv", "pictures", "provenance.json", "result.json"}
+LEFT = {"attempts.jsonl", "job.json", "metrics.jsonl", "per_class.csv", "pictures", "provenance.json", "result.json"}
 
 
 def test_what_segmentation_leaves(bench, segmentation):
