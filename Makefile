@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 CAEBENCH := $(BIN)/caebench
 READY := $(VENV)/.ready
 
-.PHONY: demo demo-seeds test test-all lint format lock clean
+.PHONY: demo demo-seeds test test-all test-slurm lint format lock clean
 
 demo: $(READY)
 	$(CAEBENCH) run suite quickstart --scale nano
@@ -18,6 +18,11 @@ test: $(READY)
 
 test-all: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not gpu"
+
+# On Debian, as root: installs SLURM with apt where it is missing, and says so.
+test-slurm: $(READY)
+	$(BIN)/python -m tests.slurm.install
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/slurm -m slurm
 
 lint: $(READY)
 	$(BIN)/ruff check .

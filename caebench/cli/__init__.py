@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from caebench.cli import data, diff, inspect, report, run
+from caebench.cli import data, diff, follow, inspect, report, run, site, status
 
 app = typer.Typer(
     help="Benchmarks for self-supervised vision: one command from a suite file to the tables of the CAE paper.",
@@ -21,14 +21,21 @@ app.add_typer(run_app, name="run")
 records_app = typer.Typer(help="Keep what is known of finished jobs in git.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 app.add_typer(records_app, name="records")
+site_app = typer.Typer(help="Describe a cluster, and look at it from inside its jobs.", no_args_is_help=True)
+app.add_typer(site_app, name="site")
 
 app.command("ls")(inspect.list_suites)
 app.command("plan")(inspect.plan)
-app.command("status")(inspect.status)
+app.command("status")(status.status)
 app.command("why")(inspect.why)
 app.command("diff")(diff.diff)
 app.command("doctor")(inspect.doctor)
+app.command("logs")(follow.logs)
+app.command("cancel")(follow.cancel)
+app.command("retry")(follow.retry)
 app.command("report")(report.report)
+site_app.command("init")(site.init)
+site_app.command("check")(site.check)
 records_app.command("export")(report.export_records)
 run_app.command("suite")(run.run_suite)
 run_app.command("job")(run.run_one_job)

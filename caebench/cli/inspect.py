@@ -182,35 +182,6 @@ def size(num_bytes: float) -> str:
     return f"{num_bytes / 1e9:.1f} GB" if num_bytes >= 1e8 else f"{num_bytes / 1e6:.0f} MB"
 
 
-def status(
-    suite: Annotated[str | None, typer.Argument(help="A suite; without it, every job in the store.")] = None,
-    scale: ScaleOption = None,
-    seeds: SeedsOption = "0",
-    site: SiteOption = "local",
-    store: StoreOption = None,
-    json: JsonOption = False,
-) -> None:
-    """Show what has become of each job."""
-    from caebench.cli.setup import open_store, set_up
-    from caebench.cli.show import MARKS, print_table
-    from caebench.config.site import load_site
-    from caebench.report.progress import folder_facts
-
-    if suite is None:
-        where = open_store(load_site(site), store)
-        title, folders = f"Jobs in {where.root}", list(where.folders())
-    else:
-        setup = set_up(suite, scale, site, store, parse_seeds(seeds))
-        title = f"Jobs of {suite} at {setup.scale.name.upper()} scale"
-        folders = [setup.store.folder(job) for job in setup.plans.jobs]
-    facts = [folder_facts(folder) for folder in folders]
-    if json:
-        print_json(facts)
-        return
-    rows = [[f["job"], MARKS[f["state"]], f["progress"], f["detail"]] for f in facts]
-    print_table(title, ["job", "state", "progress", "result or reason"], rows)
-
-
 def why(
     name: Annotated[
         str, typer.Argument(help="A job's id, or its beginning; or a cell: SUITE/ROW/COLUMN.", metavar="JOB|CELL")

@@ -2,11 +2,16 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from caebench.cli.options import ScaleOption, SeedsOption, SiteOption, StoreOption, SuiteName, parse_seeds
+
+if TYPE_CHECKING:
+    from caebench.cli.setup import Setup
+    from caebench.execution.local import Outcomes
+    from caebench.plan.graph import Job
 
 
 def run_suite(
@@ -15,15 +20,21 @@ def run_suite(
     seeds: SeedsOption = "0",
     site: SiteOption = "local",
     store: StoreOption = None,
-    jobs: Annotated[int | None, typer.Option("--jobs", min=1, help="Jobs at once. Default: one a GPU or core.")] = None,
+    jobs: Annotated[
+        int | None, typer.Option("--jobs", min=1, help="Jobs at once, here. Default: one a GPU or core.")
+    ] = None,
+    parallelism: Annotated[int | None, typer.Option("--parallelism", min=1, help="Jobs of an array at once.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be submitted to SLURM.")] = False,
+    dirty: Annotated[bool, typer.Option("--dirty", help="Submit uncommitted changes; marks every result.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before a run at lab or paper scale.")] = False,
 ) -> None:
-    """Run every job of a suite that is not done, then print its table; `all` runs every suite and shares their jobs."""
+    """Run every job of a suite that is not done; `all` runs every suite. Here, or through SLURM if the site has one.
+
+    Here it prints the suite's table at the end. With SLURM it submits what is missing, prints ids and ends at once.
+    """
     from caebench.cli.inspect import print_plan
     from caebench.cli.report import print_reports
     from caebench.cli.setup import set_up
-    from caebench.cli.show import JobDisplay
-    from caebench.execution.local import run_plan
     from caebench.execution.preflight import refuse_hopeless
 
     setup = set_up(suite, scale, site, store, parse_seeds(seeds))
@@ -33,16 +44,42 @@ def run_suite(
         print_plan(setup, details=False)
         if not yes and not typer.confirm("Run it here?"):
             raise typer.Exit(2)
-    with JobDisplay(len(setup.plans.jobs)) as watcher:
-        outcomes = run_plan(
-            setup.plans.jobs, setup.store, setup.site, watcher, jobs or _default_parallel(setup.site.device)
-        )
+    if setup.site.slurm is not None:
+        submit(setup, setup.plans.jobs, parallelism, dirty, dry_run)
+        return
+    outcomes = run_here(setup, setup.plans.jobs, jobs)
     print_reports(setup, parse_seeds(seeds))
     counts = {kind: outcomes.count(kind) for kind in ("done", "cached", "failed", "blocked", "stopped")}
     print(", ".join(f"{number} {kind}" for kind, number in counts.items() if number))
     if outcomes.count("failed", "blocked", "stopped"):
         print(f"Not finished. `caebench status {suite}` says why; the same command goes on.")
         raise typer.Exit(1)
+
+
+def run_here(setup: "Setup", jobs: "list[Job]", num_parallel: int | None) -> "Outcomes":
+    """Run jobs on this machine, and show them at work."""
+    from caebench.cli.show import JobDisplay
+    from caebench.execution.local import run_plan
+
+    with JobDisplay(len(jobs)) as watcher:
+        return run_plan(jobs, setup.store, setup.site, watcher, num_parallel or _default_parallel(setup.site.device))
+
+
+def submit(setup: "Setup", jobs: "list[Job]", parallelism: int | None, dirty: bool, dry_run: bool = False) -> None:
+    """Submit what is missing of some jobs, print ids, and leave."""
+    from caebench.cli.show import print_table
+    from caebench.execution.slurm import Cluster, take_code
+
+    cluster = Cluster(setup.site, setup.store, parallelism)
+    if dry_run:
+        print("\n".join(cluster.files(jobs)), end="")
+        return
+    ids = cluster.submit(jobs, take_code(setup.store, dirty))
+    print_table("Submitted", ["job", "SLURM id"], [[job.name, ids[job.id]] for job in jobs if job.id in ids])
+    waiting = sum(cluster.holds(job) for job in jobs)
+    print(
+        f"{len(ids)} submitted, {waiting} were in the queue already. `caebench status {setup.plans.name}` follows them."
+    )
 
 
 def run_one_job(
@@ -55,7 +92,9 @@ def run_one_job(
     from caebench.config.site import load_site
     from caebench.execution.logs import write_plain_logs
     from caebench.execution.worker import run_job
-    from caebench.plan.store import FAILURE, Claimed, folder_state, read_json
+    from caebench.plan.files import read_json
+    from caebench.plan.lease import Held
+    from caebench.plan.store import FAILURE, folder_state
 
     write_plain_logs()
     where = load_site(site)
@@ -66,7 +105,7 @@ def run_one_job(
         return
     try:
         outcome = run_job(folder, jobs.root, where, lambda done, total, shown: None)
-    except Claimed as error:
+    except Held as error:
         raise ValueError(str(error)) from error
     print(f"{folder.name}: {outcome}")
     if outcome == "failed" and (folder / FAILURE).exists():  # not there on a full disk, or in another process

@@ -24,6 +24,9 @@ MARKS: Mapping[str, str] = {
     "failed": "[red]failed[/]",
     "blocked": "[red]blocked[/]",
     "stopped": "[yellow]stopped[/]",
+    "queued": "[cyan]queued[/]",
+    "cancelled": "[yellow]cancelled[/]",
+    "lost": "[red]lost[/]",
 }
 
 
@@ -37,13 +40,8 @@ def print_table(
     title: str, header: Sequence[str], rows: Sequence[Sequence[str]], notes: Sequence[str] = (), words: bool = False
 ) -> None:
     """A table, then its notes; columns after the first are numbers unless they are words."""
-    table = Table(title=title, title_justify="left", title_style="bold")
-    for number, name in enumerate(header):
-        table.add_column(name, justify="left" if number == 0 or words else "right", overflow="fold")
-    for row in rows:
-        table.add_row(*row)
     out = console()
-    out.print(table)
+    out.print(make_table(title, header, rows, words))
     for note in notes:
         out.print(note, style="dim", highlight=False, markup=False)
 
@@ -56,6 +54,16 @@ def styled(text: Text) -> str:
 def _look(words: str, mark: Mark) -> str:
     style = {"best": "bold", "second": "underline", "": ""}[mark]
     return f"[{style}]{escape(words)}[/]" if style else escape(words)
+
+
+def make_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]], words: bool = False) -> Table:
+    """A rich table."""
+    table = Table(title=title, title_justify="left", title_style="bold")
+    for number, name in enumerate(header):
+        table.add_column(name, justify="left" if number == 0 or words else "right", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    return table
 
 
 class JobDisplay:

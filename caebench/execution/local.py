@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from caebench.config.site import Site
+from caebench.plan.files import read_json
 from caebench.plan.graph import Job
-from caebench.plan.store import FAILURE, Claimed, Store, read_json
+from caebench.plan.lease import Held
+from caebench.plan.store import FAILURE, Store
 
 Outcome = Literal["done", "cached", "failed", "blocked", "stopped"]
 REPORT_EVERY = 0.2  # seconds between two looks at the workers
@@ -186,5 +188,5 @@ def serve(tasks: Any, messages: Any, store: Path, site: Site) -> None:
 
         try:
             messages.put((job_id, run_job(store / name, store, site, progress), ""))
-        except Claimed as error:
+        except Held as error:
             messages.put((job_id, "failed", str(error)))

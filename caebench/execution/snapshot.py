@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from caebench.execution.provenance import CODE, MARKER, REPOSITORY, git
-from caebench.plan.store import now
+from caebench.plan.files import now
 
 
 def take(store: Path, dirty_is_fine: bool = False) -> Path:

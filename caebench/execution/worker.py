@@ -1,7 +1,9 @@
 """Run one job from its folder: the only place where planning opens the door to training."""
 
+import json
 import logging
 import os
+import socket
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -11,40 +13,57 @@ from typing import Any, Literal
 from caebench.config.site import Site
 from caebench.config.stage import RESULT
 from caebench.execution import provenance
-from caebench.plan.store import (
-    CHECKPOINTS,
-    FAILURE,
-    JOB,
-    PROVENANCE,
-    claim,
-    now,
-    read_config,
-    read_json,
-    release,
-    write_json,
-)
+from caebench.plan.files import now, read_json, write_json
+from caebench.plan.lease import Look, acquire, release
+from caebench.plan.store import ATTEMPTS, CHECKPOINTS, FAILURE, JOB, PROVENANCE, read_config
 
 Outcome = Literal["done", "failed", "stopped"]
 Progress = Callable[[int, int, Mapping[str, float]], None]
 log = logging.getLogger("caebench")
 
 
-def run_job(folder: Path, store: Path, site: Site, progress: Progress) -> Outcome:
+def run_job(
+    folder: Path,
+    store: Path,
+    site: Site,
+    progress: Progress,
+    slurm_id: str | None = None,
+    look: Look | None = None,
+) -> Outcome:
     """Run the job of a folder to its end, or on from its last checkpoint; every process of a group calls this.
 
-    Raises:
-        Claimed: another live process runs it.
-    """
-    from caebench.training.distributed import join_group
+    A SLURM job gives its id, under which it finds its lease again after a requeue.
 
-    group = join_group(site.device)
+    Raises:
+        Held: another live process runs it.
+    """
+    group = join(site)
     if not group.is_main:
         return _attempt(folder, store, site, progress, group)
-    claim(folder)
+    acquire(folder, slurm_id, look)
+    log_attempt(folder, begins=now(), slurm=slurm_id, restart=os.environ.get("SLURM_RESTART_COUNT"))
+    outcome: Outcome = "failed"
     try:
-        return _attempt(folder, store, site, progress, group)
+        outcome = _attempt(folder, store, site, progress, group)
+        return outcome
     finally:
-        release(folder)
+        log_attempt(folder, ends=now(), outcome=outcome)
+        if outcome != "stopped" or slurm_id is None:  # a SLURM job that is requeued keeps its lease
+            release(folder)
+
+
+def join(site: Site) -> Any:
+    """This process's place in its group."""
+    from caebench.training.distributed import join_group
+
+    return join_group(site.device)
+
+
+def log_attempt(folder: Path, **facts: Any) -> None:
+    """Add a line to the job's attempts: one where an attempt begins, one where it ends."""
+    line = {**facts, "host": socket.gethostname(), "pid": os.getpid()}
+    with (folder / ATTEMPTS).open("a", encoding="utf8") as file:
+        file.write(json.dumps(line) + "\n")
 
 
 def _attempt(folder: Path, store: Path, site: Site, progress: Progress, group: Any) -> Outcome:
@@ -84,6 +103,8 @@ def _attempt(folder: Path, store: Path, site: Site, progress: Progress, group: A
             _tidy(folder)
     except Interrupted as stop:
         log.warning("%s: %s", folder.name, stop)
+        if group.is_main:
+            log_attempt(folder, stopped_by=stop.signal)
         return "stopped"
     except Exception as error:  # a job may fail in any way; the run goes on with what does not rest on it
         if group.is_main:

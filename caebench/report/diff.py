@@ -15,9 +15,10 @@ from caebench.config.names import suggest
 from caebench.config.site import describe
 from caebench.config.stage import Pretrain
 from caebench.config.variants import VARIANTS, VariantName
+from caebench.plan.files import read_json
 from caebench.plan.identity import full, kind_of
 from caebench.plan.scale import Scale
-from caebench.plan.store import JOB, Store, read_config, read_json
+from caebench.plan.store import JOB, Store, read_config
 from caebench.recipes import EVALUATIONS, SOURCES
 from caebench.recipes.presets import PRESETS
 from caebench.suites import Choice, Row, Table, build, look_up

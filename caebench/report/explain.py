@@ -5,9 +5,10 @@ from typing import Any
 
 from caebench.config.claim import CellName
 from caebench.config.stage import RESULT
+from caebench.plan.files import read_json
 from caebench.plan.graph import Job
 from caebench.plan.identity import differing
-from caebench.plan.store import FAILURE, JOB, PROVENANCE, Store, folder_state, read_json
+from caebench.plan.store import FAILURE, JOB, PROVENANCE, Store, folder_state
 from caebench.report.progress import METRICS
 from caebench.report.protocol import protocol
 from caebench.report.records import Records

@@ -1,30 +1,41 @@
-"""What a job's folder says of its progress."""
+"""What a job's folder says of its progress, with what SLURM says of its place in the queue."""
 
 import json
 from pathlib import Path
 from typing import Any
 
 from caebench.config.stage import RESULT
-from caebench.plan.store import FAILURE, folder_state, read_json
+from caebench.plan.files import read_json
+from caebench.plan.lease import holder
+from caebench.plan.standing import Queue, attempts, standing
+from caebench.plan.store import FAILURE
 
 METRICS = "metrics.jsonl"
 TAIL = 4096  # bytes of metrics.jsonl that surely hold its last line
 
 
-def folder_facts(folder: Path) -> dict[str, Any]:
+def folder_facts(folder: Path, queue: Queue | None = None) -> dict[str, Any]:
     """State, progress and result or reason of one job."""
-    state = folder_state(folder)
+    state, reason = standing(folder, queue)
     last = last_line(folder / METRICS)
-    detail = ""
+    detail = reason
     if state == "done":
         metrics = read_json(folder / RESULT)["metrics"]
         detail = " ".join(f"{name} {value:.4g}" for name, value in list(metrics.items())[:3])
-    elif state == "failed":
+    elif state == "failed" and (folder / FAILURE).exists():
         detail = read_json(folder / FAILURE)["error"]
-    elif last and "loss" in last:
+    elif last and "loss" in last and not reason:
         detail = f"loss {last['loss']:.4g}"
     name = f"{folder.parent.name}/{folder.name}"
-    return {"job": name, "state": state, "progress": _place(last), "detail": detail, "folder": str(folder)}
+    facts = {"job": name, "state": state, "progress": _place(last), "detail": detail, "folder": str(folder)}
+    return facts | {"slices": len(attempts(folder)), "slurm": holder(folder).get("slurm")}
+
+
+def log_files(folder: Path, store: Path) -> list[Path]:
+    """What the SLURM jobs of a job's attempts have written, oldest first: standard output and error of each process."""
+    ids = dict.fromkeys(str(attempt["slurm"]) for attempt in attempts(folder) if attempt.get("slurm"))
+    found = [path for slurm_id in ids for path in sorted((store / "slurm").glob(f"{slurm_id}_[0-9]*_log.*"))]
+    return sorted(found, key=lambda path: path.stat().st_mtime)
 
 
 def _place(last: dict[str, Any] | None) -> str:

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from caebench.config.stage import RESULT
+from caebench.plan.files import read_json, write_json
 from caebench.plan.graph import Job
 from caebench.plan.identity import differing, full
-from caebench.plan.store import JOB, PROVENANCE, DriftError, State, Store, read_json, write_json
+from caebench.plan.store import JOB, PROVENANCE, DriftError, State, Store
 
 Record = dict[str, Any]
 RESULTS = Path("results")

@@ -57,5 +57,5 @@ class Journal:
     def interruption(self, stop: StopRequest, step: int) -> Interrupted:
         """What to raise after the last save."""
         return Interrupted(
-            f"stopped by {stop.name or 'a signal to another process'} at step {step} of {self.total}, saved"
+            f"stopped by {stop.name or 'a signal to another process'} at step {step} of {self.total}, saved", stop.name
         )

@@ -48,7 +48,7 @@ def kill_and_resume(bench, job, after):
     (folder / "job.json").write_bytes((kept / "job.json").read_bytes())
     command = bench.start("run", "job", job.id, "--site", "eager")
     assert command.wait_until(lambda: last_step(folder) >= after), command.output
-    command.wait_until(lambda: random.random() < 0.03)
+    command.wait_until(lambda: random.random() < 0.05)
     os.kill(command.process.pid, signal.SIGKILL)
     assert command.wait() == -signal.SIGKILL
     assert not (folder / "result.json").exists()
@@ -87,7 +87,7 @@ def test_detection_killed_and_resumed_equals_unbroken(bench, quickstart, tiny):
     assert_equal_to_the_bit(*kill_and_resume(bench, job, random.choice((10, 20))), STEPS)
 
 
-LEFT = {"job.json", "metrics.jsonl", "per_class.csv", "pictures", "provenance.json", "result.json"}
+LEFT = {"attempts.jsonl", "job.json", "metrics.jsonl", "per_class.csv", "pictures", "provenance.json", "result.json"}
 
 
 def test_what_segmentation_leaves(bench, segmentation):

@@ -1,4 +1,4 @@
-"""Claims, states and drift."""
+"""Leases, states and drift."""
 
 import json
 import multiprocessing
@@ -9,9 +9,11 @@ import sys
 
 import pytest
 
-from caebench.plan import store as store_module
+from caebench.plan import lease as lease_module
+from caebench.plan.files import read_json, write_json
 from caebench.plan.graph import make_job
-from caebench.plan.store import CLAIM, Claimed, DriftError, Store, claim, claim_is_live, read_json, release, write_json
+from caebench.plan.lease import LEASE, Held, acquire, is_live, release
+from caebench.plan.store import DriftError, Store
 from caebench.recipes.random import random_encoder
 
 
@@ -34,85 +36,85 @@ def finish(folder):
     write_json(folder / "result.json", {"metrics": {}})
 
 
-def test_a_claim_is_exclusive_until_it_is_released(folder):
-    claim(folder)
-    with pytest.raises(Claimed, match="already running"):
-        claim(folder)
+def test_a_lease_is_exclusive_until_it_is_released(folder):
+    acquire(folder)
+    with pytest.raises(Held, match="already running"):
+        acquire(folder)
     release(folder)
-    claim(folder)
+    acquire(folder)
 
 
-def dead_claim(folder):
-    """The claim of a process that has ended without a word."""
+def dead_lease(folder):
+    """The lease of a process that has ended without a word."""
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    content = {"host": socket.gethostname(), "pid": child.pid, "started": store_module.process_start(child.pid)}
-    (folder / CLAIM).write_text(json.dumps(content))
-    assert claim_is_live(folder / CLAIM)
+    content = {"host": socket.gethostname(), "pid": child.pid, "started": lease_module.process_start(child.pid)}
+    (folder / LEASE).write_text(json.dumps(content))
+    assert is_live(folder / LEASE)
     return child
 
 
-def test_a_dead_processs_claim_is_taken_over(folder):
-    child = dead_claim(folder)
-    with pytest.raises(Claimed):
-        claim(folder)
+def test_a_dead_processs_lease_is_taken_over(folder):
+    child = dead_lease(folder)
+    with pytest.raises(Held):
+        acquire(folder)
     child.kill()
     child.communicate()
-    claim(folder)
-    assert read_json(folder / CLAIM)["pid"] == os.getpid()
+    acquire(folder)
+    assert read_json(folder / LEASE)["pid"] == os.getpid()
 
 
 def test_a_process_that_nobody_has_collected_is_dead(folder):
     """In a container without an init process, killed jobs stay behind as zombies."""
-    child = dead_claim(folder)
+    child = dead_lease(folder)
     child.stdin.close()
     child.kill()
     os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # wait, and leave the zombie
-    assert not claim_is_live(folder / CLAIM)
+    assert not is_live(folder / LEASE)
     child.wait()
 
 
 def test_a_pid_used_again_is_not_taken_for_the_old_process(folder):
     content = {"host": socket.gethostname(), "pid": os.getpid(), "started": "1"}
-    (folder / CLAIM).write_text(json.dumps(content))
-    assert not claim_is_live(folder / CLAIM)
+    (folder / LEASE).write_text(json.dumps(content))
+    assert not is_live(folder / LEASE)
 
 
-def test_a_claim_from_another_machine_counts_as_live(folder):
-    (folder / CLAIM).write_text(json.dumps({"host": "elsewhere", "pid": 1, "started": "1"}))
-    with pytest.raises(Claimed):
-        claim(folder)
+def test_a_lease_from_another_machine_counts_as_live(folder):
+    (folder / LEASE).write_text(json.dumps({"host": "elsewhere", "pid": 1, "started": "1"}))
+    with pytest.raises(Held):
+        acquire(folder)
 
 
-def test_a_claim_being_written_counts_as_live(folder):
-    (folder / CLAIM).write_text('{"host": ')
-    assert claim_is_live(folder / CLAIM)
+def test_a_lease_being_written_counts_as_live(folder):
+    (folder / LEASE).write_text('{"host": ')
+    assert is_live(folder / LEASE)
 
 
-def try_to_claim(folder, start, won):
+def try_to_acquire(folder, start, won):
     start.wait()
     try:
-        claim(folder)
+        acquire(folder)
         won.put(os.getpid())
         start.wait()  # live until all have tried
-    except Claimed:
+    except Held:
         start.wait()
 
 
-def test_of_many_processes_one_takes_over_a_dead_claim(folder):
+def test_of_many_processes_one_takes_over_a_dead_lease(folder):
     context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
     for _ in range(5):
-        child = dead_claim(folder)
+        child = dead_lease(folder)
         child.kill()
         child.communicate()
         start, won = context.Barrier(4), context.SimpleQueue()
-        processes = [context.Process(target=try_to_claim, args=(folder, start, won)) for _ in range(4)]
+        processes = [context.Process(target=try_to_acquire, args=(folder, start, won)) for _ in range(4)]
         for process in processes:
             process.start()
         for process in processes:
             process.join()
         winner = won.get()
         assert won.empty()
-        assert read_json(folder / CLAIM)["pid"] == winner
+        assert read_json(folder / LEASE)["pid"] == winner
         release(folder)
 
 
@@ -124,7 +126,7 @@ def test_states_follow_the_files(store, job):
     assert store.state(job) == "paused"
     write_json(folder / "failure.json", {"error": "x"})
     assert store.state(job) == "failed"
-    claim(folder)
+    acquire(folder)
     assert store.state(job) == "running"
     finish(folder)
     assert store.state(job) == "done"

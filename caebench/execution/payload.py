@@ -1,0 +1,83 @@
+"""What a SLURM job runs, in every process of it. submitit pickles this by name, so the code is the snapshot's.
+
+SIGUSR2 comes before the time limit, or before a preemption: the training loop saves and returns, and the job asks for
+its own requeue. A plain SIGTERM saves too and asks for nothing: SLURM requeues what it preempts, and a user's scancel
+stands. A job that SLURM starts again after its end finds its result, and returns (ADR 14).
+"""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from caebench.config.site import Site
+from caebench.config.stage import RESULT
+from caebench.plan.files import read_json
+from caebench.plan.store import ATTEMPTS, FAILURE
+
+if TYPE_CHECKING:
+    from submitit.helpers import DelayedSubmission
+
+WARNING = "SIGUSR2"  # submitit's choice
+
+
+class Payload:
+    """One job of a plan, as one SLURM job."""
+
+    def __init__(self, folder: Path, store: Path, site: Site) -> None:
+        self.folder, self.store, self.site = folder, store, site
+
+    def __call__(self) -> str:
+        """Run it, or go on with it.
+
+        Raises:
+            RuntimeError: it failed; so what waits for it never starts.
+        """
+        from submitit.helpers import TorchDistributedEnvironment
+
+        from caebench.execution.logs import write_plain_logs
+        from caebench.execution.queue import look_now
+        from caebench.execution.worker import run_job
+
+        if (self.folder / RESULT).exists():
+            return "done"
+        write_plain_logs()
+        TorchDistributedEnvironment().export(set_cuda_visible_devices=False)  # SLURM has set the right ones
+        outcome = run_job(self.folder, self.store, self.site, _silent, own_id(), look_now())
+        if outcome == "failed":
+            raise RuntimeError(read_json(self.folder / FAILURE)["error"])
+        if outcome == "stopped" and is_first_process() and last_signal(self.folder) == WARNING:
+            subprocess.run(["scontrol", "requeue", own_id()], check=True)
+        return outcome
+
+    def checkpoint(self) -> "DelayedSubmission":
+        """For a warning outside of a training loop: start over, from whatever is saved."""
+        from submitit.helpers import DelayedSubmission
+
+        return DelayedSubmission(self)
+
+
+def own_id() -> str:
+    """This job's id, as squeue and `caebench status` print it: `12` or `12_3`."""
+    import os
+
+    array = os.environ.get("SLURM_ARRAY_JOB_ID")
+    return f"{array}_{os.environ['SLURM_ARRAY_TASK_ID']}" if array else os.environ["SLURM_JOB_ID"]
+
+
+def is_first_process() -> bool:
+    """Whether this is the job's first process."""
+    import os
+
+    return os.environ.get("SLURM_PROCID", "0") == "0"
+
+
+def last_signal(folder: Path) -> str | None:
+    """What stopped the last attempt."""
+    lines = (folder / ATTEMPTS).read_text(encoding="utf8").splitlines()
+    found = [line["stopped_by"] for line in map(json.loads, lines) if "stopped_by" in line]
+    return found[-1] if found else None
+
+
+def _silent(done: int, total: int, shown: Any) -> None:
+    """Progress is in metrics.jsonl."""

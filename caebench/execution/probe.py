@@ -1,0 +1,40 @@
+"""What a cluster is like from the inside: `caebench site check` runs this as a job on each partition."""
+
+import platform
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+from caebench.config.site import Site
+
+
+class Probe:
+    """A job that looks around in every process of it and answers from the first one."""
+
+    def __init__(self, site: Site, token: Path) -> None:
+        self.site, self.token = site, token
+
+    def __call__(self) -> dict[str, Any]:
+        """Host, device, whether the store is shared, free disk, whether the processes hear each other."""
+        from submitit.helpers import TorchDistributedEnvironment
+
+        from caebench.execution.worker import device_name, join
+
+        TorchDistributedEnvironment().export(set_cuda_visible_devices=False)
+        started = time.monotonic()
+        group = join(self.site)
+        return {
+            "host": platform.node(),
+            "device": device_name(group.device),
+            "processes": group.size,
+            "hear each other": _hear(group),
+            "seconds to meet": round(time.monotonic() - started, 1),
+            "store is shared": self.token.exists(),
+            "free disk, GB": round(shutil.disk_usage(self.site.store).free / 1e9, 1),
+        }
+
+
+def _hear(group: Any) -> bool:
+    """Whether a sum over all processes is right."""
+    return all(group.any([group.is_main])) and not any(group.any([False]))

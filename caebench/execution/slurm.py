@@ -1,0 +1,156 @@
+"""Submit a plan to SLURM through submitit, and leave: ids go into the jobs' leases, nothing stays alive."""
+
+import os
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from caebench.config.site import Site, Slurm
+from caebench.execution import queue, snapshot
+from caebench.execution.payload import Payload
+from caebench.execution.submissions import Submission, bundle
+from caebench.plan.graph import Job
+from caebench.plan.lease import Held, acquire, hand_over, holder, release
+from caebench.plan.store import Store
+
+if TYPE_CHECKING:
+    from submitit import AutoExecutor
+
+SLICES = 1_000_000  # submitit stops requeueing after so many time limits; a plan never needs as many
+LOGS = "slurm"  # folder in the store: a flat one, which is there before any job starts
+
+
+class Cluster:
+    """A site's SLURM, with one look at its queue."""
+
+    def __init__(self, site: Site, store: Store, parallelism: int | None = None) -> None:
+        assert site.slurm is not None, "only a site with [slurm] is a cluster"
+        self.site, self.store, self.slurm, self.parallelism = site, store, site.slurm, parallelism
+        self.look = queue.look_now()
+
+    def missing(self, jobs: Sequence[Job]) -> list[Job]:
+        """Jobs that are neither done nor pending or running."""
+        return [job for job in jobs if self.store.state(job) != "done" and not self.holds(job)]
+
+    def holds(self, job: Job) -> bool:
+        """Whether a job is in the queue."""
+        return str(holder(self.store.folder(job)).get("slurm")) in self.look.ids
+
+    def submit(self, jobs: Sequence[Job], code: Path | None) -> dict[str, str]:
+        """Submit what is missing of a plan; returns the SLURM id of each job, by the job's."""
+        mine = [job for job in self.missing(jobs) if self._acquire(job)]
+        ids = {job.id: str(holder(self.store.folder(job))["slurm"]) for job in jobs if self.holds(job)}
+        waited = {job.id: job for job in jobs if job.id in ids}
+        submitted: dict[str, str] = {}
+        try:
+            for submission in bundle(mine, self._shape, self.slurm.max_array, waited):
+                found = self._submit(submission, ids, code)
+                ids |= found
+                submitted |= found
+        finally:
+            for job in mine:
+                if job.id not in submitted:
+                    release(self.store.folder(job))
+        return submitted
+
+    def files(self, jobs: Sequence[Job]) -> list[str]:
+        """The sbatch files of what is missing, with names in place of ids that SLURM has yet to give."""
+        missing = self.missing(jobs)
+        ids = {job.id: str(holder(self.store.folder(job))["slurm"]) for job in jobs if self.holds(job)}
+        waited = {job.id: job for job in jobs if job.id in ids}
+        ids |= {job.id: f"<{job.name}>" for job in missing}
+        texts: list[str] = []
+        for submission in bundle(missing, self._shape, self.slurm.max_array, waited):
+            executor = self._executor()
+            executor.update_parameters(**self._parameters(submission, ids, None))
+            text: str = executor._executor._make_submission_file_text("caebench's payload", "preview")  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownVariableType] submitit has no public way to preview
+            texts.append(f"# {', '.join(job.name for job in submission.jobs)}\n{text}")
+        return texts
+
+    def _acquire(self, job: Job) -> bool:
+        try:
+            acquire(self.store.prepare(job), look=self.look, purpose="submit")
+        except Held:
+            return False
+        return True
+
+    def _shape(self, job: Job) -> tuple[str, str]:
+        return job.kind, self.slurm.of(job.kind).model_dump_json()
+
+    def _submit(self, submission: Submission, ids: Mapping[str, str], code: Path | None) -> dict[str, str]:
+        """One sbatch; the ids are in the leases before anything else is done."""
+        executor = self._executor()
+        executor.update_parameters(**self._parameters(submission, ids, code))
+        payloads = [Payload(self.store.folder(job), self.store.root, self.site) for job in submission.jobs]
+        with _own_environment():
+            if len(payloads) == 1:
+                found = [executor.submit(payloads[0])]
+            else:
+                with executor.batch():
+                    found = [executor.submit(payload) for payload in payloads]
+        for job, submitted in zip(submission.jobs, found, strict=True):
+            hand_over(self.store.folder(job), submitted.job_id)
+        return {job.id: submitted.job_id for job, submitted in zip(submission.jobs, found, strict=True)}
+
+    def _parameters(self, submission: Submission, ids: Mapping[str, str], code: Path | None) -> dict[str, Any]:
+        asked = parameters(self.slurm.of(submission.jobs[0].kind), submission, ids, code)
+        return asked | ({"slurm_array_parallelism": self.parallelism} if self.parallelism else {})
+
+    def _executor(self) -> "AutoExecutor":
+        from submitit import AutoExecutor
+
+        folder = self.store.root / LOGS
+        folder.mkdir(parents=True, exist_ok=True)
+        python = {"slurm_python": self.slurm.python} if self.slurm.python else {}
+        return AutoExecutor(folder=folder, cluster="slurm", slurm_max_num_timeout=SLICES, **python)
+
+
+def parameters(settings: Slurm, submission: Submission, ids: Mapping[str, str], code: Path | None) -> dict[str, Any]:
+    """submitit's words for what a submission asks."""
+    kind = submission.jobs[0].kind if submission.jobs else "probe"
+    path = [f'export PYTHONPATH="{code}${{PYTHONPATH:+:$PYTHONPATH}}"'] if code else []
+    asked: dict[str, Any] = {
+        "name": f"caebench-{kind}",
+        "nodes": settings.nodes,
+        "tasks_per_node": settings.tasks_per_node or max(1, settings.gpus_per_node),
+        "cpus_per_task": settings.cpus_per_task,
+        "timeout_min": settings.minutes,
+        "slurm_signal_delay_s": settings.warning_seconds,
+        "slurm_setup": [*settings.setup, *path],
+        "slurm_partition": settings.partition,
+        "slurm_account": settings.account,
+        "slurm_qos": settings.qos,
+        "slurm_constraint": settings.constraint,
+        "slurm_dependency": dependency(submission, ids),
+        "gpus_per_node": settings.gpus_per_node or None,
+        "mem_gb": settings.memory_gb,
+    }
+    more = {"slurm_additional_parameters": {"kill-on-invalid-dep": "yes", "requeue": True}}
+    return {name: value for name, value in asked.items() if value is not None} | more
+
+
+def dependency(submission: Submission, ids: Mapping[str, str]) -> str | None:
+    """What must have succeeded first; parents that are done, by our own records, have no id here."""
+    after = [ids[parent.id] for parent in submission.after if parent.id in ids]
+    each = [ids[tied.jobs[0].id].split("_")[0] for tied in submission.after_each]
+    parts = [":".join(["afterok", *after])] if after else []
+    return ",".join([*parts, *([":".join(["aftercorr", *each])] if each else [])]) or None
+
+
+@contextmanager
+def _own_environment() -> Generator[None]:
+    """Inside another SLURM job, its variables would be taken for options of sbatch."""
+    kept = ("SLURM_CONF",)
+    hidden = {name: value for name, value in os.environ.items() if name.startswith("SLURM_") and name not in kept}
+    for name in hidden:
+        del os.environ[name]
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)
+
+
+def take_code(store: Store, dirty: bool) -> Path:
+    """The snapshot that jobs submitted now will run."""
+    return snapshot.take(store.root, dirty)

@@ -1,0 +1,302 @@
+"""A plan on a real SLURM: submitted once, and left to itself."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from caebench import suites
+from caebench.cli.site import check, init
+from caebench.config.site import Site, Slurm
+from caebench.execution import snapshot
+from caebench.execution.queue import see
+from caebench.execution.slurm import Cluster
+from caebench.plan.graph import Job, Plans, make_job, make_plan
+from caebench.plan.standing import Queue, attempts, standing
+from caebench.plan.store import Store
+from caebench.recipes import EVALUATIONS
+from tests.slurm.conftest import ROOT
+
+PATIENCE = 240.0
+
+
+class Bench:
+    """A store and a site on the test cluster."""
+
+    def __init__(self, root: Path, **slurm: object) -> None:
+        settings = Slurm.model_validate(
+            {"partition": "main", "gpus_per_node": 0, "cpus_per_task": 1, "minutes": 60, "warning_seconds": 30, **slurm}
+        )
+        self.site = Site(store=root, shared_store=True, device="cpu", checkpoint_minutes=0.05, slurm=settings)
+        self.store = Store(root)
+
+    def submit(self, jobs: list[Job]) -> dict[str, str]:
+        return Cluster(self.site, self.store).submit(jobs, None)
+
+    def stand(self, jobs: list[Job]) -> dict[str, str]:
+        """Each job's state, by its id."""
+        folders = {job.id: self.store.folder(job) for job in jobs}
+        queue = see(folders.values()) or Queue()
+        return {job_id: standing(folder, queue)[0] for job_id, folder in folders.items()}
+
+    def wait(
+        self, jobs: list[Job], ready: Callable[[dict[str, str]], bool] | None = None, patience: float = PATIENCE
+    ) -> dict[str, str]:
+        """The states once nothing is pending or running, or once `ready` says so."""
+        end = time.monotonic() + patience
+        while time.monotonic() < end:
+            states = self.stand(jobs)
+            if ready(states) if ready else not {"queued", "running", "todo"} & set(states.values()):
+                return states
+            time.sleep(1)
+        raise AssertionError(f"{self.stand(jobs)}\n{self.logs()}")
+
+    def logs(self) -> str:
+        return "\n".join(path.read_text()[-1500:] for path in sorted((self.store.root / "slurm").glob("*.err")))
+
+
+@pytest.fixture
+def bench(login, tmp_path) -> Bench:
+    return Bench(tmp_path / "store")
+
+
+@pytest.fixture
+def jobs(tiny) -> list[Job]:
+    """Table 8 without segmentation: three pretrainings, two tokenizers, probes."""
+    plan = make_plan(suites.load("ablation-targets"), tiny, [0])
+    return [job for job in plan.jobs if job.kind != "segmentation" and "ade20k" not in job.name]
+
+
+def pretraining(tiny, epochs: int) -> Job:
+    plan = make_plan(suites.load("ablation-targets"), tiny, [0])
+    (found,) = [job for job in plan.jobs if job.kind == "pretrain" and "pixels" in job.slug]
+    return make_job(found.config.replace(optimization=found.config.optimization.replace(epochs=epochs)))
+
+
+def with_probes(tiny, encoder: Job) -> list[Job]:
+    names = ("linear_probe", "attentive_probe", "knn", "finetune")
+    return [*encoder.ancestors(), encoder, *(make_job(tiny.apply(EVALUATIONS[n]()), encoder=encoder) for n in names)]
+
+
+def num_lines(bench: Bench, job: Job) -> int:
+    path = bench.store.folder(job) / "metrics.jsonl"
+    return len(path.read_text().splitlines()) if path.exists() else 0
+
+
+def test_a_suite_is_submitted_at_once_and_fills_itself(bench, jobs):
+    assert len(jobs) >= 12
+    start = time.monotonic()
+    ids = bench.submit(jobs)
+    assert time.monotonic() - start < 10 and set(ids) == {job.id for job in jobs}
+    assert bench.submit(jobs) == {}, "what is in the queue is not submitted again"
+    children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
+    assert not [pid for pid in children if "sbatch" in Path(f"/proc/{pid}/cmdline").read_text()]
+    assert set(bench.wait(jobs).values()) == {"done"}
+    assert all(len(attempts(bench.store.folder(job))) == 1 for job in jobs)
+    assert bench.submit(jobs) == {}
+
+
+@pytest.mark.slow
+def test_warned_and_crashed_ends_like_undisturbed(bench, tiny, tmp_path, login):
+    """Warned before its limit, over and over, and bereft of its node: the same weights, bit for bit."""
+    encoder = pretraining(tiny, epochs=200)
+    jobs = with_probes(tiny, encoder)
+    calm = Bench(tmp_path / "calm")
+    calm.submit(jobs)
+    assert set(calm.wait(jobs).values()) == {"done"}
+
+    slurm_id = bench.submit(jobs)[encoder.id]
+    for number, blow in enumerate(("warn", "warn", "crash", "warn"), start=1):
+        reached = number * 5
+        bench.wait(jobs, lambda states, n=reached: states[encoder.id] == "running" and num_lines(bench, encoder) > n)
+        if blow == "warn":
+            subprocess.run(["scancel", "--signal", "USR2", slurm_id], check=True)
+            bench.wait(jobs, lambda states: states[encoder.id] == "queued")
+        else:
+            node = (see([bench.store.folder(encoder)]) or Queue()).queued[slurm_id].nodes
+            login.kill_node(node)
+            bench.wait(jobs, lambda states: states[encoder.id] == "queued")
+            login.restore_node(node)
+    assert set(bench.wait(jobs).values()) == {"done"}
+    tries = attempts(bench.store.folder(encoder))
+    assert [t.get("stopped_by") for t in tries] == ["SIGUSR2", "SIGUSR2", None, "SIGUSR2", None]
+    assert {t["slurm"] for t in tries} == {slurm_id}
+    ours, theirs = (load_file(b.store.folder(encoder) / "encoder.safetensors") for b in (bench, calm))
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    for job in jobs[2:]:
+        assert bench.store.result(job)["metrics"] == calm.store.result(job)["metrics"]
+
+
+def test_a_failure_blocks_what_rests_on_it_and_heals(bench, jobs):
+    (tokenizer,) = [job for job in jobs if job.kind == "dvae" and "broad" in job.name]
+    resting = {job.id for job in jobs if tokenizer.id in {ancestor.id for ancestor in job.ancestors()}}
+    obstacle = bench.store.prepare(tokenizer) / "dvae.pt"
+    obstacle.mkdir()  # the tokenizer cannot be written
+    bench.submit(jobs)
+    states = bench.wait(jobs)
+    assert states[tokenizer.id] == "failed"
+    assert Counter(states.values()) == {"failed": 1, "blocked": len(resting), "done": len(jobs) - 1 - len(resting)}
+    folder = next(bench.store.folder(job) for job in jobs if job.kind == "pretrain" and job.id in resting)
+    assert tokenizer.name in standing(folder, see([folder]) or Queue())[1]
+    obstacle.rmdir()
+    assert set(bench.submit(jobs)) == {tokenizer.id, *resting}
+    assert set(bench.wait(jobs).values()) == {"done"}
+
+
+@pytest.mark.slow
+def test_scancel_stands_and_the_next_run_goes_on(bench, tiny):
+    encoder = pretraining(tiny, epochs=200)
+    jobs = [*encoder.ancestors(), encoder]
+    slurm_id = bench.submit(jobs)[encoder.id]
+    bench.wait(jobs, lambda states: states[encoder.id] == "running" and num_lines(bench, encoder) > 5)
+    subprocess.run(["scancel", slurm_id], check=True)
+    assert bench.wait(jobs)[encoder.id] in ("cancelled", "lost")
+    time.sleep(10)  # longer than a requeue waits
+    assert bench.stand(jobs)[encoder.id] in ("cancelled", "lost"), "not requeued"
+    again = bench.submit(jobs)
+    assert set(again) == {encoder.id} and again[encoder.id] != slurm_id
+    assert bench.wait(jobs)[encoder.id] == "done"
+    assert len(attempts(bench.store.folder(encoder))) == 2
+
+
+def test_two_submitters_at_once_train_each_job_once(bench, jobs, tmp_path):
+    code = (
+        "import pickle, sys; from caebench.execution.slurm import Cluster;"
+        "site, store, jobs = pickle.load(open(sys.argv[1], 'rb')); print(len(Cluster(site, store).submit(jobs, None)))"
+    )
+    import pickle
+
+    plan = tmp_path / "plan.pkl"
+    plan.write_bytes(pickle.dumps((bench.site, bench.store, jobs)))
+    command = [sys.executable, "-c", code, str(plan)]
+    both = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    numbers = [int(process.communicate()[0]) for process in both]
+    assert sum(numbers) >= len(jobs) - 2, numbers
+    bench.wait(jobs)
+    bench.submit(jobs)  # what one submitter saw as the other's, and could not tie its own to
+    assert set(bench.wait(jobs).values()) == {"done"}
+    assert all(len(attempts(bench.store.folder(job))) == 1 for job in jobs)
+
+
+@pytest.mark.slow
+def test_a_lost_result_a_truncated_checkpoint_and_a_dead_lease_heal(bench, tiny):
+    encoder = pretraining(tiny, epochs=200)
+    jobs = with_probes(tiny, encoder)
+    slurm_id = bench.submit(jobs)[encoder.id]
+    bench.wait(jobs, lambda states: states[encoder.id] == "running" and num_lines(bench, encoder) > 8)
+    subprocess.run(["scancel", slurm_id], check=True)
+    bench.wait(jobs)
+    newest = max((bench.store.folder(encoder) / "checkpoints").iterdir(), key=lambda path: path.stat().st_mtime)
+    newest.write_bytes(newest.read_bytes()[:100])
+    lease = {"purpose": "submit", "host": os.uname().nodename, "pid": 2**22 - 1, "started": "1", "slurm": None}
+    (bench.store.folder(encoder) / "submission.json").write_text(json.dumps(lease))
+    bench.submit(jobs)
+    assert set(bench.wait(jobs).values()) == {"done"}
+    probe = next(job for job in jobs if job.kind == "linear_probe")
+    before = bench.store.result(probe)["metrics"]
+    shutil.rmtree(bench.store.folder(probe))
+    assert set(bench.submit(jobs)) == {probe.id}
+    bench.wait(jobs)
+    assert bench.store.result(probe)["metrics"] == before
+
+
+def test_two_nodes_with_two_processes_each_give_the_same_losses(login, tiny, tmp_path):
+    encoder = pretraining(tiny, epochs=20)
+    jobs = [*encoder.ancestors(), encoder]
+    losses = []
+    for name, nodes, tasks in (("one", 1, 1), ("four", 2, 2)):
+        stages = {"pretrain": {"nodes": nodes, "tasks_per_node": tasks}}
+        bench = Bench(tmp_path / name, stages=stages)
+        bench.submit(jobs)
+        assert set(bench.wait(jobs).values()) == {"done"}, bench.logs()
+        lines = (bench.store.folder(encoder) / "metrics.jsonl").read_text().splitlines()
+        losses.append([json.loads(line)["loss"] for line in lines if "loss" in line])
+    assert losses[0] and losses[1] == pytest.approx(losses[0], abs=1e-5)
+
+
+@pytest.mark.slow
+def test_real_limits_preemptions_and_a_crash_end_like_undisturbed(login, tiny, tmp_path):
+    """Time limits of a minute, five of them or more, two preemptions, one node lost; then four probes run."""
+    encoder = pretraining(tiny, epochs=6000)
+    jobs = with_probes(tiny, encoder)
+    calm, rough = (
+        Bench(tmp_path / name, partition="requeue", stages={"pretrain": {"minutes": minutes}})
+        for name, minutes in (("calm", 60), ("rough", 1))
+    )
+    calm.submit(jobs)
+    slurm_id = rough.submit(jobs)[encoder.id]
+    folder = rough.store.folder(encoder)
+    for number, blow in ((2, "preempt"), (4, "preempt"), (6, "crash")):
+        count = number
+        rough.wait(jobs, lambda states, n=count: states[encoder.id] == "running" and len(attempts(folder)) >= n)
+        time.sleep(12)  # it is at work
+        node = (see([folder]) or Queue()).queued[slurm_id].nodes
+        if blow == "crash":
+            login.kill_node(node)
+            rough.wait(jobs, lambda states: states[encoder.id] == "queued")
+            login.restore_node(node)
+        else:
+            winner = login.submit("sleep 2", "--partition=main", f"--nodelist={node}", "--cpus-per-task=4")
+            login.wait_for(winner, "COMPLETED")
+    assert set(rough.wait(jobs, patience=900).values()) == {"done"}
+    assert set(calm.wait(jobs).values()) == {"done"}
+    tries = attempts(folder)
+    assert {t["slurm"] for t in tries} == {slurm_id}
+    warned = [t for t in tries if t.get("stopped_by") == "SIGUSR2"]
+    print(f"{len(tries)} slices: {len(warned)} warned, {sum('ends' not in t for t in tries)} lost")
+    assert len(warned) >= 7 and any("ends" not in t for t in tries)
+    ours, theirs = (load_file(b.store.folder(encoder) / "encoder.safetensors") for b in (rough, calm))
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    assert [rough.store.result(job)["metrics"] for job in jobs[2:]] == [
+        calm.store.result(job)["metrics"] for job in jobs[2:]
+    ]
+
+
+def test_hundreds_of_jobs_are_submitted_and_seen_in_seconds(login, tiny, tmp_path):
+    bench = Bench(tmp_path / "store", setup=("sleep 600",))
+    jobs = Plans("all", tuple(make_plan(table, tiny, [0, 1, 2]) for table in suites.load_all("all"))).jobs
+    assert len(jobs) > 500
+    start = time.monotonic()
+    ids = bench.submit(jobs)
+    submitted = time.monotonic() - start
+    start = time.monotonic()
+    states = bench.stand(jobs)
+    seen = time.monotonic() - start
+    subprocess.run(["scancel", *{slurm_id.split("_")[0] for slurm_id in ids.values()}], check=True)
+    assert len(ids) == len(jobs) and set(states.values()) <= {"queued", "running"}
+    assert submitted < 60 and seen < 2, (submitted, seen)
+
+
+def test_a_job_runs_the_commit_it_was_submitted_with(login, tiny, tmp_path):
+    bench = Bench(tmp_path / "store")
+    jobs = make_job(pretraining(tiny, epochs=1).config).ancestors()
+    code = snapshot.take(bench.store.root, dirty_is_fine=True)
+    Cluster(bench.site, bench.store).submit(jobs, code)
+    assert set(bench.wait(jobs).values()) == {"done"}
+    provenance = json.loads((bench.store.folder(jobs[0]) / "provenance.json").read_text())
+    marker = json.loads((code / "snapshot.json").read_text())
+    assert {name: provenance[name] for name in marker} == marker
+    assert str(code) in next((bench.store.root / "slurm").glob("*_submission.sh")).read_text()
+
+
+def test_a_site_is_described_and_looked_at_from_inside(login, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    init("mine", tmp_path / "store")
+    path = tmp_path / ".config" / "caebench" / "sites" / "mine.toml"
+    text = path.read_text()
+    assert 'partition = "main"' in text and "gpus_per_node = 2" in text
+    with pytest.raises(ValueError, match="is there already"):
+        init("mine", tmp_path / "store")
+    path.write_text(f'device = "cpu"\nshared_store = true\n{text}'.replace("gpus_per_node = 2", "gpus_per_node = 0"))
+    check("mine", json=True)
+    (found,) = json.loads(capsys.readouterr().out.partition("\n{")[2].join(["{", ""])).values()
+    assert found["hear each other"] and found["store is shared"] and found["processes"] == 1
