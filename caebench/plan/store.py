@@ -3,7 +3,8 @@
 pretrain/cae-pixels-nano_b-64e-s0-98cac62a22/
     job.json         kind, full config, inputs       provenance.json  commit, versions, machine
     submission.json  who runs it: the lease          metrics.jsonl, checkpoints/, outputs
-    failure.json     why it stopped                  result.json      its numbers
+    attempts.jsonl   when it ran, and how that ended result.json      its numbers
+    failure.json     why it stopped
 """
 
 from collections.abc import Iterator, Mapping
