@@ -26,7 +26,7 @@ def run_suite(
     parallelism: Annotated[int | None, typer.Option("--parallelism", min=1, help="Jobs of an array at once.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be submitted to SLURM.")] = False,
     dirty: Annotated[bool, typer.Option("--dirty", help="Submit uncommitted changes; marks every result.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before a run at lab or paper scale.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before a large run.")] = False,
 ) -> None:
     """Run every job of a suite that is not done; `all` runs every suite. Here, or through SLURM if the site has one.
 
@@ -40,9 +40,9 @@ def run_suite(
     setup = set_up(suite, scale, site, store, parse_seeds(seeds))
     missing = [job for job in setup.plans.jobs if setup.store.state(job) != "done"]
     refuse_hopeless(missing, setup.site, setup.store)
-    if missing and setup.scale.name != "nano":
+    if missing and not dry_run and (setup.scale.name != "nano" or setup.site.slurm is not None):
         print_plan(setup, details=False)
-        if not yes and not typer.confirm("Run it here?"):
+        if not yes and not typer.confirm("Submit it?" if setup.site.slurm else "Run it here?"):
             raise typer.Exit(2)
     if setup.site.slurm is not None:
         submit(setup, setup.plans.jobs, parallelism, dirty, dry_run)

@@ -38,7 +38,12 @@ class Cluster:
         return str(holder(self.store.folder(job)).get("slurm")) in self.look.ids
 
     def submit(self, jobs: Sequence[Job], code: Path | None) -> dict[str, str]:
-        """Submit what is missing of a plan; returns the SLURM id of each job, by the job's."""
+        """Submit what is missing of a plan; returns the SLURM id of each job, by the job's.
+
+        Raises:
+            ValueError: a batch cannot be shared out over the processes of its job.
+        """
+        refuse_uneven(self.missing(jobs), self.slurm)
         mine = [job for job in self.missing(jobs) if self._acquire(job)]
         ids = {job.id: str(holder(self.store.folder(job))["slurm"]) for job in jobs if self.holds(job)}
         waited = {job.id: job for job in jobs if job.id in ids}
@@ -104,6 +109,22 @@ class Cluster:
         folder.mkdir(parents=True, exist_ok=True)
         python = {"slurm_python": self.slurm.python} if self.slurm.python else {}
         return AutoExecutor(folder=folder, cluster="slurm", slurm_max_num_timeout=SLICES, **python)
+
+
+def refuse_uneven(jobs: Sequence[Job], slurm: Slurm) -> None:
+    """Refuse, before anything is submitted, a batch that the processes of a job cannot share.
+
+    Raises:
+        ValueError: the global batch is no multiple of their number.
+    """
+    for job in jobs:
+        batch = getattr(getattr(job.config, "optimization", None), "global_batch", None)
+        processes = slurm.of(job.kind).num_processes
+        if batch is not None and batch % processes:
+            raise ValueError(
+                f"{job.name}: a global batch of {batch} cannot be shared by {processes} processes. Give [slurm.stages."
+                f"{job.kind}] nodes and gpus_per_node whose product divides it."
+            )
 
 
 def parameters(settings: Slurm, submission: Submission, ids: Mapping[str, str], code: Path | None) -> dict[str, Any]:

@@ -1,8 +1,12 @@
 """What goes as one array, and what waits for what."""
 
+from pathlib import Path
+
 import pytest
 
 from caebench import suites
+from caebench.config.site import Slurm
+from caebench.execution.slurm import dependency, parameters, refuse_uneven
 from caebench.execution.submissions import Submission, bundle
 from caebench.plan.graph import Plans, make_plan
 from caebench.plan.scale import SCALES
@@ -83,3 +87,35 @@ def test_what_is_in_the_queue_already_is_waited_for_and_not_submitted():
     found = bundle(missing, by_kind, 1000, encoders)
     assert [submission.jobs for submission in found] == [(job,) for job in missing]
     assert all(submission.after[0].id == submission.jobs[0].inputs["encoder"].id for submission in found)
+
+
+def test_what_a_submission_waits_for_in_slurms_words():
+    jobs = plan("ablation-mask-ratio", seeds=(0, 1, 2))
+    found = {submission.jobs[0].kind: submission for submission in bundle(jobs, by_kind, 1000)}
+    ids = {job.id: f"7_{place}" for place, job in enumerate(found["pretrain"].jobs)}
+    assert dependency(found["linear_probe"], ids) == "aftercorr:7"
+    shared = {job.id: str(number) for number, job in enumerate(found["pretrain"].after, start=3)}
+    assert dependency(found["pretrain"], shared) == "afterok:3:4"
+    assert dependency(found["segmentation"], ids | {job.id: "5" for job in found["segmentation"].after}) == (
+        "afterok:5,aftercorr:7"
+    )
+    assert dependency(found["pretrain"], {}) is None, "parents that are done have no id"
+
+
+def test_what_a_site_says_reaches_sbatch():
+    (submission, *_) = bundle(plan("ablation-mask-ratio"), by_kind, 1000)
+    settings = Slurm(partition="gpu", account="vision", nodes=2, gpus_per_node=8, setup=("module load cuda",))
+    asked = parameters(settings, submission, {}, Path("/store/snapshots/abc"))
+    assert (asked["slurm_partition"], asked["slurm_account"], asked["nodes"], asked["tasks_per_node"]) == (
+        *("gpu", "vision"),
+        *(2, 8),
+    )
+    assert asked["slurm_setup"][0] == "module load cuda" and "/store/snapshots/abc" in asked["slurm_setup"][1]
+    assert asked["slurm_additional_parameters"]["kill-on-invalid-dep"] == "yes" and "slurm_qos" not in asked
+
+
+def test_a_batch_that_the_processes_cannot_share_is_refused_before_submission():
+    jobs = plan("ablation-mask-ratio")
+    refuse_uneven(jobs, Slurm(nodes=2, gpus_per_node=8))
+    with pytest.raises(ValueError, match=r"2048 cannot be shared by 6 processes.*slurm.stages.pretrain"):
+        refuse_uneven(jobs, Slurm(gpus_per_node=8, stages={"pretrain": {"nodes": 3, "gpus_per_node": 2}}))
