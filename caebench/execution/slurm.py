@@ -1,6 +1,7 @@
 """Submit a plan to SLURM through submitit, and leave: ids go into the jobs' leases, nothing stays alive."""
 
 import os
+import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from submitit import AutoExecutor
 
 SLICES = 1_000_000  # submitit stops requeueing after so many time limits; a plan never needs as many
+OTHERS = 60.0  # seconds for somebody else, who submits at the same moment, to write a job's id
 LOGS = "slurm"  # folder in the store: a flat one, which is there before any job starts
 
 
@@ -43,21 +45,44 @@ class Cluster:
         Raises:
             ValueError: a batch cannot be shared out over the processes of its job.
         """
-        refuse_uneven(self.missing(jobs), self.slurm)
-        mine = [job for job in self.missing(jobs) if self._acquire(job)]
-        ids = {job.id: str(holder(self.store.folder(job))["slurm"]) for job in jobs if self.holds(job)}
-        waited = {job.id: job for job in jobs if job.id in ids}
-        submitted: dict[str, str] = {}
+        missing = self.missing(jobs)
+        refuse_uneven(missing, self.slurm)
+        mine = {job.id: job for job in missing if self._acquire(job)}
+        ids: dict[str, str] = {}
         try:
-            for submission in bundle(mine, self._shape, self.slurm.max_array, waited):
-                found = self._submit(submission, ids, code)
-                ids |= found
-                submitted |= found
+            for submission in bundle(list(mine.values()), self._shape, self.slurm.max_array, self._of_others(mine)):
+                known = {parent.id: self._wait_for_id(parent) for parent in submission.after if parent.id not in mine}
+                known |= {parent.id: ids.get(parent.id) for parent in self._mine_before(submission, mine)}
+                if None not in known.values():  # otherwise a parent is nowhere: the next run submits it
+                    ids |= self._submit(submission, {k: v for k, v in {**known, **ids}.items() if v}, code)
         finally:
-            for job in mine:
-                if job.id not in submitted:
+            for job in mine.values():
+                if job.id not in ids:
                     release(self.store.folder(job))
-        return submitted
+        return ids
+
+    def _of_others(self, mine: Mapping[str, Job]) -> dict[str, Job]:
+        """What my jobs rest on that is not done and not mine: in the queue, or being submitted by somebody else."""
+        below = {ancestor.id: ancestor for job in mine.values() for ancestor in job.ancestors()}
+        return {key: job for key, job in below.items() if key not in mine and self.store.state(job) != "done"}
+
+    def _mine_before(self, submission: Submission, mine: Mapping[str, Job]) -> list[Job]:
+        tied = [job for other in submission.after_each for job in other.jobs]
+        return [parent for parent in (*submission.after, *tied) if parent.id in mine]
+
+    def _wait_for_id(self, job: Job) -> str | None:
+        """The SLURM id of somebody else's job, `""` once it is done; None if there is none within a minute."""
+        end = time.monotonic() + OTHERS
+        while time.monotonic() < end:
+            if self.store.state(job) == "done":
+                return ""
+            held = holder(self.store.folder(job))
+            if held.get("slurm"):
+                return str(held["slurm"])
+            if not held:
+                return None
+            time.sleep(0.2)
+        return None
 
     def files(self, jobs: Sequence[Job]) -> list[str]:
         """The sbatch files of what is missing, with names in place of ids that SLURM has yet to give."""
