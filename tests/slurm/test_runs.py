@@ -223,44 +223,6 @@ def test_two_nodes_with_two_processes_each_give_the_same_losses(login, tiny, tmp
     assert losses[0] and losses[1] == pytest.approx(losses[0], abs=1e-5)
 
 
-@pytest.mark.slow
-def test_real_limits_preemptions_and_a_crash_end_like_undisturbed(login, tiny, tmp_path):
-    """Time limits of a minute, five of them or more, two preemptions, one node lost; then four probes run."""
-    encoder = pretraining(tiny, epochs=6000)
-    jobs = with_probes(tiny, encoder)
-    calm, rough = (
-        Bench(tmp_path / name, partition="requeue", stages={"pretrain": {"minutes": minutes}})
-        for name, minutes in (("calm", 60), ("rough", 1))
-    )
-    calm.submit(jobs)
-    slurm_id = rough.submit(jobs)[encoder.id]
-    folder = rough.store.folder(encoder)
-    for number, blow in ((2, "preempt"), (4, "preempt"), (6, "crash")):
-        count = number
-        rough.wait(jobs, lambda states, n=count: states[encoder.id] == "running" and len(attempts(folder)) >= n)
-        time.sleep(12)  # it is at work
-        node = (see([folder]) or Queue()).queued[slurm_id].nodes
-        if blow == "crash":
-            login.kill_node(node)
-            rough.wait(jobs, lambda states: states[encoder.id] == "queued")
-            login.restore_node(node)
-        else:
-            winner = login.submit("sleep 2", "--partition=main", f"--nodelist={node}", "--cpus-per-task=4")
-            login.wait_for(winner, "COMPLETED")
-    assert set(rough.wait(jobs, patience=900).values()) == {"done"}
-    assert set(calm.wait(jobs).values()) == {"done"}
-    tries = attempts(folder)
-    assert {t["slurm"] for t in tries} == {slurm_id}
-    warned = [t for t in tries if t.get("stopped_by") == "SIGUSR2"]
-    print(f"{len(tries)} slices: {len(warned)} warned, {sum('ends' not in t for t in tries)} lost")
-    assert len(warned) >= 7 and any("ends" not in t for t in tries)
-    ours, theirs = (load_file(b.store.folder(encoder) / "encoder.safetensors") for b in (rough, calm))
-    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
-    assert [rough.store.result(job)["metrics"] for job in jobs[2:]] == [
-        calm.store.result(job)["metrics"] for job in jobs[2:]
-    ]
-
-
 def test_hundreds_of_jobs_are_submitted_and_seen_in_seconds(login, tiny, tmp_path):
     bench = Bench(tmp_path / "store", setup=("sleep 600",))
     jobs = Plans("all", tuple(make_plan(table, tiny, [0, 1, 2]) for table in suites.load_all("all"))).jobs
