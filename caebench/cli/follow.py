@@ -114,8 +114,14 @@ def retry(
         print(f"{suite}: nothing of it has failed")
     elif setup.site.slurm is not None:
         submit(setup, jobs, None, dirty)
-    elif run_here(setup, jobs, None).count("failed", "blocked", "stopped"):
+    elif run_here(setup, _with_inputs(setup, jobs), None).count("failed", "blocked", "stopped"):
         raise typer.Exit(1)
+
+
+def _with_inputs(setup: "Setup", jobs: "list[Job]") -> "list[Job]":
+    """Some jobs of a plan and all that they rest on: a run here must know of what is done."""
+    wanted = {known.id for job in jobs for known in (job, *job.ancestors())}
+    return [job for job in setup.plans.jobs if job.id in wanted]
 
 
 def _broken(setup: "Setup") -> "list[Job]":

@@ -5,7 +5,7 @@ its own requeue. A plain SIGTERM saves too and asks for nothing: SLURM requeues 
 stands. A job that SLURM starts again after its end finds its result, and returns (ADR 14).
 """
 
-import json
+import os
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from caebench.config.site import Site
 from caebench.config.stage import RESULT
 from caebench.plan.files import read_json
-from caebench.plan.store import ATTEMPTS, FAILURE
+from caebench.plan.standing import attempts
+from caebench.plan.store import FAILURE
 
 if TYPE_CHECKING:
     from submitit.helpers import DelayedSubmission
@@ -46,7 +47,7 @@ class Payload:
         outcome = run_job(self.folder, self.store, self.site, _silent, own_id(), look_now())
         if outcome == "failed":
             raise RuntimeError(read_json(self.folder / FAILURE)["error"])
-        if outcome == "stopped" and is_first_process() and last_signal(self.folder) == WARNING:
+        if outcome == "stopped" and is_first_process() and attempts(self.folder)[-1].get("stopped_by") == WARNING:
             subprocess.run(["scontrol", "requeue", own_id()], check=True)
         return outcome
 
@@ -59,24 +60,13 @@ class Payload:
 
 def own_id() -> str:
     """This job's id, as squeue and `caebench status` print it: `12` or `12_3`."""
-    import os
-
     array = os.environ.get("SLURM_ARRAY_JOB_ID")
     return f"{array}_{os.environ['SLURM_ARRAY_TASK_ID']}" if array else os.environ["SLURM_JOB_ID"]
 
 
 def is_first_process() -> bool:
     """Whether this is the job's first process."""
-    import os
-
     return os.environ.get("SLURM_PROCID", "0") == "0"
-
-
-def last_signal(folder: Path) -> str | None:
-    """What stopped the last attempt."""
-    lines = (folder / ATTEMPTS).read_text(encoding="utf8").splitlines()
-    found = [line["stopped_by"] for line in map(json.loads, lines) if "stopped_by" in line]
-    return found[-1] if found else None
 
 
 def _silent(done: int, total: int, shown: Any) -> None:
