@@ -1,5 +1,7 @@
 """Attention parts that timm does not have: cross-attention, sample-wise stochastic depth, relative position bias."""
 
+import math
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -69,14 +71,18 @@ class RelativePositionBias(nn.Module):
         """The bias to add to the attention logits; on another grid than its own, the offsets' part is interpolated."""
         if grid is None or grid == (self.grid, self.grid):
             return self.table[self.index].permute(2, 0, 1).unsqueeze(0)
-        table = torch.cat([self._resampled(grid), self.table[-3:]])
+        table = resample_table(self.table, grid)
         return table[build_index(grid).to(table.device)].permute(2, 0, 1).unsqueeze(0)
 
-    def _resampled(self, grid: tuple[int, int]) -> Float[Tensor, "offsets heads"]:
-        side, (rows, columns) = 2 * self.grid - 1, grid
-        offsets = self.table[:-3].T.unflatten(1, (side, side)).unsqueeze(0)
-        resized = F.interpolate(offsets, (2 * rows - 1, 2 * columns - 1), mode="bicubic", align_corners=False)
-        return resized[0].flatten(1).T
+
+def resample_table(table: Float[Tensor, "entries heads"], grid: tuple[int, int]) -> Float[Tensor, "new_entries heads"]:
+    """A square grid's table for another grid: the offsets' part is interpolated (bicubic), the last three stay."""
+    side, (rows, columns) = math.isqrt(len(table) - 3), grid
+    if (side, side) == (2 * rows - 1, 2 * columns - 1):
+        return table
+    offsets = table[:-3].T.unflatten(1, (side, side)).unsqueeze(0)
+    resized = F.interpolate(offsets, (2 * rows - 1, 2 * columns - 1), mode="bicubic", align_corners=False)
+    return torch.cat([resized[0].flatten(1).T, table[-3:]])
 
 
 def build_index(grid: tuple[int, int]) -> Int[Tensor, "tokens tokens"]:

@@ -1,25 +1,31 @@
 """The encoder file that every pretraining job writes and every evaluation reads: weights, and what they are."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import cast
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from timm.layers.pos_embed import resample_abs_pos_embed
 from torch import Tensor
 
 from caebench.config.variants import Variant
-from caebench.models.vit import Encoder
+from caebench.models.attention import resample_table
+from caebench.models.vit import Bias, Encoder, resample_positions
 
 ENCODER = "encoder.safetensors"
+BIASES = "relative_position_biases."
+TABLE = BIASES + "{}.table"
 
 
 def save_encoder(encoder: Encoder, path: Path) -> None:
     """Write the encoder with its sizes, all or nothing."""
-    has_scale = hasattr(encoder.blocks[0].ls1, "gamma")
-    sizes = {"variant": list(encoder.variant), "image_size": encoder.image_size, "layer_scale": has_scale}
+    sizes = {
+        "variant": list(encoder.variant),
+        "image_size": encoder.image_size,
+        "layer_scale": hasattr(encoder.blocks[0].ls1, "gamma"),
+        "positions": encoder.positions,
+        "relative_position_bias": encoder.relative_position_bias,
+    }
     partial = path.with_suffix(".partial")
     state = {name: value.detach().cpu().contiguous() for name, value in encoder.state_dict().items()}
     save_file(state, partial, metadata={"encoder": json.dumps(sizes)})
@@ -31,6 +37,9 @@ def read_encoder(
 ) -> Encoder:
     """The encoder in a file, for images of this size (the file's by default); positions are interpolated (bicubic).
 
+    With `relative_position_bias` every block gets one of its own: the file's, or a copy of the one that its blocks
+    share, or a new one of zeros. Without, the file's is kept as it is.
+
     Raises:
         ValueError: the file is missing, damaged, or its tensors do not have the sizes that it names.
     """
@@ -41,17 +50,33 @@ def read_encoder(
     except (OSError, KeyError, TypeError, ValueError, SafetensorError) as error:
         message = f"{path}: cannot be read as an encoder file: {error}. Delete its job's folder and run it again."
         raise ValueError(message) from error
-    variant = Variant(*sizes["variant"])
-    scale = 0.1 if sizes["layer_scale"] else None
-    bias, size = relative_position_bias, image_size or int(sizes["image_size"])
-    encoder = Encoder(variant, size, layer_scale=scale, drop_path=drop_path, relative_position_bias=bias)
-    resample = cast(Callable[..., Tensor], resample_abs_pos_embed)  # torch.fx.wrap hides its type
-    state["pos_embed"] = resample(state["pos_embed"], [encoder.grid] * 2, num_prefix_tokens=0)
-    expected = {n: v for n, v in encoder.state_dict().items() if not n.startswith("relative_position_biases.")}
-    if wrong := misfits(expected, state):
+    own = sizes.get("relative_position_bias", "none")
+    encoder = Encoder(
+        Variant(*sizes["variant"]),
+        image_size or int(sizes["image_size"]),
+        layer_scale=0.1 if sizes["layer_scale"] else None,
+        drop_path=drop_path,
+        positions=sizes.get("positions", "sincos"),
+        relative_position_bias="block" if relative_position_bias else own,
+    )
+    state["pos_embed"] = resample_positions(state["pos_embed"], (encoder.grid, encoder.grid))
+    state = _fit_biases(state, encoder, own)
+    if wrong := misfits(encoder.state_dict(), state):
         raise ValueError(f"{path}: not an encoder of {encoder.variant}: {'; '.join(wrong[:5])}")
-    encoder.load_state_dict(state, strict=False)  # only the biases may be new: checked above
+    encoder.load_state_dict(state)
     return encoder
+
+
+def _fit_biases(state: Mapping[str, Tensor], encoder: Encoder, own: Bias) -> dict[str, Tensor]:
+    """The state with the file's biases on the encoder's grid, one for each that the encoder has."""
+    fitted = {name: value for name, value in state.items() if not name.startswith(BIASES)}
+    grid = encoder.grid, encoder.grid
+    for number, bias in enumerate(encoder.relative_position_biases):
+        name = TABLE.format(number)
+        source = TABLE.format(0) if own == "shared" else name
+        is_new = own == "none"
+        fitted[name] = bias.get_parameter("table") if is_new else resample_table(state[source], grid)
+    return fitted
 
 
 def misfits(expected: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> list[str]:

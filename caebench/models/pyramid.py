@@ -3,15 +3,11 @@
 Official `downstream_tasks/*/backbone/cae.py`: no final norm; transposed convolutions up, identity, max pooling down.
 """
 
-from collections.abc import Callable
-from typing import cast
-
 import torch
 from jaxtyping import Float
-from timm.layers.pos_embed import resample_abs_pos_embed
 from torch import Tensor, nn
 
-from caebench.models.vit import Encoder, set_draws
+from caebench.models.vit import Encoder
 
 DEPTHS = (1 / 3, 1 / 2, 2 / 3, 1)  # of the blocks whose outputs are taken: 3, 5, 7, 11 of 12 and 7, 11, 15, 23 of 24
 
@@ -73,17 +69,8 @@ def features(
     draws: Float[Tensor, "batch numbers"] | None = None,
 ) -> list[Float[Tensor, "batch dim rows columns"]]:
     """The patch tokens after each chosen block, as maps; positions and bias interpolated to the images' grid."""
-    patch_size = encoder.variant.patch_size
-    grid = (images.shape[-2] // patch_size, images.shape[-1] // patch_size)  # what is left of a patch is left out
-    resample = cast(Callable[..., Tensor], resample_abs_pos_embed)  # torch.fx.wrap hides its type
-    positions = resample(encoder.pos_embed, list(grid), num_prefix_tokens=0)
-    tokens = encoder.patch_embed(images).flatten(2).transpose(1, 2) + positions
-    tokens = torch.cat([encoder.cls_token.expand(len(tokens), -1, -1), tokens], dim=1)
-    set_draws(encoder.blocks, draws)
-    outputs: list[Tensor] = []
-    for number, block in enumerate(encoder.blocks):
-        tokens = block(tokens, attn_mask=encoder.bias(number, grid))
-        outputs.append(tokens)
+    outputs = list(encoder.run(images, draws=draws))
+    grid = encoder.grid_of(images)
     return [outputs[number][:, 1:].transpose(1, 2).unflatten(2, grid) for number in chosen]
 
 

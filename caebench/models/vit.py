@@ -1,14 +1,17 @@
-"""The encoder: a plain Vision Transformer that encodes visible patches only (CAE, Sec. 3.1).
+"""The encoder of every method: a plain Vision Transformer, which can encode visible patches only (CAE, Sec. 3.1).
 
-timm's blocks, a class token, fixed 2-D sin-cos positions, layer scale, a final norm. Patches that are not visible
-are dropped, not masked. Masks and stochastic depth come from outside: nothing here draws a random number after
-initialisation.
+timm's blocks, a class token, positions, a final norm; layer scale and relative position bias where a method has them.
+Patches that are not visible are dropped (CAE, MAE), or a mask token stands for them (BEiT, iBOT). Masks and stochastic
+depth come from outside: nothing here draws a random number after initialisation.
 """
 
-from typing import Any, Literal, cast
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any, Literal, NamedTuple, cast
 
 import torch
 from jaxtyping import Bool, Float
+from timm.layers.pos_embed import resample_abs_pos_embed
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
@@ -16,6 +19,16 @@ from caebench.config.variants import Variant
 from caebench.models.attention import RelativePositionBias, SampleDropPath
 
 Init = Literal["xavier", "truncated_normal"]
+Positions = Literal["sincos", "learnt", "none"]  # sincos: fixed
+Bias = Literal["none", "block", "shared"]  # relative position bias: one a block, or one for all
+Grid = tuple[int, int]  # rows and columns of patches
+
+
+class Fill(NamedTuple):
+    """A mask token, and the patches that it stands for."""
+
+    masked: Bool[Tensor, "batch patches"]
+    token: Float[Tensor, "1 1 dim"]
 
 
 class LayerNorm(nn.LayerNorm):
@@ -33,6 +46,14 @@ def sincos_positions(grid: int, dim: int) -> Float[Tensor, "1 patches dim"]:
     angle = torch.arange(grid, dtype=torch.float32)[:, None] * omega
     rows, columns = angle.repeat_interleave(grid, dim=0), angle.repeat(grid, 1)
     return torch.cat([rows.sin(), rows.cos(), columns.sin(), columns.cos()], dim=1)[None]
+
+
+def resample_positions(
+    positions: Float[Tensor, "1 patches dim"], grid: Grid, old: Grid | None = None
+) -> Float[Tensor, "1 new_patches dim"]:
+    """Positions on another grid (bicubic, antialiased, in float32); the old one is square unless it is given."""
+    resample = cast(Callable[..., Tensor], resample_abs_pos_embed)  # torch.fx.wrap hides its type
+    return resample(positions, list(grid), list(old) if old else None, num_prefix_tokens=0)
 
 
 def num_grid(image_size: int, patch_size: int) -> int:
@@ -99,7 +120,7 @@ def rescale_by_depth(blocks: nn.ModuleList) -> None:
 
 
 class Encoder(nn.Module):
-    """Class token and visible patches in, their representations out."""
+    """Class token and patches in, their representations out."""
 
     pos_embed: Tensor
     norm: nn.Module  # fine-tuning moves it behind the pooling
@@ -111,28 +132,42 @@ class Encoder(nn.Module):
         *,
         layer_scale: float | None = 0.1,
         drop_path: float = 0.0,
-        relative_position_bias: bool = False,
+        relative_position_bias: Bias = "none",
+        positions: Positions = "sincos",
         init: Init = "xavier",
     ) -> None:
         super().__init__()
         dim, depth, num_heads, patch_size = variant
-        self.variant, self.image_size = variant, image_size
+        self.variant, self.image_size, self.positions = variant, image_size, positions
         self.grid = num_grid(image_size, patch_size)
         self.patch_embed = nn.Conv2d(3, dim, patch_size, stride=patch_size)
         self.cls_token = nn.Parameter(torch.zeros(1, 1, dim))
-        self.register_buffer("pos_embed", sincos_positions(self.grid, dim))
+        self._make_positions(dim)
         rates = linear_rates(drop_path, depth)
         self.blocks = nn.ModuleList(make_block(dim, num_heads, layer_scale, rate) for rate in rates)
         self.norm = LayerNorm(dim)
-        biases = [RelativePositionBias(self.grid, num_heads) for _ in range(depth if relative_position_bias else 0)]
+        num_biases = {"none": 0, "block": depth, "shared": 1}[relative_position_bias]
+        biases = [RelativePositionBias(self.grid, num_heads) for _ in range(num_biases)]
         self.relative_position_biases = nn.ModuleList(biases)
+        self.relative_position_bias = relative_position_bias
         self._initialise(init)
+
+    def _make_positions(self, dim: int) -> None:
+        match self.positions:
+            case "sincos":
+                self.register_buffer("pos_embed", sincos_positions(self.grid, dim))
+            case "learnt":
+                self.pos_embed = nn.Parameter(torch.zeros(1, self.num_patches, dim))
+            case "none":
+                self.register_buffer("pos_embed", torch.zeros(1, self.num_patches, dim))
 
     def _initialise(self, init: Init) -> None:
         truncated_normal(self.cls_token)
         initialise(self, init)
         if init == "truncated_normal":
             rescale_by_depth(self.blocks)
+        if self.positions == "learnt":
+            truncated_normal(self.pos_embed)
 
     @property
     def num_patches(self) -> int:
@@ -149,17 +184,49 @@ class Encoder(nn.Module):
         images: Float[Tensor, "batch 3 height width"],
         visible: Bool[Tensor, "batch patches"] | None = None,
         draws: Float[Tensor, "batch numbers"] | None = None,
+        fill: Fill | None = None,
     ) -> Float[Tensor, "batch tokens dim"]:
-        """Encode the visible patches (all of them by default) after the class token; every image shows equally many."""
-        tokens = self.patch_embed(images).flatten(2).transpose(1, 2) + self.pos_embed
+        """Encode the class token and the visible patches (all of them by default); every image shows equally many.
+
+        Images of another size than the encoder's get positions and bias by interpolation. What is left of a patch at
+        the right and the lower edge is left out.
+        """
+        last = deque(self.run(images, visible, draws, fill), maxlen=1).pop()
+        return self.norm(last)
+
+    def run(
+        self,
+        images: Float[Tensor, "batch 3 height width"],
+        visible: Bool[Tensor, "batch patches"] | None = None,
+        draws: Float[Tensor, "batch numbers"] | None = None,
+        fill: Fill | None = None,
+    ) -> Iterator[Float[Tensor, "batch tokens dim"]]:
+        """The tokens after each block, before the final norm; see `forward`."""
+        grid = self.grid_of(images)
+        tokens = self.patch_embed(images).flatten(2).transpose(1, 2)
+        if fill is not None:
+            tokens = torch.where(fill.masked[:, :, None], fill.token.to(tokens.dtype), tokens)
+        tokens = tokens + self._positions_on(grid)
         if visible is not None:
+            assert self.relative_position_bias == "none", "a bias needs every patch in its place"
             tokens = gather(tokens, visible)
         tokens = torch.cat([self.cls_token.expand(len(tokens), -1, -1), tokens], dim=1)
         set_draws(self.blocks, draws)
+        shared = self.bias(0, grid) if self.relative_position_bias == "shared" else None
         for number, block in enumerate(self.blocks):
-            tokens = block(tokens, attn_mask=self.bias(number))
-        return self.norm(tokens)
+            tokens = block(tokens, attn_mask=self.bias(number, grid) if shared is None else shared)
+            yield tokens
 
-    def bias(self, block: int, grid: tuple[int, int] | None = None) -> Float[Tensor, "1 heads tokens tokens"] | None:
+    def grid_of(self, images: Float[Tensor, "batch 3 height width"]) -> Grid:
+        """Rows and columns of whole patches in images."""
+        patch_size = self.variant.patch_size
+        return images.shape[-2] // patch_size, images.shape[-1] // patch_size
+
+    def _positions_on(self, grid: Grid) -> Float[Tensor, "1 patches dim"]:
+        return self.pos_embed if grid == (self.grid, self.grid) else resample_positions(self.pos_embed, grid)
+
+    def bias(self, block: int, grid: Grid | None = None) -> Float[Tensor, "1 heads tokens tokens"] | None:
         """A block's relative position bias, on this grid (the encoder's own by default); None without one."""
-        return self.relative_position_biases[block](grid) if len(self.relative_position_biases) else None
+        if self.relative_position_bias == "none":
+            return None
+        return self.relative_position_biases[block if self.relative_position_bias == "block" else 0](grid)

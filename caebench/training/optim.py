@@ -31,7 +31,8 @@ def encoder_groups(encoder: Encoder, decay: float) -> list[ParamGroup]:
             groups += split_decay(part, decay ** (depth - number))
     scale = decay ** (depth + 1)
     groups.append({"params": [encoder.patch_embed.weight], "decays": True, "lr_scale": scale})
-    undecayed = [encoder.cls_token, encoder.patch_embed.bias]  # BEiT's fine-tuning does not decay the class token
+    undecayed = [encoder.cls_token, encoder.patch_embed.bias]  # BEiT's fine-tuning decays neither class token
+    undecayed += [encoder.pos_embed] if encoder.pos_embed.requires_grad else []  # nor positions
     return [*groups, {"params": undecayed, "decays": False, "lr_scale": scale}]
 
 

@@ -126,7 +126,7 @@ def test_a_probe_takes_a_step(config, feature, make_head, encoder, pictures):
 
 def test_finetuning_takes_a_step(pictures):
     config = finetune("vit_b").replace(mixing={"group": BATCH})
-    encoder = Encoder(VIT_B, 224, drop_path=config.drop_path, relative_position_bias=True)
+    encoder = Encoder(VIT_B, 224, drop_path=config.drop_path, relative_position_bias="block")
     classifier = Classifier(encoder, FinetuneHead(768, CLASSES, config.head_init_scale))
     batch = collate(FinetuneSample(config, encoder.num_draws), pictures)
     assert batch["image"].shape == (BATCH, 3, 224, 224)

@@ -5,7 +5,7 @@ import torch
 
 from caebench.config.variants import Variant
 from caebench.models.attention import RelativePositionBias, SampleDropPath
-from caebench.models.vit import Encoder, gather, num_grid, sincos_positions
+from caebench.models.vit import Encoder, Fill, gather, num_grid, sincos_positions
 
 VARIANT = Variant(32, 3, 4, 4)
 GRID = 4
@@ -109,7 +109,7 @@ def test_sizes_that_do_not_fit_are_refused():
 
 
 def test_a_new_relative_position_bias_changes_nothing(images):
-    encoder, biased = make_encoder(), make_encoder(relative_position_bias=True)
+    encoder, biased = make_encoder(), make_encoder(relative_position_bias="block")
     biased.load_state_dict(encoder.state_dict(), strict=False)
     torch.testing.assert_close(biased(images), encoder(images), rtol=1e-5, atol=1e-5)
     torch.nn.init.normal_(biased.relative_position_biases[1].table)
@@ -137,3 +137,40 @@ def test_relative_positions_depend_on_the_offset_alone():
 def test_both_initialisations_give_tokens_of_a_sane_size(images, init):
     tokens = make_encoder(init=init)(images)
     assert tokens.isfinite().all() and 0.5 < tokens.std() < 2.0
+
+
+@pytest.mark.parametrize("positions", ["sincos", "learnt", "none"])
+def test_images_of_other_sizes_get_interpolated_positions(positions):
+    encoder = make_encoder(positions=positions)
+    wide = torch.rand(2, 3, 16, 32, generator=torch.Generator().manual_seed(1))
+    tokens = encoder(wide)
+    assert tokens.shape[1] == 1 + 2 * encoder.num_patches
+    assert encoder.pos_embed.requires_grad == (positions == "learnt")
+    ragged = torch.cat([wide, torch.ones(2, 3, 16, 1)], dim=3)  # a column that makes no patch
+    torch.testing.assert_close(encoder(ragged), tokens, rtol=0, atol=0)
+
+
+def test_a_mask_token_stands_for_masked_patches(images):
+    encoder = make_encoder(relative_position_bias="shared")
+    masked = torch.zeros(len(images), encoder.num_patches, dtype=torch.bool)
+    masked[:, ::2] = True
+    token = torch.full((1, 1, VARIANT.dim), 0.3)
+    blank = images.clone()
+    patch = VARIANT.patch_size
+    for number in range(0, encoder.num_patches, 2):
+        row, column = divmod(number, encoder.grid)
+        blank[:, :, row * patch : (row + 1) * patch, column * patch : (column + 1) * patch] = 7.0
+    filled = encoder(images, fill=Fill(masked, token))
+    torch.testing.assert_close(encoder(blank, fill=Fill(masked, token)), filled, rtol=0, atol=0)
+    assert not torch.allclose(filled, encoder(images), atol=1e-3)
+
+
+def test_one_bias_is_shared_by_all_blocks(images):
+    encoder = make_encoder(relative_position_bias="shared")
+    assert len(encoder.relative_position_biases) == 1
+    torch.nn.init.normal_(encoder.relative_position_biases[0].table)
+    each = make_encoder(relative_position_bias="block")
+    state = encoder.state_dict()
+    table = state["relative_position_biases.0.table"]
+    each.load_state_dict(state | {f"relative_position_biases.{n}.table": table for n in range(VARIANT.depth)})
+    torch.testing.assert_close(each(images), encoder(images), rtol=0, atol=0)

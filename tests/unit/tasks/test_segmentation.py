@@ -20,7 +20,7 @@ CLASSES = ("a", "b", "c", "d", "never")
 def model():
     torch.manual_seed(0)
     init_default_scope("mmseg")
-    encoder = Encoder(Variant(32, 4, 2, 8), 96, relative_position_bias=True)
+    encoder = Encoder(Variant(32, 4, 2, 8), 96, relative_position_bias="block")
     return segmentation.build_model(NANO.apply(ade20k()), encoder, len(CLASSES), sync=False)
 
 

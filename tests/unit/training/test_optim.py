@@ -67,7 +67,7 @@ def test_a_schedule_of_a_few_steps_is_sane(warmup):
 
 @pytest.fixture
 def classifier():
-    encoder = Encoder(Variant(16, 3, 2, 4), 8, relative_position_bias=True)
+    encoder = Encoder(Variant(16, 3, 2, 4), 8, relative_position_bias="block")
     return Classifier(encoder, FinetuneHead(16, 5, 0.001))
 
 
