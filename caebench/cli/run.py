@@ -116,9 +116,8 @@ def run_one_job(
 
 def _default_parallel(device: str) -> int:
     """One job a GPU, else one a core and at most four: nano jobs are too small to fill more cores."""
-    if device != "cpu":
-        from caebench.execution.devices import count_gpus
+    from caebench.execution.devices import visible_gpus
 
-        if gpus := count_gpus():
-            return gpus
+    if device != "cpu" and (gpus := visible_gpus()):
+        return len(gpus)
     return min(4, os.cpu_count() or 1)

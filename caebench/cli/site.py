@@ -45,7 +45,8 @@ def check(
     site = load_site(name)
     if site.slurm is None:
         raise ValueError(f"site '{name}': has no [slurm]. `caebench doctor` looks at this machine.")
-    names = [known.name for known in partitions()] if every else [site.slurm.partition]
+    known = [partition.name for partition in partitions()]
+    names = known if every else [site.slurm.partition or known[0]]
     found = probe(site, names)
     if json:
         print_json(found)

@@ -8,6 +8,7 @@ from typing import Literal, Self
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError, model_validator
 
 from caebench.config.base import Config
+from caebench.config.variants import VARIANTS, Variant, VariantName
 
 SITES = Path("~/.config/caebench/sites")
 LOCAL = ("/tmp/", "/var/tmp/", "/dev/shm/")
@@ -58,7 +59,11 @@ class Slurm(Config):
     minutes: PositiveInt = 24 * 60  # of one slice: a job goes on in the next for as long as it takes
     warning_seconds: PositiveInt = 120  # before a slice ends, to save in
     setup: tuple[str, ...] = ()  # shell lines before a job: modules, environment
-    python: str | None = None  # in place of this interpreter: of a container, or after an activation
+    venv: Path | None = None  # activated before a job, in place of the interpreter that submits
+    container: Path | None = None  # an Apptainer image whose python runs the job
+    binds: tuple[str, ...] = ()  # more folders that the container sees, as Apptainer writes them; the store is one
+    python: str | None = None  # any other command in place of the interpreter
+    srun: tuple[str, ...] = ()  # more options of srun, such as --container-image=... of pyxis
     max_array: PositiveInt = 1000  # jobs in an array; scontrol show config: MaxArraySize - 1
     stages: dict[str, Resources] = Field(default_factory=dict)  # kind of job -> what it asks instead
 
@@ -66,6 +71,13 @@ class Slurm(Config):
         """The settings for a kind of job."""
         changes = self.stages.get(kind, Resources()).model_dump(exclude_none=True)
         return self.replace(**changes)
+
+    @model_validator(mode="after")
+    def _check_interpreter(self) -> Self:
+        given = [name for name in ("venv", "container", "python") if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise ValueError(f"{' and '.join(given)} both say which python runs a job: keep one")
+        return self
 
     @property
     def num_processes(self) -> int:
@@ -81,12 +93,20 @@ class Site(Config):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     num_workers: NonNegativeInt | None = None  # data loading processes a device; None: 8 on CUDA, 0 on CPU
     per_device_batch: PositiveInt = 256  # the most images a device takes at once; the rest is accumulated
+    per_device_batch_of: dict[VariantName, PositiveInt] = Field(
+        default_factory=dict[VariantName, PositiveInt]
+    )  # where a variant's differs
     compile: bool = False
     checkpoint_minutes: PositiveFloat = 10.0
     data: Roots = Roots()
     assets: Assets = Assets()
     slurm: Slurm | None = None  # None: jobs run on this machine
     shared_store: bool = False  # that a store below /tmp is seen by every node after all
+
+    def most_images(self, variant: Variant) -> int:
+        """The most images that a device takes at once with an encoder of this size."""
+        own = (most for name, most in self.per_device_batch_of.items() if VARIANTS[name] == variant)
+        return next(own, self.per_device_batch)
 
     @model_validator(mode="after")
     def _check_store(self) -> Self:

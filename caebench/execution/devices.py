@@ -1,11 +1,16 @@
 """Devices, seen without importing torch."""
 
+import os
 import subprocess
 
+MASK = "CUDA_VISIBLE_DEVICES"
 
-def count_gpus() -> int:
-    """NVIDIA GPUs that the driver lists; 0 without a driver."""
-    return len(gpu_names())
+
+def visible_gpus() -> list[str]:
+    """What the mask names, or else the numbers of the NVIDIA GPUs that the driver lists; none without a driver."""
+    if (mask := os.environ.get(MASK)) is not None:
+        return [name.strip() for name in mask.split(",") if name.strip()]
+    return [str(number) for number in range(len(gpu_names()))]
 
 
 def gpu_names() -> list[str]:

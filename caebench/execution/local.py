@@ -1,4 +1,5 @@
-"""Run a plan on this machine: inputs first, several jobs at once in processes of their own, each with its own threads.
+"""Run a plan on this machine: inputs first, several jobs at once in processes of their own, each with its own threads
+and, where there are GPUs, one of them.
 
 Worker processes live as long as the run, so that torch is imported once in each. A failed job blocks only what rests
 on it. Ctrl-C and SIGTERM make running jobs save and stop; the next run goes on.
@@ -8,12 +9,14 @@ import multiprocessing
 import os
 import queue
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from caebench.config.site import Site
+from caebench.execution.devices import MASK, visible_gpus
 from caebench.plan.files import read_json
 from caebench.plan.graph import Job
 from caebench.plan.lease import Held
@@ -120,14 +123,13 @@ class Pool:
         return len(self._busy) < self.size
 
     def __enter__(self) -> "Pool":
-        before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
-        os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(self.threads)))
         arguments = (self._tasks, self._messages, self.store.root, self._site)
         self._workers = [self._context.Process(target=serve, args=arguments, daemon=False) for _ in range(self.size)]
-        for worker in self._workers:
-            worker.start()
-        for name, value in before.items():
-            os.environ.pop(name) if value is None else os.environ.__setitem__(name, value)
+        gpus = [] if self._site.device == "cpu" else visible_gpus()
+        threads = dict.fromkeys(THREAD_VARIABLES, str(self.threads))
+        for number, worker in enumerate(self._workers):
+            with _environment(threads | ({MASK: gpus[number % len(gpus)]} if gpus else {})):
+                worker.start()
         self._handlers = {number: signal.signal(number, self._stop) for number in (signal.SIGINT, signal.SIGTERM)}
         return self
 
@@ -170,6 +172,18 @@ class Pool:
             self.stopping = True
         self._busy -= {job_id for job_id, kind, _ in found if kind != "progress"}
         return found
+
+
+@contextmanager
+def _environment(changes: Mapping[str, str]) -> Generator[None]:
+    """This process's environment, changed for the children that it starts meanwhile."""
+    before = {name: os.environ.get(name) for name in changes}
+    os.environ.update(changes)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.__setitem__(name, value)
 
 
 def serve(tasks: Any, messages: Any, store: Path, site: Site) -> None:

@@ -16,7 +16,7 @@ class Probe:
         self.site, self.token = site, token
 
     def __call__(self) -> dict[str, Any]:
-        """Host, device, whether the store is shared, free disk, whether the processes hear each other."""
+        """Host, device, whether the store is shared, free disk; whether the processes hear each other, and how fast."""
         from submitit.helpers import TorchDistributedEnvironment
 
         from caebench.execution.worker import device_name, join
@@ -24,12 +24,15 @@ class Probe:
         TorchDistributedEnvironment().export(set_cuda_visible_devices=False)
         started = time.monotonic()
         group = join(self.site)
+        hear, met = _hear(group), time.monotonic()
         return {
             "host": platform.node(),
             "device": device_name(group.device),
             "processes": group.size,
-            "hear each other": _hear(group),
-            "seconds to meet": round(time.monotonic() - started, 1),
+            "hear each other": hear,
+            "through": group.backend,
+            "seconds to meet": round(met - started, 1),
+            "all-reduce, GB/s": group.speed(),
             "store is shared": self.token.exists(),
             "free disk, GB": round(shutil.disk_usage(self.site.store).free / 1e9, 1),
         }

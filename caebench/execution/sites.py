@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from caebench.config.site import Site, Slurm
 from caebench.execution.queue import ask
 
+LIMIT = 5  # minutes that a probe may take; it needs one, and torch from a cold file server another
 PATIENCE = 600.0  # seconds that a probe may wait for a node
 FORMAT = "%P|%l|%G|%c|%D"
 
@@ -71,9 +72,10 @@ def probe(site: Site, names: Iterable[str | None]) -> dict[str, dict[str, Any]]:
     folder.mkdir(parents=True, exist_ok=True)
     token = folder / f"token-{time.time_ns()}"
     token.touch()
+    limits = {known.name: known.minutes for known in partitions()}
     jobs = {name or "(default)": _submit(site, site.slurm.replace(partition=name), token, folder) for name in names}
     try:
-        return {name: _answer(job) for name, job in jobs.items()}
+        return {name: {"time limit, minutes": limits.get(name), **_answer(job)} for name, job in jobs.items()}
     finally:
         token.unlink()
 
@@ -82,11 +84,12 @@ def _submit(site: Site, settings: Slurm, token: Path, folder: Path) -> Any:
     from submitit import AutoExecutor
 
     from caebench.execution.probe import Probe
-    from caebench.execution.slurm import parameters
+    from caebench.execution.slurm import interpreter, parameters
     from caebench.execution.submissions import Submission
 
-    executor = AutoExecutor(folder=folder, cluster="slurm")
-    asked = parameters(settings.replace(minutes=1), Submission(()), {}, None)
+    command = interpreter(settings, site.store)
+    executor = AutoExecutor(folder=folder, cluster="slurm", **({"slurm_python": command} if command else {}))
+    asked = parameters(settings.replace(minutes=LIMIT, warning_seconds=1), Submission(()), {}, None)
     executor.update_parameters(**asked)
     return executor.submit(Probe(site, token))
 

@@ -1,6 +1,7 @@
 """Submit a plan to SLURM through submitit, and leave: ids go into the jobs' leases, nothing stays alive."""
 
 import os
+import shlex
 import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -132,7 +133,8 @@ class Cluster:
 
         folder = self.store.root / LOGS
         folder.mkdir(parents=True, exist_ok=True)
-        python = {"slurm_python": self.slurm.python} if self.slurm.python else {}
+        command = interpreter(self.slurm, self.store.root)
+        python = {"slurm_python": command} if command else {}
         return AutoExecutor(folder=folder, cluster="slurm", slurm_max_num_timeout=SLICES, **python)
 
 
@@ -152,9 +154,20 @@ def refuse_uneven(jobs: Sequence[Job], slurm: Slurm) -> None:
             )
 
 
+def interpreter(settings: Slurm, store: Path) -> str | None:
+    """The command that runs a job's python; None: the interpreter that submits."""
+    if settings.venv is not None:
+        return "python"  # of the environment, once it is active
+    if settings.container is not None:
+        binds = ",".join([str(store), *settings.binds])
+        return f"apptainer exec --nv --bind {shlex.quote(binds)} {shlex.quote(str(settings.container))} python"
+    return settings.python
+
+
 def parameters(settings: Slurm, submission: Submission, ids: Mapping[str, str], code: Path | None) -> dict[str, Any]:
     """submitit's words for what a submission asks."""
     kind = submission.jobs[0].kind if submission.jobs else "probe"
+    activation = [f"source {shlex.quote(str(settings.venv / 'bin' / 'activate'))}"] if settings.venv else []
     path = [f'export PYTHONPATH="{code}${{PYTHONPATH:+:$PYTHONPATH}}"'] if code else []
     asked: dict[str, Any] = {
         "name": f"caebench-{kind}",
@@ -163,7 +176,8 @@ def parameters(settings: Slurm, submission: Submission, ids: Mapping[str, str], 
         "cpus_per_task": settings.cpus_per_task,
         "timeout_min": settings.minutes,
         "slurm_signal_delay_s": settings.warning_seconds,
-        "slurm_setup": [*settings.setup, *path],
+        "slurm_setup": [*settings.setup, *activation, *path],
+        "slurm_srun_args": list(settings.srun) or None,
         "slurm_partition": settings.partition,
         "slurm_account": settings.account,
         "slurm_qos": settings.qos,

@@ -63,7 +63,7 @@ class Stepper:
         self.optimizer = make_optimizer(self.optimization, split_decay(self.module))
         self.num_parameters = sum(p.numel() for p in model.parameters())
         samples = Samples(run.open_split(pretraining.data, "train"), PretrainingSample(pretraining, model, tokenizer))
-        self.num_images = min(config.num_images, run.site.per_device_batch, len(samples))
+        self.num_images = min(config.num_images, run.site.most_images(model.encoder.variant), len(samples))
         self.batch = self._load(samples)
 
     def step(self) -> float:

@@ -111,7 +111,7 @@ def finetune(config: Finetune, run: Run) -> dict[str, Any]:
         config=config.optimization,
         samples=Samples(train, FinetuneSample(config, encoder.num_draws)),
         seed=config.seed,
-        per_device=run.site.per_device_batch,
+        per_device=run.site.most_images(encoder.variant),
         multiple_of=min(config.mixing.group, config.optimization.global_batch),
         after_epoch=evaluator,
     )

@@ -36,7 +36,7 @@ def pretrain(config: Pretrain, run: Run) -> Result:
         config=config.optimization,
         samples=Samples(split, PretrainingSample(config, model, tokenizer)),
         seed=config.seed,
-        per_device=run.site.per_device_batch,
+        per_device=run.site.most_images(model.encoder.variant),
     )
     fit(training, run)
     if run.group.is_main:

@@ -71,7 +71,7 @@ def freeze(run: Run, image_size: int, feature: str) -> Frozen:
     """The encoder of the job's input, frozen."""
     encoder = read_encoder(run.inputs["encoder"] / ENCODER, image_size).to(run.device).eval().requires_grad_(False)
     run.compile(encoder.blocks)
-    return Frozen(encoder, SELECT[feature], run.site.per_device_batch)
+    return Frozen(encoder, SELECT[feature], run.site.most_images(encoder.variant))
 
 
 class ProbeStep(nn.Module):

@@ -1,6 +1,7 @@
 """The process group, which always exists: one process on a laptop, many under torchrun or SLURM."""
 
 import os
+import time
 from dataclasses import dataclass
 
 import torch
@@ -15,6 +16,11 @@ class Group:
     rank: int
     size: int
     device: torch.device
+
+    @property
+    def backend(self) -> str:
+        """What the processes talk through: nccl or gloo."""
+        return dist.get_backend()
 
     @property
     def is_main(self) -> bool:
@@ -35,6 +41,17 @@ class Group:
         """Which of the flags is raised in any process."""
         total = self.sum(torch.tensor(flags, dtype=torch.float32, device=self.device))
         return [bool(value > 0) for value in total]
+
+    def speed(self, megabytes: int = 64) -> float:
+        """Gigabytes that a process adds up with the others' in a second; the best of a few sums."""
+        values = torch.ones(megabytes * 2**18, device=self.device)
+        best = float("inf")
+        for _ in range(5):
+            self.any([True])  # all are here, and the devices idle
+            started = time.monotonic()
+            float(self.sum(values)[0])  # waits for the device
+            best = min(best, time.monotonic() - started)
+        return round(megabytes / 1e3 / best, 2)
 
     def gather(self, values: Tensor) -> Tensor:
         """The rows of all processes, in the order of the rank-strided split that they came from."""

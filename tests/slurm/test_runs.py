@@ -262,3 +262,23 @@ def test_a_site_is_described_and_looked_at_from_inside(login, tmp_path, monkeypa
     check("mine", json=True)
     (found,) = json.loads(capsys.readouterr().out.partition("\n{")[2].join(["{", ""])).values()
     assert found["hear each other"] and found["store is shared"] and found["processes"] == 1
+
+
+@pytest.mark.parametrize("kind", ["venv", "container"])
+def test_a_job_runs_in_an_environment_or_a_container(login, tiny, tmp_path, monkeypatch, kind):
+    """The container is a stand-in for Apptainer, which notes how it was called and runs the command."""
+    called = tmp_path / "called"
+    stand_in = tmp_path / "bin" / "apptainer"
+    stand_in.parent.mkdir()
+    stand_in.write_text(f'#!/bin/sh\necho "$@" >> {called}\nshift 5\nshift\nexec {sys.executable} "$@"\n')
+    stand_in.chmod(0o755)
+    monkeypatch.setenv("PATH", str(stand_in.parent), prepend=":")
+    given = {"venv": sys.prefix} if kind == "venv" else {"container": "/images/torch.sif", "binds": ["/data"]}
+    bench = Bench(tmp_path / "store", **given)
+    jobs = make_job(pretraining(tiny, epochs=1).config).ancestors()
+    bench.submit(jobs)
+    assert set(bench.wait(jobs).values()) == {"done"}, bench.logs()
+    provenance = json.loads((bench.store.folder(jobs[0]) / "provenance.json").read_text())
+    assert provenance["python"].startswith("3.")
+    if kind == "container":
+        assert called.read_text().startswith(f"exec --nv --bind {tmp_path / 'store'},/data /images/torch.sif python")

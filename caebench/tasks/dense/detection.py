@@ -39,7 +39,7 @@ def detect(config: Detection, run: Run) -> dict[str, Any]:
     train, val = run.open_scenes(config.data, "train"), run.open_scenes(config.data, "val")
     init_default_scope("mmdet")
     encoder = read_encoder(run.inputs["encoder"] / ENCODER, drop_path=config.drop_path)
-    job = DenseJob(run, config.optimization, make_dataset(config, train, training=True), config.seed)
+    job = DenseJob(run, config.optimization, make_dataset(config, train, training=True), config.seed, encoder.variant)
     with seeded_everywhere(derive(Purpose.INITIALISATION, config.seed)):
         model = build_model(config, encoder, len(train.classes), sync=job.sync_norm)
     run.compile(encoder.blocks)

@@ -21,6 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from caebench.config.dense import DenseOptimization
 from caebench.config.optim import Precision
+from caebench.config.variants import Variant
 from caebench.data import transforms
 from caebench.data.loading import Key, Steps
 from caebench.data.randomness import Purpose, derive, seeded_everywhere
@@ -199,12 +200,12 @@ class TrainLoop(BaseLoop):
 class DenseJob:
     """What the Runner lacks: caebench's batches, checkpoints, metrics and progress."""
 
-    def __init__(self, run: Run, config: DenseOptimization, dataset: Any, seed: int) -> None:
+    def __init__(self, run: Run, config: DenseOptimization, dataset: Any, seed: int, variant: Variant) -> None:
         self.run, self.config, self.seed = run, config, seed
         self.dataset = SeededDataset(dataset, seed)
         if len(self.dataset) < config.global_batch:
             raise ValueError(f"global_batch {config.global_batch}: the split has only {len(self.dataset)} images.")
-        self.micro = micro_batch(config.global_batch, run.group, run.site.per_device_batch)
+        self.micro = micro_batch(config.global_batch, run.group, run.site.most_images(variant))
         self.accumulations = config.global_batch // (run.group.size * self.micro)
 
     @property

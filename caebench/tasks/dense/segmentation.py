@@ -40,7 +40,7 @@ def segment(config: Segmentation, run: Run) -> dict[str, Any]:
         drop_path=config.drop_path,
         relative_position_bias=config.relative_position_bias,
     )
-    job = DenseJob(run, config.optimization, training_dataset(train, config.crop_size), config.seed)
+    job = DenseJob(run, config.optimization, training_dataset(train, config.crop_size), config.seed, encoder.variant)
     if config.head == "upernet":
         refuse_lone_images(job)
     with seeded_everywhere(derive(Purpose.INITIALISATION, config.seed)):
@@ -64,8 +64,8 @@ def refuse_lone_images(job: DenseJob) -> None:
     """
     if job.micro == 1 and not job.sync_norm:
         raise ValueError(
-            f"site file, per_device_batch {job.run.site.per_device_batch}: UperNet normalises a 1 x 1 map over the "
-            "images of a device. Set at least 2."
+            "site file, per_device_batch: a device takes one image at a time, and UperNet normalises a 1 x 1 map over "
+            "a device's images. Set at least 2."
         )
 
 

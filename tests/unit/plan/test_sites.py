@@ -2,9 +2,12 @@
 
 import pytest
 
-from caebench.config.site import Site
+from caebench.config.site import Site, Slurm
+from caebench.config.variants import VARIANTS
 from caebench.execution import sites
 from caebench.execution.sites import Partition, first_file, partitions
+from caebench.execution.slurm import interpreter, parameters
+from caebench.execution.submissions import Submission
 
 SINFO = """cpu|1-00:00:00|(null)|64|10
 gpu*|2-12:30:00|gpu:a100:8(S:0-1)|96+|12
@@ -37,3 +40,37 @@ def test_the_first_file_is_a_site_file(slurm, number, tmp_path, monkeypatch):
     assert site.slurm.partition == partition.name and site.slurm.gpus_per_node == partition.num_gpus
     assert site.slurm.minutes <= 1440 and site.slurm.max_array == 4000
     assert site.slurm.cpus_per_task * max(1, partition.num_gpus) <= partition.num_cpus
+
+
+def test_a_variant_may_have_a_batch_of_its_own():
+    site = Site.model_validate({"per_device_batch": 128, "per_device_batch_of": {"vit_l": 48}})
+    assert site.most_images(VARIANTS["vit_l"]) == 48 and site.most_images(VARIANTS["vit_b"]) == 128
+
+
+@pytest.mark.parametrize(
+    ("given", "command"),
+    [
+        ({}, None),
+        ({"python": "python3.12"}, "python3.12"),
+        ({"venv": "/shared/my env"}, "python"),
+        (
+            {"container": "/shared/torch.sif", "binds": ["/data"]},
+            "apptainer exec --nv --bind /store,/data /shared/torch.sif python",
+        ),
+    ],
+)
+def test_a_job_runs_in_the_interpreter_that_the_site_names(given, command, tmp_path):
+    assert interpreter(Slurm.model_validate(given), type(tmp_path)("/store")) == command
+
+
+def test_an_environment_is_activated_after_the_modules_and_before_the_code(tmp_path):
+    settings = Slurm.model_validate({"setup": ["module load cuda"], "venv": "/shared/my env", "srun": ["--mpi=none"]})
+    asked = parameters(settings, Submission(()), {}, tmp_path)
+    modules, activation, path = asked["slurm_setup"]
+    assert modules == "module load cuda" and activation == "source '/shared/my env/bin/activate'"
+    assert str(tmp_path) in path and asked["slurm_srun_args"] == ["--mpi=none"]
+
+
+def test_two_interpreters_are_refused():
+    with pytest.raises(ValueError, match="venv and container both say"):
+        Slurm.model_validate({"venv": "/a", "container": "/b"})
