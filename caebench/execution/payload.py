@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from caebench.config.site import Site
 from caebench.config.stage import RESULT
+from caebench.execution.queue import cause, look_now
+from caebench.execution.worker import log_attempt, run_job
 from caebench.plan.files import read_json
 from caebench.plan.standing import attempts
 from caebench.plan.store import FAILURE
@@ -37,8 +39,6 @@ class Payload:
         from submitit.helpers import TorchDistributedEnvironment
 
         from caebench.execution.logs import write_plain_logs
-        from caebench.execution.queue import look_now
-        from caebench.execution.worker import run_job
 
         if (self.folder / RESULT).exists():
             return "done"
@@ -47,9 +47,16 @@ class Payload:
         outcome = run_job(self.folder, self.store, self.site, _silent, own_id(), look_now())
         if outcome == "failed":
             raise RuntimeError(read_json(self.folder / FAILURE)["error"])
-        if outcome == "stopped" and is_first_process() and attempts(self.folder)[-1].get("stopped_by") == WARNING:
-            subprocess.run(["scontrol", "requeue", own_id()], check=True)
+        if outcome == "stopped" and is_first_process():
+            self._record_cause()
         return outcome
+
+    def _record_cause(self) -> None:
+        """Note why SLURM stopped this slice, and ask for the next one where SLURM will not give it by itself."""
+        warned = attempts(self.folder)[-1].get("stopped_by") == WARNING
+        log_attempt(self.folder, cause=cause(own_id(), warned))
+        if warned:
+            subprocess.run(["scontrol", "requeue", own_id()], check=True)
 
     def checkpoint(self) -> "DelayedSubmission":
         """For a warning outside of a training loop: start over, from whatever is saved."""

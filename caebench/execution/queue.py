@@ -62,6 +62,20 @@ def look_now() -> Look:
     return Look(look(), moment)
 
 
+def cause(job_id: str, warned: bool) -> str:
+    """Why SLURM stops a running job: `preemption`, `scancel`, or else `time limit` where it was warned.
+
+    Raises:
+        ValueError: scontrol cannot be asked.
+    """
+    facts = dict(part.partition("=")[::2] for part in ask(["scontrol", "--oneliner", "show", "job", job_id]).split())
+    if facts.get("PreemptTime", "None") not in ("None", "Unknown", "N/A"):
+        return "preemption"
+    if facts.get("JobState") == "CANCELLED":
+        return "scancel"
+    return "time limit" if warned else "a signal"
+
+
 def cancel(job_ids: Iterable[str]) -> None:
     """Take jobs out of the queue; SLURM requeues none of them.
 
