@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import submitit
 
+from tests.slurm.bench import Bench
 from tests.slurm.cluster import Cluster
 from tests.slurm.install import obstacle
 
@@ -49,6 +50,12 @@ def login(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Cluster:
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("PYTHONPATH", str(ROOT), prepend=":")  # jobs import what they run by name
     return cluster
+
+
+@pytest.fixture
+def bench(login: Cluster, tmp_path: Path) -> Bench:
+    """A store and a site on that cluster."""
+    return Bench(tmp_path / "store")
 
 
 @pytest.fixture
