@@ -1,8 +1,8 @@
 """What a SLURM job runs, in every process of it. submitit pickles this by name, so the code is the snapshot's.
 
 SIGUSR2 comes before the time limit, or before a preemption: the training loop saves and returns, and the job asks for
-its own requeue. A plain SIGTERM saves too and asks for nothing: SLURM requeues what it preempts, and a user's scancel
-stands. A job that SLURM starts again after its end finds its result, and returns (ADR 14).
+its own requeue. After a plain SIGTERM it asks only in the grace time of a preemption: a user's scancel stands. A job
+that SLURM starts again after its end finds its result, and returns (ADR 14).
 """
 
 import os
@@ -47,9 +47,16 @@ class Payload:
         outcome = run_job(self.folder, self.store, self.site, _silent, own_id(), look_now())
         if outcome == "failed":
             raise RuntimeError(read_json(self.folder / FAILURE)["error"])
-        if outcome == "stopped" and is_first_process() and attempts(self.folder)[-1].get("stopped_by") == WARNING:
-            subprocess.run(["scontrol", "requeue", own_id()], check=True)
+        if outcome == "stopped" and is_first_process():
+            self._leave()
         return outcome
+
+    def _leave(self) -> None:
+        """After a stop: ask for a requeue, or fail, so that what waits for it never starts."""
+        stopped_by = attempts(self.folder)[-1].get("stopped_by")
+        if stopped_by != WARNING and not is_preempted(own_id()):
+            raise RuntimeError(f"stopped by {stopped_by}, and saved")
+        subprocess.run(["scontrol", "requeue", own_id()], check=True)
 
     def checkpoint(self) -> "DelayedSubmission":
         """For a warning outside of a training loop: start over, from whatever is saved."""
@@ -62,6 +69,12 @@ def own_id() -> str:
     """This job's id, as squeue and `caebench status` print it: `12` or `12_3`."""
     array = os.environ.get("SLURM_ARRAY_JOB_ID")
     return f"{array}_{os.environ['SLURM_ARRAY_TASK_ID']}" if array else os.environ["SLURM_JOB_ID"]
+
+
+def is_preempted(slurm_id: str) -> bool:
+    """Whether a job is in the grace time of a preemption: one that ends within it SLURM does not requeue by itself."""
+    said = subprocess.run(["scontrol", "--oneliner", "show", "job", slurm_id], capture_output=True, text=True).stdout
+    return "JobState=RUNNING" in said and "PreemptTime=" in said and "PreemptTime=None" not in said
 
 
 def is_first_process() -> bool:

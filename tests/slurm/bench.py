@@ -1,6 +1,8 @@
 """A store and a site on the test cluster, and the jobs that its tests submit there."""
 
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +19,7 @@ from caebench.plan.standing import Queue, attempts, standing
 from caebench.plan.store import Store
 from caebench.recipes import EVALUATIONS
 
+ROOT = Path(__file__).parent.parent.parent
 PATIENCE = 240.0
 SMALL = {"partition": "main", "gpus_per_node": 0, "cpus_per_task": 1, "minutes": 60, "warning_seconds": 30}
 
@@ -74,6 +77,16 @@ class Bench:
 
     def read(self, job: Job, name: str) -> Any:
         return json.loads((self.store.folder(job) / name).read_text(encoding="utf8"))
+
+    def shown(self) -> dict[str, tuple[str, str]]:
+        """What `caebench status --json` says of every job in the store, by its id: state, and result or reason."""
+        command = [sys.executable, "-m", "caebench", "status", "--json", "--store", str(self.store.root)]
+        output = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        return {fact["job"].rpartition("-")[2]: (fact["state"], fact["detail"]) for fact in json.loads(output)}
+
+    def resumed(self) -> bool:
+        """Whether a log says that training went on from a checkpoint."""
+        return any("resuming at step" in path.read_text() for path in (self.store.root / "slurm").glob("*_log.*"))
 
     def logs(self) -> str:
         return "\n".join(path.read_text()[-1500:] for path in sorted((self.store.root / "slurm").glob("*.err")))

@@ -20,8 +20,7 @@ from caebench.execution.queue import see
 from caebench.execution.slurm import Cluster
 from caebench.plan.graph import Job, Plans, make_job, make_plan
 from caebench.plan.standing import Queue, attempts, standing
-from tests.slurm.bench import Bench, pretraining, with_probes
-from tests.slurm.conftest import ROOT
+from tests.slurm.bench import ROOT, Bench, pretraining, with_probes
 
 
 @pytest.fixture
