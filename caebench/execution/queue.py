@@ -99,7 +99,7 @@ def _remembered() -> Mapping[str, str]:
     """What slurmctld still knows of ended jobs, on a cluster without accounting: some minutes' worth."""
     found: dict[str, str] = {}
     for line in ask(["scontrol", "--oneliner", "show", "jobs"]).splitlines():
-        facts = dict(pair.partition("=")[::2] for pair in line.split(" "))
+        facts = {name: value for name, _, value in (pair.partition("=") for pair in line.split(" "))}
         if "ArrayTaskId" in facts:
             named = f"{facts['ArrayJobId']}_[{facts['ArrayTaskId']}]"
             found |= dict.fromkeys(expand(named), facts["JobState"])

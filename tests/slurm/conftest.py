@@ -53,6 +53,7 @@ def log_in(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Cluster:
     for name, value in cluster.environment().items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("PYTHONPATH", str(ROOT), prepend=":")  # jobs import what they run by name
+    monkeypatch.setenv("CAEBENCH_LOG", "INFO")
     return cluster
 
 
