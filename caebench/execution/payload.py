@@ -1,8 +1,8 @@
 """What a SLURM job runs, in every process of it. submitit pickles this by name, so the code is the snapshot's.
 
 SIGUSR2 comes before the time limit, or before a preemption: the training loop saves and returns, and the job asks for
-its own requeue. A plain SIGTERM saves too and asks for nothing: SLURM requeues what it preempts, and a user's scancel
-stands. A job that SLURM starts again after its end finds its result, and returns (ADR 14).
+its own requeue. After a plain SIGTERM it asks only in the grace time of a preemption: a user's scancel stands. A job
+that SLURM starts again after its end finds its result, and returns (ADR 14).
 """
 
 import os
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from submitit.helpers import DelayedSubmission
 
 WARNING = "SIGUSR2"  # submitit's choice
+GOES_ON = ("time limit", "preemption")  # causes after which a job asks for its next slice
 
 
 class Payload:
@@ -48,15 +49,17 @@ class Payload:
         if outcome == "failed":
             raise RuntimeError(read_json(self.folder / FAILURE)["error"])
         if outcome == "stopped" and is_first_process():
-            self._record_cause()
+            self._leave()
         return outcome
 
-    def _record_cause(self) -> None:
-        """Note why SLURM stopped this slice, and ask for the next one where SLURM will not give it by itself."""
-        warned = attempts(self.folder)[-1].get("stopped_by") == WARNING
-        log_attempt(self.folder, cause=cause(own_id(), warned))
-        if warned:
-            subprocess.run(["scontrol", "requeue", own_id()], check=True)
+    def _leave(self) -> None:
+        """After a stop: note why, and ask for a requeue; or fail, so that what waits for it never starts."""
+        stopped_by = attempts(self.folder)[-1].get("stopped_by")
+        why = cause(own_id(), warned=stopped_by == WARNING)
+        log_attempt(self.folder, cause=why)
+        if why not in GOES_ON:
+            raise RuntimeError(f"stopped by {stopped_by}, and saved")
+        subprocess.run(["scontrol", "requeue", own_id()], check=True)
 
     def checkpoint(self) -> "DelayedSubmission":
         """For a warning outside of a training loop: start over, from whatever is saved."""

@@ -57,9 +57,9 @@ def see(folders: Iterable[Path]) -> Queue | None:
 
 
 def look_now() -> Look:
-    """Every id in the queue, and when that was."""
+    """Every id in the queue that can still start, and when that was."""
     moment = time.time()
-    return Look(look(), moment)
+    return Look({job_id for job_id, queued in look().items() if not queued.can_never_start}, moment)
 
 
 def cause(job_id: str, warned: bool) -> str:
@@ -69,10 +69,10 @@ def cause(job_id: str, warned: bool) -> str:
         ValueError: scontrol cannot be asked.
     """
     facts = dict(part.partition("=")[::2] for part in ask(["scontrol", "--oneliner", "show", "job", job_id]).split())
-    if facts.get("PreemptTime", "None") not in ("None", "Unknown", "N/A"):
-        return "preemption"
     if facts.get("JobState") == "CANCELLED":
         return "scancel"
+    if facts.get("PreemptTime", "None") not in ("None", "Unknown"):
+        return "preemption"  # within its grace time, after which SLURM requeues by itself only what still runs
     return "time limit" if warned else "a signal"
 
 
@@ -88,9 +88,35 @@ def cancel(job_ids: Iterable[str]) -> None:
 def ends(job_ids: Iterable[str]) -> Mapping[str, str]:
     """How jobs ended, by accounting: TIMEOUT, NODE_FAIL, OUT_OF_MEMORY, CANCELLED ...; nothing where there is none."""
     wanted = ",".join(sorted({job_id.split("_")[0] for job_id in job_ids}))
-    if not wanted or shutil.which("sacct") is None:
+    if not wanted:
         return {}
+    if shutil.which("sacct") is None:
+        return _remembered()
     command = ["sacct", "--noheader", "--parsable2", "--format", "JobID,State", "--jobs", wanted]
     done = subprocess.run(command, capture_output=True, text=True)
-    lines = [line.split("|") for line in done.stdout.splitlines()] if done.returncode == 0 else []
-    return {line[0]: line[1].split(" ")[0] for line in lines if len(line) == 2 and "." not in line[0]}
+    if done.returncode:
+        return _remembered()
+    lines = [line.partition("|") for line in done.stdout.splitlines() if "." not in line]
+    return {one: state.split(" ")[0] for job_id, _, state in lines for one in expand(job_id)}
+
+
+def expand(job_id: str) -> list[str]:
+    """The ids in what SLURM prints for tasks of an array that never started: `12_[3,5-7%2]`."""
+    array, bracket, rest = job_id.partition("_[")
+    if not bracket:
+        return [job_id]
+    parts = [part.partition("-") for part in rest.rstrip("]").partition("%")[0].split(",")]
+    return [f"{array}_{number}" for first, _, last in parts for number in range(int(first), int(last or first) + 1)]
+
+
+def _remembered() -> Mapping[str, str]:
+    """What slurmctld still knows of ended jobs, on a cluster without accounting: some minutes' worth."""
+    found: dict[str, str] = {}
+    for line in ask(["scontrol", "--oneliner", "show", "jobs"]).splitlines():
+        facts = {name: value for name, _, value in (pair.partition("=") for pair in line.split(" "))}
+        if "ArrayTaskId" in facts:
+            named = f"{facts['ArrayJobId']}_[{facts['ArrayTaskId']}]"
+            found |= dict.fromkeys(expand(named), facts["JobState"])
+        elif "JobId" in facts:
+            found[facts["JobId"]] = facts["JobState"]
+    return found

@@ -4,7 +4,8 @@ import os
 import shlex
 import time
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +45,7 @@ class Cluster:
         """Submit what is missing of a plan; returns the SLURM id of each job, by the job's.
 
         Raises:
-            ValueError: a batch cannot be shared out over the processes of its job.
+            ValueError: a batch cannot be shared out over the processes of its job, or sbatch refuses.
         """
         missing = self.missing(jobs)
         refuse_uneven(missing, self.slurm)
@@ -114,7 +115,7 @@ class Cluster:
         executor = self._executor()
         executor.update_parameters(**self._parameters(submission, ids, code))
         payloads = [Payload(self.store.folder(job), self.store.root, self.site) for job in submission.jobs]
-        with _own_environment():
+        with _own_environment(), _one_line():
             if len(payloads) == 1:
                 found = [executor.submit(payloads[0])]
             else:
@@ -209,6 +210,18 @@ def _own_environment() -> Generator[None]:
         yield
     finally:
         os.environ.update(hidden)
+
+
+@contextmanager
+def _one_line() -> Generator[None]:
+    """Make sbatch's refusal a user's error."""
+    from submitit.core.utils import FailedJobError
+
+    try:
+        with redirect_stderr(StringIO()):  # submitit prints it besides
+            yield
+    except FailedJobError as error:
+        raise ValueError(f"{error}. Correct [slurm] in the site file; what was submitted before stays.") from error
 
 
 def take_code(store: Store, dirty: bool) -> Path:

@@ -19,6 +19,7 @@ from caebench.plan.store import ATTEMPTS, CHECKPOINTS, FAILURE, JOB, PROVENANCE,
 
 Outcome = Literal["done", "failed", "stopped"]
 Progress = Callable[[int, int, Mapping[str, float]], None]
+OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory")  # torch's words, and the kernel's
 log = logging.getLogger("caebench")
 
 
@@ -46,6 +47,9 @@ def run_job(
     try:
         outcome = _attempt(folder, store, site, progress, group)
         return outcome
+    except SystemExit:  # a warning outside of a training loop: submitit's handler has asked for a requeue
+        outcome = "stopped"
+        raise
     finally:
         log_attempt(folder, ends=now(), outcome=outcome)
         if outcome != "stopped" or slurm_id is None:  # a SLURM job that is requeued keeps its lease
@@ -139,10 +143,19 @@ def _record_failure(folder: Path, error: Exception) -> None:
     """Write why a job failed: for a user's error its message, for a bug the whole trace too."""
     trace = "".join(traceback.format_exception(error))
     try:
-        write_json(folder / FAILURE, {"error": f"{type(error).__name__}: {error}", "trace": trace, "time": now()})
+        write_json(folder / FAILURE, {"error": in_words(error), "trace": trace, "time": now()})
     except OSError as full_disk:
         log.error("%s: the failure cannot be written: %s", folder, full_disk)
     log.error("%s failed: %s", folder.name, error)
+
+
+def in_words(error: Exception) -> str:
+    """An error's type and message; for memory, which has many errors, what to do."""
+    said = f"{type(error).__name__}: {error}"
+    is_memory = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    if is_memory or any(words in str(error).lower() for words in OUT_OF_MEMORY):
+        return f"out of memory: lower per_device_batch in the site file, or give the job more ({said})"
+    return said
 
 
 def _tidy(folder: Path) -> None:

@@ -57,6 +57,13 @@ def hand_over(folder: Path, slurm_id: str) -> None:
     write_json(folder / LEASE, _mine(slurm_id, "run"))
 
 
+def mark_cancelled(folder: Path, slurm_id: str) -> None:
+    """Note that this SLURM job was taken out of the queue on purpose; accounting may not be there to say so."""
+    content = _content(folder / LEASE)
+    if content.get("slurm") == slurm_id:
+        write_json(folder / LEASE, {**content, "cancelled": now()})
+
+
 def release(folder: Path) -> None:
     """Give a lease back."""
     (folder / LEASE).unlink(missing_ok=True)
@@ -80,7 +87,8 @@ def is_live(path: Path, look: Look | None = None) -> bool:
     except json.JSONDecodeError:
         return True  # being written this moment
     if (slurm_id := content.get("slurm")) is not None:
-        return look is None or slurm_id in look.ids or time.time() - _age(path) > look.time - SKEW
+        is_new = "cancelled" not in content and look is not None and time.time() - _age(path) > look.time - SKEW
+        return look is None or slurm_id in look.ids or is_new
     if content["host"] != socket.gethostname():
         return content.get("purpose") != "submit" or _age(path) < SUBMITTING
     return process_start(content["pid"]) == content["started"]

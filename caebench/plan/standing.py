@@ -10,16 +10,17 @@ from caebench.plan.files import read_json
 from caebench.plan.lease import holder
 from caebench.plan.store import ATTEMPTS, CHECKPOINTS, FAILURE, JOB, folder_state
 
+NO_WORD = "left the queue without a word"
 ENDS = {  # SLURM's word for how a job ended -> ours
     "TIMEOUT": "its time was up",
     "PREEMPTED": "preempted, and not requeued",
-    "NODE_FAIL": "its node failed",
-    "OUT_OF_MEMORY": "out of memory",
+    "NODE_FAIL": "its node failed, and it was not requeued",
+    "OUT_OF_MEMORY": "out of memory: give it more memory_gb, or lower per_device_batch",
     "BOOT_FAIL": "its node did not start",
     "DEADLINE": "past its deadline",
+    "FAILED": "its process died without a word: killed, or never started; see `caebench logs`",
+    "COMPLETED": "ended without a result",
 }
-
-
 RUNNING = ("RUNNING", "CONFIGURING", "COMPLETING", "SUSPENDED", "STOPPED", "RESIZING", "SIGNALING", "STAGE_OUT")
 
 
@@ -53,36 +54,50 @@ class Queue:
 
 def standing(folder: Path, queue: Queue | None = None) -> tuple[str, str]:
     """A job's state and the reason for it: our own records first, then the queue, then how SLURM says it ended."""
-    state, slurm_id = folder_state(folder), holder(folder).get("slurm")
+    state, lease = folder_state(folder), holder(folder)
     if state in ("done", "failed"):
-        return state, ""
-    if slurm_id is not None and queue is not None and (queued := queue.queued.get(slurm_id)) is not None:
-        if not queued.can_never_start:
-            return ("running", "") if queued.is_running else ("queued", queued.reason)
-    elif state == "running" and (slurm_id is None or queue is None):
-        return state, ""
-    if broken := _broken_inputs(folder):
-        return "blocked", f"rests on {', '.join(broken)}"
-    return _lost(folder, queue.ends.get(slurm_id)) if slurm_id is not None and queue is not None else (state, "")
+        return state, _failure(folder) if state == "failed" else ""
+    if queue is None or (slurm_id := lease.get("slurm")) is None:
+        return (state, "") if state == "running" else _blocked(folder, queue) or (state, "")
+    queued = queue.queued.get(slurm_id)
+    if queued is None:
+        return _gone(folder, queue, queue.ends.get(slurm_id), "cancelled" in lease)
+    if queued.can_never_start:
+        return _blocked(folder, queue) or ("blocked", "what it waited for is gone")
+    return ("running", "") if queued.is_running else ("queued", queued.reason)
 
 
-def _broken_inputs(folder: Path) -> list[str]:
-    """Inputs that have failed, or rest on one that has."""
-    store = folder.parents[1]
-    inputs = read_json(folder / JOB)["inputs"].values() if (folder / JOB).exists() else ()
-    return [name for name in inputs if folder_state(store / name) == "failed" or _broken_inputs(store / name)]
-
-
-def _lost(folder: Path, end: str | None) -> tuple[str, str]:
-    """A job that left the queue without a result."""
-    if (folder / FAILURE).exists():
-        return "failed", ""
+def _gone(folder: Path, queue: Queue, end: str | None, is_ours: bool) -> tuple[str, str]:
+    """A job that left the queue without a result; whether it was `caebench cancel` that took it out."""
     tries = attempts(folder)
     stopped = tries[-1].get("stopped_by") if tries else None
-    if end == "CANCELLED" or (end is None and stopped == "SIGTERM"):
-        return "cancelled", "scancelled" if tries else "cancelled before it started"
     saved = "; goes on from its checkpoint" if (folder / CHECKPOINTS).exists() else ""
-    return "lost", ENDS.get(end or "", "left the queue without a word") + saved
+    if is_ours or (end == "CANCELLED" and tries):
+        return "cancelled", ("cancelled" if tries else "cancelled before it started") + saved
+    if blocked := _blocked(folder, queue):  # SLURM cancels what rests on a failure
+        return blocked
+    if end == "CANCELLED":
+        return "cancelled", "cancelled before it started"
+    if (folder / FAILURE).exists():
+        return "failed", _failure(folder)
+    if stopped == "SIGTERM" and end not in ENDS:
+        return "cancelled", f"cancelled or preempted; SLURM has no account of which{saved}"
+    if stopped is not None and end in ("FAILED", "COMPLETED"):
+        return "lost", f"stopped by {stopped}, and not requeued{saved}"
+    return "lost", ENDS.get(end or "", NO_WORD) + saved
+
+
+def _failure(folder: Path) -> str:
+    return str(read_json(folder / FAILURE)["error"])
+
+
+def _blocked(folder: Path, queue: Queue | None) -> tuple[str, str] | None:
+    """What a job is while one of its inputs can never be done; None while all may be."""
+    store = folder.parents[1]
+    inputs = read_json(folder / JOB)["inputs"].values() if (folder / JOB).exists() else ()
+    states = {name: standing(store / name, queue)[0] for name in inputs}
+    broken = [f"{name} ({state})" for name, state in states.items() if state in ("failed", "lost", "blocked")]
+    return ("blocked", f"rests on {', '.join(broken)}") if broken else None
 
 
 def attempts(folder: Path) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from caebench.training.run import METRICS, Run
-from caebench.training.signals import Interrupted, StopRequest
+from caebench.training.signals import SIGNALS, Interrupted, StopRequest
 
 LOG_EVERY = 10  # steps; also how often processes agree on stopping and saving
 
@@ -24,6 +24,7 @@ class Journal:
         self.run, self.total, self.global_batch, self.lr_field = run, total, global_batch, lr_field
         self.logged_step = step
         self.last_log = self.last_save = time.monotonic()
+        self.stopped_by: str | None = None  # the signal, whichever process heard it
 
     def log(self, step: int, values: Mapping[str, Tensor], **more: float) -> None:
         """Write a line with the means over processes, and show progress.
@@ -47,15 +48,14 @@ class Journal:
     def decide(self, stop: StopRequest) -> tuple[bool, bool]:
         """Whether to stop and whether to save, the same in every process; a stop is always saved first."""
         overdue = time.monotonic() - self.last_save > 60.0 * self.run.site.checkpoint_minutes
-        stopping, saving = self.run.group.any([stop.name is not None, overdue])
-        return stopping, stopping or saving
+        saving, *heard = self.run.group.any([overdue, *(stop.name == known.name for known in SIGNALS)])
+        self.stopped_by = next((known.name for known, was_heard in zip(SIGNALS, heard, strict=True) if was_heard), None)
+        return self.stopped_by is not None, self.stopped_by is not None or saving
 
     def saved(self) -> None:
         """A checkpoint is written."""
         self.last_save = time.monotonic()
 
-    def interruption(self, stop: StopRequest, step: int) -> Interrupted:
+    def interruption(self, step: int) -> Interrupted:
         """What to raise after the last save."""
-        return Interrupted(
-            f"stopped by {stop.name or 'a signal to another process'} at step {step} of {self.total}, saved", stop.name
-        )
+        return Interrupted(f"stopped by {self.stopped_by} at step {step} of {self.total}, saved", self.stopped_by)

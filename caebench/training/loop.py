@@ -146,7 +146,7 @@ def fit(training: Training, run: Run) -> list[dict[str, float]]:
                 _save(run, state, module, optimizer, scaler)
                 journal.saved()
             if stopping and state.step < total:
-                raise journal.interruption(stop, state.step)
+                raise journal.interruption(state.step)
     return state.history
 
 

@@ -9,7 +9,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)
 
 
 class Interrupted(Exception):
-    """The job was asked to stop, and has saved what it had; by which signal, if this process heard it."""
+    """The job was asked to stop, and has saved what it had; by which signal."""
 
     def __init__(self, message: str, signal: str | None = None) -> None:
         super().__init__(message)

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import submitit
 
+from tests.slurm.bench import ROOT, Bench
 from tests.slurm.cluster import Cluster
 from tests.slurm.install import obstacle
 
 HERE = Path(__file__).parent
-ROOT = HERE.parent.parent
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m selects by these marks
@@ -45,10 +45,22 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
 @pytest.fixture
 def login(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Cluster:
     """The cluster, and the environment of this process set as on its login node."""
+    return log_in(cluster, monkeypatch)
+
+
+def log_in(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Cluster:
+    """Set the environment of this process as on a cluster's login node."""
     for name, value in cluster.environment().items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("PYTHONPATH", str(ROOT), prepend=":")  # jobs import what they run by name
+    monkeypatch.setenv("CAEBENCH_LOG", "INFO")
     return cluster
+
+
+@pytest.fixture
+def bench(login: Cluster, tmp_path: Path) -> Bench:
+    """A store and a site on that cluster."""
+    return Bench(tmp_path / "store")
 
 
 @pytest.fixture

@@ -9,8 +9,9 @@ from safetensors.torch import load_file
 
 from caebench.execution.queue import see
 from caebench.plan.graph import Job
+from caebench.plan.lease import holder
 from caebench.plan.standing import Queue, attempts
-from tests.slurm.test_runs import Bench, pretraining, with_probes
+from tests.slurm.bench import Bench, pretraining, with_probes
 
 SECONDS = 150.0  # of computing: at least six slices, since a minute's limit leaves less than 25 s for it
 STEPS_PER_EPOCH = 2
@@ -23,20 +24,25 @@ def steps_per_second(bench: Bench, job: Job) -> float:
     return speeds[len(speeds) // 2] / job.config.optimization.global_batch
 
 
+def node_of(bench: Bench, job: Job) -> str:
+    """The node that a job runs on."""
+    folder = bench.store.folder(job)
+    queue = see([folder]) or Queue()
+    return queue.queued[str(holder(folder)["slurm"])].nodes
+
+
 def preempt(login, bench: Bench, encoder: Job) -> None:
-    """Give the node that a job runs on to a job of more rank."""
-    queued = (see([bench.store.folder(encoder)]) or Queue()).queued
-    (node,) = [found.nodes for found in queued.values()]
-    rival = login.submit("sleep 2", "--partition=main", f"--nodelist={node}", "--cpus-per-task=4")
+    """Give a job's node to a job of more rank."""
+    rival = login.submit("sleep 2", "--partition=main", f"--nodelist={node_of(bench, encoder)}", "--cpus-per-task=4")
     login.wait_for(rival, "COMPLETED")
 
 
 def crash(login, bench: Bench, encoder: Job) -> None:
     """Lose the node that a job runs on."""
-    (queued,) = (see([bench.store.folder(encoder)]) or Queue()).queued.values()
-    login.kill_node(queued.nodes)
+    node = node_of(bench, encoder)
+    login.kill_node(node)
     bench.wait([encoder], lambda states: states[encoder.id] == "queued")
-    login.restore_node(queued.nodes)
+    login.restore_node(node)
 
 
 @pytest.mark.slow

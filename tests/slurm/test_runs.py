@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,57 +15,12 @@ from safetensors.torch import load_file
 
 from caebench import suites
 from caebench.cli.site import check, init
-from caebench.config.site import Site, Slurm
 from caebench.execution import snapshot
 from caebench.execution.queue import see
 from caebench.execution.slurm import Cluster
 from caebench.plan.graph import Job, Plans, make_job, make_plan
 from caebench.plan.standing import Queue, attempts, standing
-from caebench.plan.store import Store
-from caebench.recipes import EVALUATIONS
-from tests.slurm.conftest import ROOT
-
-PATIENCE = 240.0
-
-
-class Bench:
-    """A store and a site on the test cluster."""
-
-    def __init__(self, root: Path, **slurm: object) -> None:
-        settings = Slurm.model_validate(
-            {"partition": "main", "gpus_per_node": 0, "cpus_per_task": 1, "minutes": 60, "warning_seconds": 30, **slurm}
-        )
-        self.site = Site(store=root, shared_store=True, device="cpu", checkpoint_minutes=0.05, slurm=settings)
-        self.store = Store(root)
-
-    def submit(self, jobs: list[Job]) -> dict[str, str]:
-        return Cluster(self.site, self.store).submit(jobs, None)
-
-    def stand(self, jobs: list[Job]) -> dict[str, str]:
-        """Each job's state, by its id."""
-        folders = {job.id: self.store.folder(job) for job in jobs}
-        queue = see(folders.values()) or Queue()
-        return {job_id: standing(folder, queue)[0] for job_id, folder in folders.items()}
-
-    def wait(
-        self, jobs: list[Job], ready: Callable[[dict[str, str]], bool] | None = None, patience: float = PATIENCE
-    ) -> dict[str, str]:
-        """The states once nothing is pending or running, or once `ready` says so."""
-        end = time.monotonic() + patience
-        while time.monotonic() < end:
-            states = self.stand(jobs)
-            if ready(states) if ready else not {"queued", "running", "todo"} & set(states.values()):
-                return states
-            time.sleep(1)
-        raise AssertionError(f"{self.stand(jobs)}\n{self.logs()}")
-
-    def logs(self) -> str:
-        return "\n".join(path.read_text()[-1500:] for path in sorted((self.store.root / "slurm").glob("*.err")))
-
-
-@pytest.fixture
-def bench(login, tmp_path) -> Bench:
-    return Bench(tmp_path / "store")
+from tests.slurm.bench import ROOT, Bench, pretraining, with_probes
 
 
 @pytest.fixture
@@ -74,22 +28,6 @@ def jobs(tiny) -> list[Job]:
     """Table 8 without segmentation: three pretrainings, two tokenizers, probes."""
     plan = make_plan(suites.load("ablation-targets"), tiny, [0])
     return [job for job in plan.jobs if job.kind != "segmentation" and "ade20k" not in job.name]
-
-
-def pretraining(tiny, epochs: int) -> Job:
-    plan = make_plan(suites.load("ablation-targets"), tiny, [0])
-    (found,) = [job for job in plan.jobs if job.kind == "pretrain" and "pixels" in job.slug]
-    return make_job(found.config.replace(optimization=found.config.optimization.replace(epochs=epochs)))
-
-
-def with_probes(tiny, encoder: Job) -> list[Job]:
-    names = ("linear_probe", "attentive_probe", "knn", "finetune")
-    return [*encoder.ancestors(), encoder, *(make_job(tiny.apply(EVALUATIONS[n]()), encoder=encoder) for n in names)]
-
-
-def num_lines(bench: Bench, job: Job) -> int:
-    path = bench.store.folder(job) / "metrics.jsonl"
-    return len(path.read_text().splitlines()) if path.exists() else 0
 
 
 def test_a_suite_is_submitted_at_once_and_fills_itself(bench, jobs):
@@ -117,7 +55,7 @@ def test_warned_and_crashed_ends_like_undisturbed(bench, tiny, tmp_path, login):
     slurm_id = bench.submit(jobs)[encoder.id]
     for number, blow in enumerate(("warn", "warn", "crash", "warn"), start=1):
         reached = number * 5
-        bench.wait(jobs, lambda states, n=reached: states[encoder.id] == "running" and num_lines(bench, encoder) > n)
+        bench.wait(jobs, lambda states, n=reached: states[encoder.id] == "running" and bench.num_lines(encoder) > n)
         if blow == "warn":
             subprocess.run(["scancel", "--signal", "USR2", slurm_id], check=True)
             bench.wait(jobs, lambda states: states[encoder.id] == "queued")
@@ -157,7 +95,7 @@ def test_scancel_stands_and_the_next_run_goes_on(bench, tiny):
     encoder = pretraining(tiny, epochs=200)
     jobs = [*encoder.ancestors(), encoder]
     slurm_id = bench.submit(jobs)[encoder.id]
-    bench.wait(jobs, lambda states: states[encoder.id] == "running" and num_lines(bench, encoder) > 5)
+    bench.wait(jobs, lambda states: states[encoder.id] == "running" and bench.num_lines(encoder) > 5)
     subprocess.run(["scancel", slurm_id], check=True)
     assert bench.wait(jobs)[encoder.id] in ("cancelled", "lost")
     time.sleep(10)  # longer than a requeue waits
@@ -192,7 +130,7 @@ def test_a_lost_result_a_truncated_checkpoint_and_a_dead_lease_heal(bench, tiny)
     encoder = pretraining(tiny, epochs=200)
     jobs = with_probes(tiny, encoder)
     slurm_id = bench.submit(jobs)[encoder.id]
-    bench.wait(jobs, lambda states: states[encoder.id] == "running" and num_lines(bench, encoder) > 8)
+    bench.wait(jobs, lambda states: states[encoder.id] == "running" and bench.num_lines(encoder) > 8)
     subprocess.run(["scancel", slurm_id], check=True)
     bench.wait(jobs)
     newest = max((bench.store.folder(encoder) / "checkpoints").iterdir(), key=lambda path: path.stat().st_mtime)

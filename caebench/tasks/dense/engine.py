@@ -179,7 +179,7 @@ class TrainLoop(BaseLoop):
                     job.save(runner, self._iter)
                     journal.saved()
                 if stopping and self._iter < self._max_iters:
-                    raise journal.interruption(stop, self._iter)
+                    raise journal.interruption(self._iter)
         runner.call_hook("after_train")
         return runner.model
 

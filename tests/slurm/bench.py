@@ -1,0 +1,110 @@
+"""A store and a site on the test cluster, and the jobs that its tests submit there."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from caebench import suites
+from caebench.config.site import Site, Slurm
+from caebench.execution.queue import see
+from caebench.execution.slurm import Cluster
+from caebench.plan.graph import Job, make_job, make_plan
+from caebench.plan.lease import holder
+from caebench.plan.scale import Scale
+from caebench.plan.standing import Queue, attempts, standing
+from caebench.plan.store import Store
+from caebench.recipes import EVALUATIONS
+
+ROOT = Path(__file__).parent.parent.parent
+PATIENCE = 240.0
+SMALL = {"partition": "main", "gpus_per_node": 0, "cpus_per_task": 1, "minutes": 60, "warning_seconds": 30}
+
+
+class Bench:
+    """A store and a site on the test cluster."""
+
+    def __init__(self, root: Path, **slurm: object) -> None:
+        settings = Slurm.model_validate({**SMALL, **slurm})
+        self.site = Site(store=root, shared_store=True, device="cpu", checkpoint_minutes=0.05, slurm=settings)
+        self.store = Store(root)
+
+    def submit(self, jobs: list[Job]) -> dict[str, str]:
+        return Cluster(self.site, self.store).submit(jobs, None)
+
+    def stand(self, jobs: list[Job]) -> dict[str, str]:
+        """Each job's state, by its id."""
+        return {job_id: state for job_id, (state, _) in self.explain(jobs).items()}
+
+    def explain(self, jobs: list[Job]) -> dict[str, tuple[str, str]]:
+        """Each job's state and the reason for it, by its id."""
+        folders = {job.id: self.store.folder(job) for job in jobs}
+        queue = see(folders.values()) or Queue()
+        return {job_id: standing(folder, queue) for job_id, folder in folders.items()}
+
+    def wait(
+        self, jobs: list[Job], ready: Callable[[dict[str, str]], bool] | None = None, patience: float = PATIENCE
+    ) -> dict[str, str]:
+        """The states once nothing is pending or running, or once `ready` says so."""
+        end = time.monotonic() + patience
+        while time.monotonic() < end:
+            states = self.stand(jobs)
+            if ready(states) if ready else not {"queued", "running", "todo"} & set(states.values()):
+                return states
+            time.sleep(1)
+        raise AssertionError(f"{self.explain(jobs)}\n{self.logs()}")
+
+    def wait_for_steps(self, jobs: list[Job], job: Job, num: int) -> None:
+        """Until a job runs and has written more than some lines of metrics."""
+        self.wait(jobs, lambda states: states[job.id] == "running" and self.num_lines(job) > num)
+
+    def num_lines(self, job: Job) -> int:
+        path = self.store.folder(job) / "metrics.jsonl"
+        return len(path.read_text().splitlines()) if path.exists() else 0
+
+    def attempts(self, job: Job) -> list[dict[str, Any]]:
+        return attempts(self.store.folder(job))
+
+    def slurm_id(self, job: Job) -> str | None:
+        return holder(self.store.folder(job)).get("slurm")
+
+    def node(self, job: Job) -> str:
+        queue = see([self.store.folder(job)]) or Queue()
+        return queue.queued[str(self.slurm_id(job))].nodes
+
+    def read(self, job: Job, name: str) -> Any:
+        return json.loads((self.store.folder(job) / name).read_text(encoding="utf8"))
+
+    def shown(self) -> dict[str, tuple[str, str]]:
+        """What `caebench status --json` says of every job in the store, by its id: state, and result or reason."""
+        command = [sys.executable, "-m", "caebench", "status", "--json", "--store", str(self.store.root)]
+        output = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        return {fact["job"].rpartition("-")[2]: (fact["state"], fact["detail"]) for fact in json.loads(output)}
+
+    def resumed(self) -> bool:
+        """Whether a log says that training went on from a checkpoint."""
+        return any("resuming at step" in path.read_text() for path in (self.store.root / "slurm").glob("*_log.*"))
+
+    def logs(self) -> str:
+        return "\n".join(path.read_text()[-1500:] for path in sorted((self.store.root / "slurm").glob("*.err")))
+
+
+def pretraining(tiny: Scale, epochs: int, **changes: object) -> Job:
+    """CAE on pixels: 40 images, a step an epoch."""
+    plan = make_plan(suites.load("ablation-targets"), tiny, [0])
+    (found,) = [job for job in plan.jobs if job.kind == "pretrain" and "pixels" in job.slug]
+    optimization = found.config.optimization.replace(epochs=epochs, **changes)  # pyright: ignore
+    return make_job(found.config.replace(optimization=optimization))
+
+
+def with_probes(tiny: Scale, encoder: Job) -> list[Job]:
+    names = ("linear_probe", "attentive_probe", "knn", "finetune")
+    return [*encoder.ancestors(), encoder, *(make_job(tiny.apply(EVALUATIONS[n]()), encoder=encoder) for n in names)]
+
+
+def with_knn(tiny: Scale, encoder: Job) -> list[Job]:
+    """An encoder's data, the encoder, and one probe on it."""
+    return [*encoder.ancestors(), encoder, make_job(tiny.apply(EVALUATIONS["knn"]()), encoder=encoder)]

@@ -1,0 +1,194 @@
+"""Every way in which a job can end on a real SLURM: told apart, recorded, shown, and healed by the next run."""
+
+import signal
+import subprocess
+
+import pytest
+
+from caebench.execution import slurm
+from caebench.execution.slurm import Cluster as Site
+from caebench.plan.graph import Job
+from tests.slurm.bench import Bench, pretraining, with_knn
+from tests.slurm.cluster import Cluster
+from tests.slurm.configuration import Settings
+from tests.slurm.conftest import log_in
+
+SLEEP = ("sleep 600",)  # in place of the job
+
+
+@pytest.fixture
+def chain(tiny) -> list[Job]:
+    """Data, a pretraining of some 20 s, a probe."""
+    return with_knn(tiny, pretraining(tiny, epochs=150))
+
+
+def tell(bench: Bench, job: Job) -> tuple[str, str]:
+    """State and reason, the same ones from the records and from the command line."""
+    state, reason = bench.explain([job])[job.id]
+    assert bench.shown()[job.id] == (state, reason)
+    return state, reason
+
+
+def test_a_loss_that_is_not_finite_fails_and_blocks(bench, tiny):
+    jobs = with_knn(tiny, pretraining(tiny, epochs=12, base_lr=1e30, warmup_epochs=0.0, clip_grad=None))
+    bench.submit(jobs)
+    assert list(bench.wait(jobs).values()) == ["done", "failed", "blocked"]
+    state, reason = tell(bench, jobs[1])
+    assert (state, reason[:8]) == ("failed", "Diverged")
+    assert "loss is nan at step 10 of " in reason and "lower base_lr" in reason
+    assert tell(bench, jobs[2]) == ("blocked", f"rests on {jobs[1].name} (failed)")
+
+
+def test_no_memory_fails_with_what_to_do(login, tiny, tmp_path):
+    encoder = pretraining(tiny, epochs=12)
+    jobs = with_knn(tiny, Job(encoder.config.replace(variant="vit_h"), encoder.inputs))
+    Bench(tmp_path).submit(jobs[:1])
+    Bench(tmp_path).wait(jobs[:1])
+    bench = Bench(tmp_path, setup=("ulimit -d 1500000",))  # kB; what is imported takes more than half of it
+    bench.submit(jobs)
+    assert list(bench.wait(jobs).values()) == ["done", "failed", "blocked"], bench.logs()
+    _, reason = tell(bench, jobs[1])
+    assert reason.startswith("out of memory: lower per_device_batch") and "can't allocate memory" in reason
+
+
+def test_a_kill_without_a_word_is_lost_and_goes_on(login, bench, chain):
+    """As the kernel does where memory is short."""
+    _, encoder, probe = chain
+    slurm_id = bench.submit(chain)[encoder.id]
+    bench.wait(chain, lambda _: has_checkpoint(bench, encoder))
+    tasks = [one for one in login.processes() if one.environment.get("SLURM_JOB_ID") == slurm_id]
+    for task in tasks:
+        if "SLURM_PROCID" in task.environment:
+            task.send(signal.SIGKILL)
+    assert list(bench.wait(chain).values()) == ["done", "lost", "blocked"]
+    state, reason = tell(bench, encoder)
+    assert (state, login.job(slurm_id)["JobState"]) == ("lost", "FAILED")
+    assert reason.startswith("its process died") and reason.endswith("; goes on from its checkpoint")
+    assert tell(bench, probe) == ("blocked", f"rests on {encoder.name} (lost)")
+    assert set(bench.submit(chain)) == {encoder.id, probe.id}
+    assert set(bench.wait(chain).values()) == {"done"}
+    assert bench.resumed() and len(bench.attempts(encoder)) == 2
+
+
+def has_checkpoint(bench: Bench, job: Job) -> bool:
+    return any((bench.store.folder(job) / "checkpoints").glob("*.pt"))
+
+
+def test_a_plain_term_saves_and_lets_nothing_start_that_waits(bench, chain):
+    _, encoder, probe = chain
+    slurm_id = bench.submit(chain)[encoder.id]
+    bench.wait_for_steps(chain, encoder, 3)
+    subprocess.run(["scancel", "--signal", "TERM", slurm_id], check=True)
+    assert list(bench.wait(chain).values()) == ["done", "lost", "blocked"]
+    assert tell(bench, encoder)[1] == "stopped by SIGTERM, and not requeued; goes on from its checkpoint"
+    assert bench.attempts(probe) == []
+
+
+def test_a_warning_outside_of_training_starts_over_under_its_id(bench, tiny):
+    small = pretraining(tiny, epochs=1).inputs["data"].config
+    world = Job(small.replace(world=tiny.world.replace(num_train=3000)))
+    slurm_id = bench.submit([world])[world.id]
+    bench.wait([world], lambda _: len(bench.attempts(world)) == 1)
+    subprocess.run(["scancel", "--signal", "USR2", slurm_id], check=True)
+    bench.wait([world], lambda states: states[world.id] == "queued")
+    assert bench.submit([world]) == {}
+    assert bench.wait([world]) == {world.id: "done"}
+    assert [attempt["slurm"] for attempt in bench.attempts(world)] == [slurm_id] * 2
+    assert [attempt["outcome"] for attempt in bench.attempts(world)] == ["stopped", "done"]
+
+
+def test_cancelled_before_it_started(login, tiny, tmp_path):
+    """Tasks of arrays too, which SLURM then reports in one line."""
+    bench = Bench(tmp_path, setup=SLEEP)
+    jobs = [job for epochs in (10, 20, 30) for job in with_knn(tiny, pretraining(tiny, epochs))]
+    ids = bench.submit(jobs)
+    assert any("_" in slurm_id for slurm_id in ids.values())
+    subprocess.run(["scancel", *{slurm_id.partition("_")[0] for slurm_id in ids.values()}], check=True)
+    assert set(bench.wait(jobs).values()) == {"cancelled"}
+    assert {reason for _, reason in bench.explain(jobs).values()} == {"cancelled before it started"}
+
+
+@pytest.mark.parametrize("kills", [False, True])
+def test_a_dependency_that_can_never_be_met_is_blocked(bench, tiny, monkeypatch, kills):
+    """With `kill-on-invalid-dep`, as submitted, and without it: then it is in the queue for ever."""
+    if not kills:
+        asked = slurm.parameters
+        monkeypatch.setattr(slurm, "parameters", lambda *given: {**asked(*given), "slurm_additional_parameters": {}})
+    jobs = with_knn(tiny, pretraining(tiny, epochs=12, base_lr=1e30, warmup_epochs=0.0, clip_grad=None))
+    slurm_id = bench.submit(jobs)[jobs[2].id]
+    assert list(bench.wait(jobs).values()) == ["done", "failed", "blocked"]
+    assert tell(bench, jobs[2]) == ("blocked", f"rests on {jobs[1].name} (failed)")
+    assert (slurm_id in slurm.queue.look()) is not kills
+    assert [job.id for job in Site(bench.site, bench.store).missing(jobs)] == [jobs[1].id, jobs[2].id]
+    if not kills:
+        subprocess.run(["scancel", slurm_id], check=True)
+
+
+def push_out(login: Cluster) -> str:
+    """A job that wants the whole cluster, in the partition that others give way to."""
+    return login.submit("true", "--partition=main", "--nodes=2", "--ntasks-per-node=4")
+
+
+def test_preempted_where_preemption_cancels_it_requeues_itself(login, tmp_path, chain):
+    bench, encoder = Bench(tmp_path, partition="cancel"), chain[1]
+    slurm_id = bench.submit(chain)[encoder.id]
+    bench.wait_for_steps(chain, encoder, 3)
+    login.wait_for(push_out(login), "COMPLETED")
+    assert set(bench.wait(chain).values()) == {"done"}
+    tries = bench.attempts(encoder)
+    assert [(attempt["slurm"], attempt.get("stopped_by")) for attempt in tries] == [
+        (slurm_id, "SIGUSR2"),
+        (slurm_id, None),
+    ]
+
+
+def test_preempted_and_never_requeued_is_over(login, tmp_path, tiny):
+    """submitit takes PREEMPTED for a state that passes."""
+    bench, job = Bench(tmp_path, partition="cancel", setup=SLEEP), pretraining(tiny, epochs=1).inputs["data"]
+    slurm_id = bench.submit([job])[job.id]
+    bench.wait([job], lambda states: states[job.id] == "running")
+    login.wait_for(push_out(login), "COMPLETED")
+    assert bench.wait([job]) == {job.id: "lost"}
+    assert login.job(slurm_id)["JobState"] == "PREEMPTED"
+    assert tell(bench, job) == ("lost", "preempted, and not requeued")
+    calm = Bench(tmp_path)
+    assert set(calm.submit([job])) == {job.id}
+    assert calm.wait([job]) == {job.id: "done"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("grace", [0, 10])
+def test_preempted_without_a_warning_saves_and_is_requeued(state, tmp_path, chain, monkeypatch, grace):
+    """Most sites send TERM only, and many give no time. SLURM forgets a job that ends within the time it is given."""
+    extra = ("SlurmctldParameters=idle_on_node_suspend",)
+    with Cluster(state, Settings(grace=grace, kill_wait=5, extra=extra)) as cluster:
+        log_in(cluster, monkeypatch)
+        bench, encoder = Bench(tmp_path, partition="requeue"), chain[1]
+        slurm_id = bench.submit(chain)[encoder.id]
+        bench.wait_for_steps(chain, encoder, 3)
+        cluster.wait_for(push_out(cluster), "COMPLETED")
+        assert set(bench.wait(chain).values()) == {"done"}, bench.explain(chain)
+        tries = bench.attempts(encoder)
+        assert [(attempt["slurm"], attempt.get("stopped_by")) for attempt in tries] == [
+            (slurm_id, "SIGTERM"),
+            (slurm_id, None),
+        ]
+        assert bench.resumed()
+
+
+def test_no_accounting_no_difference(state, tmp_path, tiny, chain, monkeypatch):
+    """A failure, a scancel and a success on a cluster without sacct."""
+    with Cluster(state, Settings(accounting="none")) as cluster:
+        log_in(cluster, monkeypatch)
+        bench = Bench(tmp_path)
+        failing = pretraining(tiny, epochs=12, base_lr=1e30, warmup_epochs=0.0, clip_grad=None)
+        data, encoder, probe = chain
+        ids = bench.submit([*chain, failing])
+        bench.wait_for_steps(chain, encoder, 3)
+        subprocess.run(["scancel", ids[encoder.id], ids[probe.id]], check=True)
+        bench.wait([*chain, failing])
+        assert bench.stand([data]) == {data.id: "done"}
+        assert tell(bench, encoder) == ("cancelled", "cancelled; goes on from its checkpoint")
+        assert tell(bench, probe) == ("cancelled", "cancelled before it started")
+        found, reason = tell(bench, failing)
+        assert found == "failed" and reason.startswith("Diverged")
