@@ -68,7 +68,7 @@ def cause(job_id: str, warned: bool) -> str:
     Raises:
         ValueError: scontrol cannot be asked.
     """
-    facts = dict(part.partition("=")[::2] for part in ask(["scontrol", "--oneliner", "show", "job", job_id]).split())
+    facts = _facts(ask(["scontrol", "--oneliner", "show", "job", job_id]))
     if facts.get("JobState") == "CANCELLED":
         return "scancel"
     if facts.get("PreemptTime", "None") not in ("None", "Unknown"):
@@ -113,10 +113,15 @@ def _remembered() -> Mapping[str, str]:
     """What slurmctld still knows of ended jobs, on a cluster without accounting: some minutes' worth."""
     found: dict[str, str] = {}
     for line in ask(["scontrol", "--oneliner", "show", "jobs"]).splitlines():
-        facts = {name: value for name, _, value in (pair.partition("=") for pair in line.split(" "))}
+        facts = _facts(line)
         if "ArrayTaskId" in facts:
             named = f"{facts['ArrayJobId']}_[{facts['ArrayTaskId']}]"
             found |= dict.fromkeys(expand(named), facts["JobState"])
         elif "JobId" in facts:
             found[facts["JobId"]] = facts["JobState"]
     return found
+
+
+def _facts(line: str) -> dict[str, str]:
+    """A line of `scontrol --oneliner`."""
+    return {name: value for name, _, value in (pair.partition("=") for pair in line.split())}
