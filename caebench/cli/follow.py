@@ -11,6 +11,7 @@ from caebench.cli.options import ScaleOption, SeedsOption, SiteOption, StoreOpti
 if TYPE_CHECKING:
     from caebench.cli.setup import Setup
     from caebench.plan.graph import Job
+    from caebench.plan.store import Store
 
 JobName = Annotated[str, typer.Argument(help="A job's id, or its beginning.")]
 Target = Annotated[str, typer.Argument(help="A suite, `all`, or a job's id.", metavar="SUITE|JOB")]
@@ -67,7 +68,7 @@ def cancel(
     """Take jobs out of SLURM's queue, after asking. What they have saved stays, and `run suite` goes on from it."""
     from caebench.execution.queue import cancel as scancel
     from caebench.execution.queue import see
-    from caebench.plan.lease import holder
+    from caebench.plan.lease import holder, mark_cancelled
 
     folders = _folders(name, scale, seeds, site, store)
     queue = see(folders)
@@ -81,60 +82,101 @@ def cancel(
     if not yes and not typer.confirm(f"Cancel these {len(found)} jobs?"):
         raise typer.Exit(2)
     scancel(found)
+    for slurm_id, folder in found.items():
+        mark_cancelled(folder, slurm_id)
     print(f"{len(found)} cancelled")
 
 
 def _folders(name: str, scale: str | None, seeds: str, site: str, store: Path | None) -> list[Path]:
     """The folders of a suite's jobs, or of one job."""
-    from caebench import suites
     from caebench.cli.setup import open_store, set_up
     from caebench.config.site import load_site
 
-    if name == suites.ALL or name in suites.names() or name.endswith(".toml"):
+    if _is_suite(name):
         setup = set_up(name, scale, site, store, parse_seeds(seeds))
         return [setup.store.folder(job) for job in setup.plans.jobs]
     return [open_store(load_site(site), store).find(name)]
 
 
+def _is_suite(name: str) -> bool:
+    from caebench import suites
+
+    return name == suites.ALL or name in suites.names() or name.endswith(".toml")
+
+
 def retry(
-    suite: Annotated[str, typer.Argument(help="A suite, or `all`.")],
+    name: Target,
     scale: ScaleOption = None,
     seeds: SeedsOption = "0",
     site: SiteOption = "local",
     store: StoreOption = None,
     dirty: Annotated[bool, typer.Option("--dirty", help="Submit uncommitted changes; marks every result.")] = False,
 ) -> None:
-    """Run again what failed, was cancelled or was lost, and what waits on it; nothing else."""
+    """Run again what failed, was cancelled or was lost, and what waits on it; nothing else.
+
+    Given a job, only that one and what waits on it, of all that the store knows.
+    """
     from caebench.cli.run import run_here, submit
     from caebench.cli.setup import set_up
 
-    setup = set_up(suite, scale, site, store, parse_seeds(seeds))
-    jobs = _broken(setup)
+    if _is_suite(name):
+        setup = set_up(name, scale, site, store, parse_seeds(seeds))
+        jobs = _broken(setup.store, setup.plans.jobs)
+    else:
+        setup, jobs = _broken_from(name, site, store)
     if not jobs:
-        print(f"{suite}: nothing of it has failed")
+        print(f"{name}: nothing of it has failed")
     elif setup.site.slurm is not None:
         submit(setup, jobs, None, dirty)
-    elif run_here(setup, _with_inputs(setup, jobs), None).count("failed", "blocked", "stopped"):
+    elif run_here(setup, _inputs_first(jobs), None).count("failed", "blocked", "stopped"):
         raise typer.Exit(1)
 
 
-def _with_inputs(setup: "Setup", jobs: "list[Job]") -> "list[Job]":
-    """Some jobs of a plan and all that they rest on: a run here must know of what is done."""
-    wanted = {known.id for job in jobs for known in (job, *job.ancestors())}
-    return [job for job in setup.plans.jobs if job.id in wanted]
+def _inputs_first(jobs: "list[Job]") -> "list[Job]":
+    """Some jobs and all that they rest on, each once: a run here must know of what is done."""
+    return list({known.id: known for job in jobs for known in (*job.ancestors(), job)}.values())
 
 
-def _broken(setup: "Setup") -> "list[Job]":
-    """Jobs that have failed, and those that rest on them, inputs first."""
+def _broken(store: "Store", jobs: "list[Job]") -> "list[Job]":
+    """Of some jobs, inputs first, those that have failed, and those that rest on them."""
+    states = _states(store, jobs)
+    broken: set[str] = set()
+    for job in jobs:
+        rests = any(parent.id in broken for parent in job.inputs.values())
+        if states[job.id] in ("failed", "cancelled", "lost") or (rests and states[job.id] not in ("queued", "running")):
+            broken.add(job.id)
+    return [job for job in jobs if job.id in broken]
+
+
+def _broken_from(name: str, site_name: str, at: Path | None) -> "tuple[Setup, list[Job]]":
+    """A job that has failed, and what rests on it and on nothing else that is missing."""
+    from caebench.cli.setup import Setup, open_store
+    from caebench.config.site import load_site
+    from caebench.plan.graph import Plans
+    from caebench.plan.scale import find_scale
+
+    site = load_site(site_name)
+    store = open_store(site, at)
+    folder = store.find(name)
+    known = _inputs_first([store.read_job(path) for path in (folder, *store.resting_on(folder))])
+    states = _states(store, known)
+    job = next(one for one in known if store.folder(one) == folder)
+    if states[job.id] == "blocked":
+        names = ", ".join(one.name for one in job.ancestors() if states[one.id] in ("failed", "lost"))
+        raise ValueError(f"{job.name}: blocked by {names}. Retry that: what waits on it goes along.")
+    present = {one.id for one in known if states[one.id] in ("done", "queued", "running")}
+    chosen: list[Job] = []
+    for one in _broken(store, [one for one in known if job.id in (one.id, *(below.id for below in one.ancestors()))]):
+        if {parent.id for parent in one.inputs.values()} <= present | {other.id for other in chosen}:
+            chosen.append(one)
+    return Setup(site, store, Plans("", ()), find_scale(site.scale)), chosen
+
+
+def _states(store: "Store", jobs: "list[Job]") -> dict[str, str]:
+    """Each job's state by its id."""
     from caebench.execution.queue import see
     from caebench.plan.standing import standing
 
-    folders = {job.id: setup.store.folder(job) for job in setup.plans.jobs}
+    folders = {job.id: store.folder(job) for job in jobs}
     queue = see(folders.values())
-    broken: set[str] = set()
-    for job in setup.plans.jobs:
-        state, _ = standing(folders[job.id], queue) if folders[job.id].exists() else ("todo", "")
-        rests = any(parent.id in broken for parent in job.inputs.values())
-        if state in ("failed", "cancelled", "lost") or (rests and state not in ("queued", "running")):
-            broken.add(job.id)
-    return [job for job in setup.plans.jobs if job.id in broken]
+    return {key: standing(folder, queue)[0] if folder.exists() else "todo" for key, folder in folders.items()}

@@ -77,9 +77,8 @@ def submit(setup: "Setup", jobs: "list[Job]", parallelism: int | None, dirty: bo
     ids = cluster.submit(jobs, take_code(setup.store, dirty))
     print_table("Submitted", ["job", "SLURM id"], [[job.name, ids[job.id]] for job in jobs if job.id in ids])
     waiting = sum(cluster.holds(job) for job in jobs)
-    print(
-        f"{len(ids)} submitted, {waiting} were in the queue already. `caebench status {setup.plans.name}` follows them."
-    )
+    status = f"caebench status {setup.plans.name}".rstrip()  # a retry of one job has no suite
+    print(f"{len(ids)} submitted, {waiting} were in the queue already. `{status}` follows them.")
 
 
 def run_one_job(

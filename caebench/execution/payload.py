@@ -62,9 +62,10 @@ class Payload:
         subprocess.run(["scontrol", "requeue", own_id()], check=True)
 
     def checkpoint(self) -> "DelayedSubmission":
-        """For a warning outside of a training loop: start over, from whatever is saved."""
+        """For a warning outside of a training loop: start over, from whatever is saved; submitit asks for a requeue."""
         from submitit.helpers import DelayedSubmission
 
+        log_attempt(self.folder, cause=cause(own_id(), warned=True))
         return DelayedSubmission(self)
 
 

@@ -1,6 +1,7 @@
 """Submit a plan to SLURM through submitit, and leave: ids go into the jobs' leases, nothing stays alive."""
 
 import os
+import re
 import shlex
 import time
 from collections.abc import Generator, Mapping, Sequence
@@ -96,6 +97,8 @@ class Cluster:
         for submission in bundle(missing, self._shape, self.slurm.max_array, waited):
             executor = self._executor()
             executor.update_parameters(**self._parameters(submission, ids, None))
+            if len(submission.jobs) > 1:
+                executor._executor.parameters["map_count"] = len(submission.jobs)  # pyright: ignore[reportPrivateUsage] as submitit does for an array
             text: str = executor._executor._make_submission_file_text("caebench's payload", "preview")  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownVariableType] submitit has no public way to preview
             texts.append(f"# {', '.join(job.name for job in submission.jobs)}\n{text}")
         return texts
@@ -194,7 +197,7 @@ def parameters(settings: Slurm, submission: Submission, ids: Mapping[str, str], 
 def dependency(submission: Submission, ids: Mapping[str, str]) -> str | None:
     """What must have succeeded first; parents that are done, by our own records, have no id here."""
     after = [ids[parent.id] for parent in submission.after if parent.id in ids]
-    each = [ids[tied.jobs[0].id].split("_")[0] for tied in submission.after_each]
+    each = [re.sub(r"^(\d+)_\d+$", r"\1", ids[tied.jobs[0].id]) for tied in submission.after_each]
     parts = [":".join(["afterok", *after])] if after else []
     return ",".join([*parts, *([":".join(["aftercorr", *each])] if each else [])]) or None
 
@@ -221,7 +224,8 @@ def _one_line() -> Generator[None]:
         with redirect_stderr(StringIO()):  # submitit prints it besides
             yield
     except FailedJobError as error:
-        raise ValueError(f"{error}. Correct [slurm] in the site file; what was submitted before stays.") from error
+        said = "; ".join(line.strip() for line in str(error).splitlines() if line.strip())
+        raise ValueError(f"{said}. Correct [slurm] in the site file; what was submitted before stays.") from error
 
 
 def take_code(store: Store, dirty: bool) -> Path:

@@ -106,6 +106,32 @@ class Store:
             raise ValueError(f"job '{job_id}' in {self.root}: {what}. List them with `caebench status`.")
         return found[0]
 
+    def read_job(self, folder: Path) -> Job:
+        """The job of a folder, with all that it rests on, as `job.json` has them.
+
+        Raises:
+            DriftError: a default has changed since, so that today it would be another job.
+        """
+        content = read_json(folder / JOB)
+        inputs = {role: self.read_job(self.root / name) for role, name in content["inputs"].items()}
+        job = Job(read_config(content["config"]), inputs)
+        if job.id != content["id"]:
+            raise DriftError(
+                f"{folder / JOB}: today this is job {job.id}: a default or a version has changed. Run its suite again."
+            )
+        return job
+
+    def resting_on(self, folder: Path) -> list[Path]:
+        """The folders of all jobs that rest on one, directly or not."""
+        inputs = {
+            path: {self.root / name for name in read_json(path / JOB)["inputs"].values()} for path in self.folders()
+        }
+        found, new = {folder}, {folder}
+        while new:
+            new = {path for path, on in inputs.items() if on & new and path not in found}
+            found |= new
+        return sorted(found - {folder})
+
     def folders(self) -> Iterator[Path]:
         """Every job's folder."""
         yield from (path.parent for path in sorted(self.root.glob(f"*/*/{JOB}")))

@@ -70,7 +70,7 @@ def test_limits_preemptions_and_a_lost_node_change_no_weight(login, tiny, tmp_pa
     assert {attempt["slurm"] for attempt in tries} == {slurm_id}
     causes = [attempt.get("cause") for attempt in tries]
     assert causes.count("time limit") >= 5 and causes.count("preemption") == 2, causes
-    assert [cause for cause in causes[:-1] if cause is None] == [None], "the crash, and nothing else"
+    assert sum("ends" not in attempt for attempt in tries) == 1, "the crash, and nothing else"
     ours, theirs = (load_file(bench.store.folder(encoder) / "encoder.safetensors") for bench in (rough, calm))
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
     for job in jobs[len(encoder.ancestors()) + 1 :]:

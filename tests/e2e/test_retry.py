@@ -1,0 +1,92 @@
+"""`caebench retry`, here: exactly what failed, and what waits on it."""
+
+import json
+
+import pytest
+from helpers import longer, own_copy, read, variation
+
+import caebench.plan.scale as scales
+from caebench.cli import follow
+from caebench.plan.graph import make_job
+from caebench.plan.standing import attempts
+from caebench.plan.store import Store
+from caebench.recipes.dense import ade20k_grid
+
+
+@pytest.fixture
+def chain(quickstart, bench):
+    """A pretraining that cannot write its encoder, a probe that waits on it, and another failure."""
+    found = quickstart.job("pretrain", "cae-pixels")
+    encoder = variation(bench, found, longer(found, epochs=2))
+    knn = quickstart.job("knn", "cae-pixels")
+    probe = make_job(knn.config, encoder=encoder)
+    Store(bench.store).prepare(probe)
+    other = variation(bench, knn, knn.config.replace(k=(1, 3)))
+    (bench.folder(other) / "failure.json").write_text('{"error": "ValueError: no"}')
+    (bench.folder(encoder) / "encoder.safetensors").mkdir()
+    assert bench.run("run", "job", encoder.id).process.exitcode == 1
+    return encoder, probe, other
+
+
+def test_a_job_is_retried_with_what_waits_on_it_and_nothing_else(bench, chain):
+    encoder, probe, other = chain
+    command = bench.run("retry", encoder.id[:8])
+    assert command.process.exitcode == 1, command.output  # it fails again
+    (bench.folder(encoder) / "encoder.safetensors").rmdir()
+    command = bench.run("retry", encoder.id[:8])
+    assert command.process.exitcode == 0, command.output
+    assert [Store(bench.store).state(job) for job in chain] == ["done", "done", "failed"]
+    assert [len(attempts(bench.folder(job))) for job in (encoder, probe, other)] == [3, 1, 0]
+    assert f"{encoder.id}: nothing of it has failed" in bench.run("retry", encoder.id).output
+
+
+def test_what_waits_on_a_failure_is_not_retried_alone(bench, chain):
+    encoder, probe, _ = chain
+    command = bench.run("retry", probe.id)
+    assert command.process.exitcode == 2
+    assert f"{probe.name}: blocked by {encoder.name}. Retry that" in command.output
+    assert attempts(bench.folder(probe)) == []
+
+
+def test_a_job_that_would_be_another_one_today_is_refused(bench, chain):
+    """Its default, or its kind's version, has changed since."""
+    encoder, probe, _ = chain
+    path = bench.folder(probe) / "job.json"
+    path.write_text(json.dumps({**read(path), "id": "0123456789"}))
+    command = bench.run("retry", encoder.id)
+    assert command.process.exitcode == 2
+    assert f"{path}: today this is job {probe.id}" in command.output and "Run its suite again" in command.output
+
+
+def test_what_rests_on_another_failure_too_waits_for_that(quickstart, bench, tiny, monkeypatch):
+    """A grid of learning rates rests on a job for each."""
+    monkeypatch.setenv("HOME", str(bench.home))
+    store = Store(bench.store)
+    grid = make_job(tiny.apply(ade20k_grid()), encoder=quickstart.job("random_encoder", "random"))
+    first, second, *others = [job for role, job in grid.inputs.items() if role.startswith("lr_")]
+    for job in (first, second, *others, grid):
+        store.prepare(job)
+    for job in (first, second):
+        (store.folder(job) / "failure.json").write_text('{"error": "ValueError: no"}')
+    for job in others:
+        (store.folder(job) / "result.json").write_text("{}")
+    assert [job.id for job in follow._broken_from(first.id, "local", bench.store)[1]] == [first.id]
+    (store.folder(second) / "result.json").write_text("{}")
+    assert [job.id for job in follow._broken_from(first.id, "local", bench.store)[1]] == [first.id, grid.id]
+
+
+def test_a_suites_failures_are_retried_and_its_results_stand(quickstart, bench, tiny, monkeypatch, capsys):
+    monkeypatch.setitem(scales.SCALES, "nano", tiny)
+    monkeypatch.setenv("HOME", str(bench.home))
+    follow.retry("quickstart", store=bench.store)
+    assert "quickstart: nothing of it has failed" in capsys.readouterr().out
+    failed = quickstart.job("knn", "random")
+    folder = own_copy(bench, failed)
+    before = {job.id: len(attempts(bench.folder(job))) for job in quickstart.plan.jobs}
+    result = read(folder / "result.json")
+    (folder / "result.json").unlink()
+    (folder / "failure.json").write_text('{"error": "ValueError: no"}')
+    follow.retry("quickstart", store=bench.store)
+    after = {job.id: len(attempts(bench.folder(job))) for job in quickstart.plan.jobs}
+    assert after == {**before, failed.id: before[failed.id] + 1}
+    assert read(folder / "result.json")["metrics"] == result["metrics"]
