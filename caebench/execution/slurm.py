@@ -167,6 +167,7 @@ def parameters(settings: Slurm, submission: Submission, ids: Mapping[str, str], 
         "cpus_per_task": settings.cpus_per_task,
         "timeout_min": settings.minutes,
         "slurm_signal_delay_s": settings.warning_seconds,
+        "slurm_srun_args": ["--kill-on-bad-exit=1"],  # a process that fails takes the others along
         "slurm_setup": [*settings.setup, *path],
         "slurm_partition": settings.partition,
         "slurm_account": settings.account,
