@@ -181,7 +181,7 @@ def parameters(settings: Slurm, submission: Submission, ids: Mapping[str, str], 
         "timeout_min": settings.minutes,
         "slurm_signal_delay_s": settings.warning_seconds,
         "slurm_setup": [*settings.setup, *activation, *path],
-        "slurm_srun_args": list(settings.srun) or None,
+        "slurm_srun_args": ["--kill-on-bad-exit=1", *settings.srun],  # a process that fails takes the others along
         "slurm_partition": settings.partition,
         "slurm_account": settings.account,
         "slurm_qos": settings.qos,

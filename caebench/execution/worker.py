@@ -78,6 +78,8 @@ def _attempt(folder: Path, store: Path, site: Site, progress: Progress, group: A
     job = read_json(folder / JOB)
     inputs = {role: store / name for role, name in job["inputs"].items()}
     started = time.monotonic()
+    if group.is_main:
+        (folder / FAILURE).unlink(missing_ok=True)
     try:
         config = read_config(job["config"])
         require_inputs(inputs)
@@ -89,7 +91,6 @@ def _attempt(folder: Path, store: Path, site: Site, progress: Progress, group: A
             "started": now(),
         }
         if group.is_main:
-            (folder / FAILURE).unlink(missing_ok=True)
             write_json(folder / PROVENANCE, made_with)
         metrics = run_stage(config, run)
         if group.is_main:
@@ -111,8 +112,7 @@ def _attempt(folder: Path, store: Path, site: Site, progress: Progress, group: A
             log_attempt(folder, stopped_by=stop.signal)
         return "stopped"
     except Exception as error:  # a job may fail in any way; the run goes on with what does not rest on it
-        if group.is_main:
-            _record_failure(folder, error)
+        _record_failure(folder, error)
         return "failed"
     return "done"
 
@@ -140,10 +140,11 @@ def device_name(device: Any) -> str:
 
 
 def _record_failure(folder: Path, error: Exception) -> None:
-    """Write why a job failed: for a user's error its message, for a bug the whole trace too."""
+    """Write why a job failed, in the words of the process that failed first: the others only lose their connection."""
     trace = "".join(traceback.format_exception(error))
     try:
-        write_json(folder / FAILURE, {"error": in_words(error), "trace": trace, "time": now()})
+        if not (folder / FAILURE).exists():
+            write_json(folder / FAILURE, {"error": in_words(error), "trace": trace, "time": now()})
     except OSError as full_disk:
         log.error("%s: the failure cannot be written: %s", folder, full_disk)
     log.error("%s failed: %s", folder.name, error)

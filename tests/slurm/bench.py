@@ -65,6 +65,10 @@ class Bench:
         path = self.store.folder(job) / "metrics.jsonl"
         return len(path.read_text().splitlines()) if path.exists() else 0
 
+    def metrics(self, job: Job) -> list[dict[str, Any]]:
+        text = (self.store.folder(job) / "metrics.jsonl").read_text(encoding="utf8")
+        return [json.loads(line) for line in text.splitlines()]
+
     def attempts(self, job: Job) -> list[dict[str, Any]]:
         return attempts(self.store.folder(job))
 

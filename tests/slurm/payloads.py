@@ -6,6 +6,9 @@ from pathlib import Path
 
 from submitit.helpers import DelayedSubmission
 
+import caebench.execution.worker as worker
+from caebench.execution.payload import Payload
+
 
 def add(left: int, right: int) -> int:
     return left + right
@@ -28,3 +31,22 @@ class Interrupted:
 
     def checkpoint(self, started: Path) -> DelayedSubmission:
         return DelayedSubmission(Interrupted(self.num_interruptions + 1), started)
+
+
+class Masked(Payload):
+    """A job of caebench's that trains nothing: it waits for its neighbours, and tells which GPUs it was left."""
+
+    neighbours: tuple[Path, ...] = ()
+
+    def __call__(self) -> str:
+        worker.run_job = self.meet
+        super().__call__()
+        return os.environ["CUDA_VISIBLE_DEVICES"]
+
+    def meet(self, *_: object) -> str:
+        (self.folder / "started").touch()
+        end = time.monotonic() + 60
+        while not all((folder / "started").exists() for folder in self.neighbours):
+            assert time.monotonic() < end, "the neighbours have not started"
+            time.sleep(0.1)
+        return "done"

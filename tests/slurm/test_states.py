@@ -51,6 +51,7 @@ def test_no_memory_fails_with_what_to_do(login, tiny, tmp_path):
     assert reason.startswith("out of memory: lower per_device_batch") and "can't allocate memory" in reason
 
 
+@pytest.mark.slow
 def test_a_kill_without_a_word_is_lost_and_goes_on(login, bench, chain):
     """As the kernel does where memory is short."""
     _, encoder, probe = chain
@@ -84,7 +85,10 @@ def test_a_plain_term_saves_and_lets_nothing_start_that_waits(bench, chain):
     assert bench.attempts(probe) == []
 
 
-def test_a_warning_outside_of_training_starts_over_under_its_id(bench, tiny):
+@pytest.mark.slow
+def test_a_warning_outside_of_training_starts_over_under_its_id(login, tiny, tmp_path):
+    """Below 11 minutes submitit takes every warning for a time limit, and counts it."""
+    bench = Bench(tmp_path, minutes=5)
     small = pretraining(tiny, epochs=1).inputs["data"].config
     world = Job(small.replace(world=tiny.world.replace(num_train=3000)))
     slurm_id = bench.submit([world])[world.id]
@@ -129,6 +133,7 @@ def push_out(login: Cluster) -> str:
     return login.submit("true", "--partition=main", "--nodes=2", "--ntasks-per-node=4")
 
 
+@pytest.mark.slow
 def test_preempted_where_preemption_cancels_it_requeues_itself(login, tmp_path, chain):
     bench, encoder = Bench(tmp_path, partition="cancel"), chain[1]
     slurm_id = bench.submit(chain)[encoder.id]
@@ -142,6 +147,7 @@ def test_preempted_where_preemption_cancels_it_requeues_itself(login, tmp_path, 
     ]
 
 
+@pytest.mark.slow
 def test_preempted_and_never_requeued_is_over(login, tmp_path, tiny):
     """submitit takes PREEMPTED for a state that passes."""
     bench, job = Bench(tmp_path, partition="cancel", setup=SLEEP), pretraining(tiny, epochs=1).inputs["data"]

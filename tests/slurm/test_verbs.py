@@ -135,6 +135,7 @@ def test_nothing_is_submitted_or_cancelled_unasked(desk, jobs, monkeypatch):
     desk("cancel", str(desk.suite), "--yes")
 
 
+@pytest.mark.slow
 def test_a_failed_job_is_read_and_retried_with_what_waits_on_it(desk, jobs):
     (encoder,) = [job for job in jobs if job.kind == "pretrain"]
     resting = [job for job in jobs if encoder.id in {below.id for below in job.ancestors()}]

@@ -68,7 +68,7 @@ def test_an_environment_is_activated_after_the_modules_and_before_the_code(tmp_p
     asked = parameters(settings, Submission(()), {}, tmp_path)
     modules, activation, path = asked["slurm_setup"]
     assert modules == "module load cuda" and activation == "source '/shared/my env/bin/activate'"
-    assert str(tmp_path) in path and asked["slurm_srun_args"] == ["--mpi=none"]
+    assert str(tmp_path) in path and asked["slurm_srun_args"][1:] == ["--mpi=none"]
 
 
 def test_two_interpreters_are_refused():

@@ -1,0 +1,223 @@
+"""What SLURM and submitit do to those who trust them, and that nothing here falls for it (docs/cluster.md)."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from submitit.core.utils import DelayedSubmission
+
+from caebench.config.site import Roots, Slurm
+from caebench.data.datasets import open_split
+from caebench.data.loading import Steps
+from caebench.execution.slurm import Cluster as Site
+from caebench.execution.slurm import parameters
+from caebench.execution.submissions import Submission
+from caebench.plan.graph import Job
+from caebench.plan.lease import holder
+from caebench.plan.standing import standing
+from tests.slurm.bench import ROOT, Bench, pretraining, with_knn
+from tests.slurm.cluster import Cluster, ClusterError
+from tests.slurm.configuration import Settings
+from tests.slurm.conftest import log_in
+from tests.slurm.payloads import Masked
+from tests.slurm.processes import eventually
+
+DIVERGING = {"epochs": 12, "base_lr": 1e30, "warmup_epochs": 0.0, "clip_grad": None}
+
+
+@pytest.fixture
+def data(tiny) -> Job:
+    """A job of some seconds."""
+    return pretraining(tiny, epochs=1).inputs["data"]
+
+
+@pytest.mark.slow
+def test_an_upstream_that_slurm_has_forgotten_lets_nothing_train(state, tmp_path, tiny, monkeypatch):
+    """SLURM drops the dependency, and starts what waited for a failure."""
+    with Cluster(state, Settings(min_job_age=2)) as cluster:
+        log_in(cluster, monkeypatch)
+        bench, jobs = Bench(tmp_path), with_knn(tiny, pretraining(tiny, **DIVERGING))
+        _, encoder, probe = jobs
+        old = bench.submit(jobs[:2])[encoder.id]
+        assert bench.wait(jobs[:2])[encoder.id] == "failed"
+        assert eventually(lambda: is_forgotten(cluster, old), 150, pause=1)
+        site = Site(bench.site, bench.store)
+        assert site._acquire(probe)
+        site._submit(Submission((probe,), (encoder,)), {encoder.id: old}, None)
+        assert bench.wait([probe]) == {probe.id: "failed"}
+        _, reason = standing(bench.store.folder(probe))
+        assert f"input 'encoder': {encoder.name.rpartition('/')[2]} is not done" in reason
+        assert bench.num_lines(probe) == 0 and len(bench.attempts(probe)) == 1
+
+
+def is_forgotten(cluster: Cluster, job_id: str) -> bool:
+    try:
+        cluster.job(job_id)
+    except ClusterError:
+        return True
+    return False
+
+
+@pytest.mark.slow
+def test_a_finished_job_that_is_requeued_returns_at_once(login, bench, data):
+    """As newer versions do by themselves, where two requeues add up."""
+    slurm_id = bench.submit([data])[data.id]
+    bench.wait([data])
+    login.wait_for(slurm_id, "COMPLETED")
+    folder = bench.store.folder(data)
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    login.run("scontrol", "requeue", slurm_id)
+    login.wait_for(slurm_id, "PENDING", "RUNNING")
+    assert bench.explain([data]) == {data.id: ("done", "")}, "its own records count"
+    assert bench.submit([data]) == {}
+    assert eventually(lambda: ended_again(login, slurm_id), 60)
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+    assert len(bench.attempts(data)) == 1 and holder(folder) == {}
+
+
+def ended_again(cluster: Cluster, job_id: str) -> bool:
+    record = cluster.job(job_id)
+    return (record["Restarts"], record["JobState"]) == ("1", "COMPLETED")
+
+
+@pytest.mark.slow
+def test_a_node_that_is_taken_down_alive_changes_no_number(login, tmp_path, tiny):
+    """Its old processes live on for a while; sacct speaks of the end; nobody else may take the job meanwhile."""
+    calm, bench = Bench(tmp_path / "calm"), Bench(tmp_path / "store")
+    encoder = pretraining(tiny, epochs=100)
+    jobs = [*encoder.ancestors(), encoder]
+    calm.submit(jobs)
+    calm.wait(jobs)
+    slurm_id = bench.submit(jobs)[encoder.id]
+    bench.wait_for_steps(jobs, encoder, 3)
+    node = bench.node(encoder)
+    seen: set[str] = set()
+
+    def watch(states: dict[str, str]) -> bool:
+        seen.add(states[encoder.id])
+        assert bench.submit(jobs) == {}
+        return states[encoder.id] == "done"
+
+    try:
+        login.set_down(node)
+        bench.wait(jobs, watch)
+    finally:
+        login.resume(node)
+    assert seen <= {"running", "queued", "done"} and "queued" in seen
+    assert {attempt["slurm"] for attempt in bench.attempts(encoder)} == {slurm_id}
+    ours, theirs = (load_file(b.store.folder(encoder) / "encoder.safetensors") for b in (bench, calm))
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    assert bench.read(encoder, "result.json")["metrics"] == calm.read(encoder, "result.json")["metrics"]
+    losses = [[line["step"] for line in b.metrics(encoder)] for b in (bench, calm)]
+    assert losses[0] == losses[1], "no line twice, none torn"
+
+
+def test_an_array_is_split_where_the_cluster_says(state, tmp_path, tiny, data, monkeypatch):
+    jobs = [data, *(pretraining(tiny, epochs=number) for number in range(10, 24))]
+    with Cluster(state, Settings(extra=("MaxArraySize=6",))) as cluster:
+        log_in(cluster, monkeypatch)
+        unaware = Bench(tmp_path / "unaware", setup=("sleep 600",))
+        with pytest.raises(ValueError, match=r"Invalid job array.*Correct \[slurm\] in the site file"):
+            unaware.submit(jobs)
+        assert [bool(unaware.slurm_id(job)) for job in jobs] == [True] + [False] * 14
+
+        bench = Bench(tmp_path / "store", setup=("sleep 600",), max_array=5)
+        ids = bench.submit(jobs)
+        arrays = {slurm_id.partition("_")[0] for slurm_id in ids.values() if "_" in slurm_id}
+        assert len(arrays) == 3 and len(set(ids.values())) == len(jobs) == 15
+        assert set(bench.stand(jobs).values()) <= {"queued", "running"}
+        for job in jobs[1:]:
+            pickled = tmp_path / "store" / "slurm" / f"{ids[job.id]}_submitted.pkl"
+            assert DelayedSubmission.load(pickled).function.folder == bench.store.folder(job)
+            assert cluster.job(ids[job.id])["Dependency"].startswith(f"afterok:{ids[data.id]}")
+
+
+def test_neighbours_on_a_node_keep_the_gpus_that_slurm_gave_them(executor, tmp_path):
+    """submitit would give each the first one."""
+    settings = Slurm(partition="main", gpus_per_node=1, cpus_per_task=1, minutes=60)
+    executor.update_parameters(**parameters(settings, Submission(()), {}, None), slurm_nodelist="n1")
+    folders = tuple(tmp_path / name for name in ("one", "two"))
+    jobs = []
+    for folder in folders:
+        folder.mkdir()
+        payload = Masked(folder, tmp_path, Bench(tmp_path).site)
+        payload.neighbours = folders
+        jobs.append(executor.submit(payload))
+    assert eventually(lambda: all(job.done() for job in jobs), 60)
+    assert {job.result() for job in jobs} == {"0", "1"}
+
+
+def kill_between(bench: Bench, data: Job, tmp_path: Path) -> None:
+    """Submit from a process that dies after sbatch, before it has written the id."""
+    import pickle
+
+    code = (
+        "import os, pickle, sys; from caebench.execution import slurm;"
+        "slurm.hand_over = lambda *_: os.kill(os.getpid(), 9);"
+        "site, store, jobs = pickle.load(open(sys.argv[1], 'rb')); slurm.Cluster(site, store).submit(jobs, None)"
+    )
+    plan = tmp_path / "plan.pkl"
+    plan.write_bytes(pickle.dumps((bench.site, bench.store, [data])))
+    assert subprocess.run([sys.executable, "-c", code, str(plan)], cwd=ROOT).returncode == -signal.SIGKILL
+    lease = holder(bench.store.folder(data))
+    assert (lease["purpose"], lease["slurm"]) == ("submit", None)
+
+
+def test_a_job_whose_submitter_died_takes_its_lease(bench, data, tmp_path):
+    kill_between(bench, data, tmp_path)
+    assert eventually(lambda: bench.slurm_id(data) is not None or bench.attempts(data) != [], 60)
+    assert bench.submit([data]) == {}
+    assert bench.wait([data]) == {data.id: "done"}
+    assert len(bench.attempts(data)) == 1
+
+
+def test_submitted_again_after_a_dead_submitter_it_runs_once(login, bench, data, tmp_path):
+    """Its first job still waits, and nobody knows its id."""
+    full = login.submit("sleep 600", "--nodes=2", "--ntasks-per-node=4")
+    login.wait_for(full, "RUNNING")
+    kill_between(bench, data, tmp_path)
+    slurm_id = bench.submit([data])[data.id]
+    login.run("scancel", full)
+    assert bench.wait([data]) == {data.id: "done"}
+    login.wait_for(slurm_id, "COMPLETED")
+    assert [attempt["slurm"] for attempt in bench.attempts(data)] == [slurm_id]
+
+
+def test_a_job_can_submit(login, tmp_path, data, monkeypatch):
+    """srun refuses to start under two limits of memory: the outer job's variables must not reach it."""
+    for name in ("SLURM_MEM_PER_CPU", "SLURM_MEM_PER_GPU"):
+        monkeypatch.setenv(name, "100")
+    bench = Bench(tmp_path, memory_gb=1)
+    bench.submit([data])
+    assert os.environ["SLURM_MEM_PER_CPU"] == "100"
+    assert bench.wait([data]) == {data.id: "done"}, bench.logs()
+
+
+def test_the_process_that_failed_first_is_heard(login, tmp_path, tiny):
+    """The others only lose their connection; they are ended with it."""
+    bench = Bench(tmp_path, stages={"pretrain": {"tasks_per_node": 2}})
+    encoder = pretraining(tiny, epochs=12)
+    jobs = [*encoder.ancestors(), encoder]
+    bench.submit(jobs[:1])
+    bench.wait(jobs[:1])
+    image = first_image(bench, encoder, rank=1)
+    image.write_bytes(image.read_bytes()[:100])
+    slurm_id = bench.submit(jobs)[encoder.id]
+    assert bench.wait(jobs)[encoder.id] == "failed"
+    _, reason = standing(bench.store.folder(encoder))
+    assert str(image) in reason and "caebench data check" in reason
+    login.wait_for(slurm_id, "FAILED")
+
+
+def first_image(bench: Bench, job: Job, rank: int) -> Path:
+    """The first training image that only this one of two processes reads."""
+    split = open_split(job.config.data, "train", Roots(), bench.store.folder(job.inputs["data"]))
+    batch = job.config.optimization.global_batch
+    steps = Steps(len(split.entries), batch, seed=job.config.seed, start=0, stop=1, rank=rank, size=2, micro=batch // 2)
+    ((_, index), *_), *_ = steps
+    return split.root / split.entries[index][0]
