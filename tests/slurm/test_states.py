@@ -182,6 +182,7 @@ def test_preempted_without_a_warning_saves_and_is_requeued(state, tmp_path, chai
         assert bench.resumed()
 
 
+@pytest.mark.slow
 def test_no_accounting_no_difference(state, tmp_path, tiny, chain, monkeypatch):
     """A failure, a scancel and a success on a cluster without sacct."""
     with Cluster(state, Settings(accounting="none")) as cluster:

@@ -93,6 +93,7 @@ def test_a_dry_run_prints_what_it_would_submit_and_submits_nothing(desk, jobs):
         "#SBATCH --partition=main",
         "#SBATCH --kill-on-invalid-dep=yes",
         "--dependency='afterok:<pretrain/cae",
+        "--kill-on-bad-exit=1",
         "\nsrun ",
     ):
         assert words in answer.out
