@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from caebench.cli import data, diff, follow, inspect, report, run, site, status
+from caebench.cli import ckpt, data, diff, follow, inspect, report, run, site, status
 
 app = typer.Typer(
     help="Benchmarks for self-supervised vision: one command from a suite file to the tables of the CAE paper.",
@@ -23,6 +23,9 @@ app.add_typer(data_app, name="data")
 app.add_typer(records_app, name="records")
 site_app = typer.Typer(help="Describe a cluster, and look at it from inside its jobs.", no_args_is_help=True)
 app.add_typer(site_app, name="site")
+
+ckpt_app = typer.Typer(help="Read, check, import and export released checkpoints.", no_args_is_help=True)
+app.add_typer(ckpt_app, name="ckpt")
 
 app.command("ls")(inspect.list_suites)
 app.command("plan")(inspect.plan)
@@ -41,6 +44,7 @@ run_app.command("suite")(run.run_suite)
 run_app.command("job")(run.run_one_job)
 data_app.command("make")(data.make)
 data_app.command("check")(data.check)
+ckpt_app.command("inspect")(ckpt.inspect)
 
 
 def main() -> None:

@@ -1,10 +1,10 @@
-"""Families of released encoders: their names, and the heads that each family gives a width.
+"""Families of released encoders: their names, the heads that each family gives a width, what is found in a file.
 
 The layouts themselves are in `caebench.models.released`. The number of heads cannot be read from a state dict.
 """
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, TypedDict
 
 FamilyName = Literal[
     "cae",
@@ -48,3 +48,32 @@ HEADS: Mapping[FamilyName, Mapping[int, int]] = {
     "mmpretrain": _DEIT,  # mmpretrain/models/backbones/vision_transformer.py, arch_zoo
     "caebench": {},  # its files say it
 }
+
+
+class Inspection(TypedDict):
+    """A checkpoint in plain values."""
+
+    path: str
+    sha256: str
+    bytes: int
+    format: str
+    family: str
+    title: str
+    parity: str  # how far agreement with the family's own code was tested
+    entry: str  # of the file: where the tensors stand
+    width: int
+    blocks: int
+    num_heads: int | None  # None: neither family and width nor the user say it
+    patch_size: int
+    image_size: int
+    grid: list[int]
+    positions: str
+    relative_position_bias: str
+    layer_scale: bool
+    norm_eps: float
+    num_parameters: int
+    precision: list[str]
+    not_finite: dict[str, int]  # name -> how many NaN and Inf
+    encoder: dict[str, str]  # their names -> ours
+    left: dict[str, str]  # their names -> why
+    problems: list[str]  # why the encoder cannot be loaded

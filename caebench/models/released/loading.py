@@ -16,7 +16,7 @@ from caebench.models.attention import RelativePositionBias, build_index
 from caebench.models.released.families import SHARED_TABLE, Family
 from caebench.models.released.fusing import fuse
 from caebench.models.released.layout import Mapped, Table, choose, grid_of_positions, map_names, positions_of, unwrap
-from caebench.models.released.reading import read
+from caebench.models.released.reading import Format, read
 from caebench.models.vit import Bias, Encoder, Positions
 
 TABLES = r"^relative_position_biases\.(\d+)\.table$"
@@ -64,6 +64,7 @@ class Parts:
     positions: Positions
     bias: Bias
     grid: int
+    format: Format
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -81,6 +82,16 @@ class Parts:
         """Blocks."""
         return len(numbers(self.state, BLOCKS))
 
+    @property
+    def has_layer_scale(self) -> bool:
+        """Whether the first block's branches are scaled."""
+        return "blocks.0.ls1.gamma" in self.state
+
+    @property
+    def norm_eps(self) -> float:
+        """The epsilon of the family's layer norms, or the one that a file of ours has noted."""
+        return self.table.record.norm_eps if self.table.record else self.family.norm_eps
+
 
 def load_encoder(
     path: str | Path, *, num_heads: int | None = None, family: FamilyName | str | None = None
@@ -96,12 +107,22 @@ def load_encoder(
     """
     path = Path(path)
     parts = open_parts(path, family)
-    variant = Variant(parts.dim, parts.depth, find_heads(parts, num_heads, path), parts.patch_size)
+    require_finite(parts, path)
+    return build(parts, find_heads(parts, num_heads, path), path)
+
+
+def build(parts: Parts, num_heads: int, path: Path) -> ReleasedEncoder:
+    """The encoder of these parts, which must fit it name by name.
+
+    Raises:
+        ValueError: a tensor is missing, left over or of another shape.
+    """
+    variant = Variant(parts.dim, parts.depth, num_heads, parts.patch_size)
     options = {
-        "layer_scale": 0.1 if "blocks.0.ls1.gamma" in parts.state else None,
+        "layer_scale": 0.1 if parts.has_layer_scale else None,
         "positions": parts.positions,
         "relative_position_bias": parts.bias,
-        "norm_eps": parts.table.record.norm_eps if parts.table.record else parts.family.norm_eps,
+        "norm_eps": parts.norm_eps,
     }
     with torch.device("meta"):  # shapes only, so that a file with odd shapes costs no memory
         encoder = ReleasedEncoder(variant, parts.grid * parts.patch_size, **options)
@@ -116,7 +137,7 @@ def load_encoder(
 
 
 def open_parts(path: Path, family: FamilyName | str | None = None) -> Parts:
-    """A file's encoder under our names, not yet compared with the network.
+    """A file's encoder under our names, not yet compared with the network, nor looked through for NaN.
 
     Raises:
         ValueError: see `load_encoder`.
@@ -137,11 +158,11 @@ def open_parts(path: Path, family: FamilyName | str | None = None) -> Parts:
     if table.record and table.record.is_shared and "relative_position_biases.0.table" in state:
         state[SHARED_TABLE] = state.pop("relative_position_biases.0.table")
     grid, positions, bias = grid_and_positions(state, path)
-    return Parts(found, table, mapped, state, positions, bias, grid)
+    return Parts(found, table, mapped, state, positions, bias, grid, content.format)
 
 
 def require_plain(mapped: Mapped, path: Path) -> None:
-    """Refuse tensors that are not dense, whole, finite numbers.
+    """Refuse tensors that are not dense, whole and of floating-point numbers.
 
     Raises:
         ValueError: one is not.
@@ -154,8 +175,23 @@ def require_plain(mapped: Mapped, path: Path) -> None:
             raise ValueError(f"{path}: '{name}' claims more numbers than the file holds. Do not use it.")
         if not tensor.is_floating_point():
             raise ValueError(f"{path}: '{name}' holds {tensor.dtype}, expected floating-point numbers.")
-        if not torch.isfinite(tensor.float()).all():
-            raise ValueError(f"{path}: '{name}' holds NaN or Inf. The training diverged, or the file is damaged.")
+
+
+def require_finite(parts: Parts, path: Path) -> None:
+    """Refuse NaN and Inf in the encoder.
+
+    Raises:
+        ValueError: a tensor holds some.
+    """
+    if found := not_finite({name: parts.mapped.state[ours] for name, ours in parts.mapped.sources.items()}):
+        first, more = next(iter(found)), f" (and {len(found) - 1} more tensors)" if len(found) > 1 else ""
+        raise ValueError(f"{path}: '{first}'{more} holds NaN or Inf. The training diverged, or the file is damaged.")
+
+
+def not_finite(tensors: Mapping[str, Tensor]) -> dict[str, int]:
+    """How many NaN and Inf are in each tensor that has some."""
+    counts = {name: int((~torch.isfinite(t)).sum()) for name, t in tensors.items() if t.is_floating_point()}
+    return {name: count for name, count in counts.items() if count}
 
 
 def numbers(state: Mapping[str, Any], pattern: str) -> list[int]:

@@ -109,7 +109,8 @@ def _reason(text: str) -> str:
     if found := re.search(r"GLOBAL ([\w.]+)|(?:reduce for unrecognized function|but got) <?([^\n]+)", text):
         what = found[1] or found[2]
         return f"refused: it wants to call `{what}`, which is no plain container; nothing in it was run. Do not use it."
-    first = text.strip().splitlines()[0][:200] if text.strip() else "it ends too early"
+    lines = text.partition("WeightsUnpickler error:")[2].strip() or text.strip() or "it ends too early"
+    first = lines.splitlines()[0].removesuffix(".")[:200]
     return f"cannot be read as a checkpoint of tensors: {first}. It is damaged, truncated or of another kind."
 
 

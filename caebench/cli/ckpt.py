@@ -1,0 +1,78 @@
+"""`caebench ckpt`: checkpoints that others released."""
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from caebench.cli.options import JsonOption, print_json
+
+if TYPE_CHECKING:
+    from caebench.config.families import Inspection
+
+CheckpointPath = Annotated[Path, typer.Argument(help="A checkpoint: .pth, .pt, .pth.tar, .bin or .safetensors.")]
+FamilyOption = Annotated[
+    str | None, typer.Option("--family", help="What it is, where content does not tell. `ckpt families` lists them.")
+]
+HeadsOption = Annotated[
+    int | None, typer.Option("--num-heads", min=1, help="Attention heads, where family and width do not tell.")
+]
+
+
+def inspect(
+    path: CheckpointPath, family: FamilyOption = None, num_heads: HeadsOption = None, json: JsonOption = False
+) -> None:
+    """Say what is in a checkpoint: family, sizes, precision, NaN, what is the encoder's and what is not.
+
+    Exit status 2 if its encoder cannot be loaded.
+    """
+    from caebench.execution import checkpoints
+
+    found = checkpoints.inspect(path, num_heads, family)
+    if json:
+        print_json(dict(found))
+    else:
+        _print(found)
+    if found["problems"]:
+        raise ValueError(found["problems"][0])
+
+
+def _print(found: "Inspection") -> None:
+    from caebench.cli.show import print_table
+
+    heads = "not determined: give --num-heads" if found["num_heads"] is None else str(found["num_heads"])
+    left = [f"{count} x {why}" for why, count in Counter(found["left"].values()).items()]
+    bad = [f"{count} in {name}" for name, count in found["not_finite"].items()]
+    grid = " x ".join(str(side) for side in found["grid"])
+    rows = [
+        ["family", f"{found['family']} ({found['title']}); parity: {PARITY[found['parity']]}"],
+        ["size", f"width {found['width']}, {found['blocks']} blocks, {found['num_parameters']:,} parameters"],
+        ["heads", heads],
+        [
+            "grid",
+            f"{grid} patches of {found['patch_size']}: images of {found['image_size']}",
+        ],
+        ["positions", found["positions"]],
+        [
+            "relative position bias",
+            {"block": "one a block", "shared": "one for all blocks"}.get(found["relative_position_bias"], "none"),
+        ],
+        ["layer scale", "yes" if found["layer_scale"] else "no"],
+        ["epsilon of norms", f"{found['norm_eps']:g}"],
+        ["encoder", f"{len(found['encoder'])} tensors" + (f" in entry '{found['entry']}'" if found["entry"] else "")],
+        ["not the encoder", "; ".join(left) or "nothing"],
+        ["precision", ", ".join(found["precision"])],
+        ["NaN or Inf", "; ".join(bad[:5]) or "none"],
+        ["file", f"{found['format']}, {found['bytes']:,} bytes"],
+        ["sha256", found["sha256"]],
+    ]
+    print_table(found["path"], ["what", "found"], rows, words=True)
+
+
+PARITY = {
+    "golden": "tokens within 2e-5 of the project's own code, a test",
+    "timm": "tokens within 2e-5 of timm's own models, a test",
+    "source": "layout from source, parity unverified",
+    "own": "our own file",
+}
