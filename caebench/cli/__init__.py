@@ -45,6 +45,7 @@ run_app.command("job")(run.run_one_job)
 data_app.command("make")(data.make)
 data_app.command("check")(data.check)
 ckpt_app.command("inspect")(ckpt.inspect)
+ckpt_app.command("import")(ckpt.import_file)
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from caebench.cli.options import JsonOption, print_json
+from caebench.cli.options import JsonOption, SiteOption, StoreOption, print_json
 
 if TYPE_CHECKING:
     from caebench.config.families import Inspection
@@ -36,6 +36,33 @@ def inspect(
         _print(found)
     if found["problems"]:
         raise ValueError(found["problems"][0])
+
+
+def import_file(
+    path: CheckpointPath,
+    family: FamilyOption = None,
+    num_heads: HeadsOption = None,
+    site: SiteOption = "local",
+    store: StoreOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Convert a checkpoint's encoder into a finished job of the store.
+
+    Prints the row that names it in a suite.
+    """
+    from caebench.cli.setup import open_store
+    from caebench.config.site import load_site
+    from caebench.execution import checkpoints
+
+    where = load_site(site)
+    jobs = open_store(where, store)
+    job = checkpoints.import_file(path, num_heads, family, jobs, where)
+    row = checkpoints.row(job, f"{path.name.partition('.')[0]}, released")
+    if json:
+        print_json({"id": job.id, "name": job.name, "folder": str(jobs.folder(job)), "row": row})
+        return
+    print(f"{job.name}: imported. What became of every name: {jobs.folder(job)}/mapping.json")
+    print(f"In a suite: {row}")
 
 
 def _print(found: "Inspection") -> None:

@@ -57,7 +57,7 @@ class Inspection(TypedDict):
     sha256: str
     bytes: int
     format: str
-    family: str
+    family: FamilyName
     title: str
     parity: str  # how far agreement with the family's own code was tested
     entry: str  # of the file: where the tensors stand

@@ -1,8 +1,18 @@
-"""Released checkpoints, for the command line: the door to the half that reads tensors. Imported where it is used."""
+"""Released checkpoints, for the command line: the door to the half that reads tensors, and what is stored of them."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from caebench.config.families import Inspection
+from caebench.config.families import HEADS, FamilyName, Inspection
+from caebench.config.site import Site
+from caebench.config.stage import SOURCE, Imported
+from caebench.config.variants import VARIANTS, VariantName
+from caebench.execution.worker import run_job
+from caebench.plan.files import read_json, write_json
+from caebench.plan.graph import Job, make_job
+from caebench.plan.lease import Held
+from caebench.plan.store import FAILURE, Store
 
 
 def inspect(path: Path, num_heads: int | None, family: str | None) -> Inspection:
@@ -10,3 +20,73 @@ def inspect(path: Path, num_heads: int | None, family: str | None) -> Inspection
     from caebench.models.released import inspecting
 
     return inspecting.inspect(path, num_heads, family)
+
+
+def import_file(path: Path, num_heads: int | None, family: str | None, store: Store, site: Site) -> Job:
+    """A finished job of a released file: converted to our format, with its record. One that is there stays.
+
+    Raises:
+        ValueError: its encoder cannot be loaded.
+    """
+    found = inspect(path, num_heads, family)
+    if found["problems"]:
+        raise ValueError(found["problems"][0])
+    if found["num_heads"] is None:
+        raise ValueError(
+            f"{path}: num_heads: {found['title']} has no model of width {found['width']}, so the number of heads is "
+            "not determined. Give --num-heads."
+        )
+    job = make_job(identify(found))
+    if store.state(job) != "done":
+        folder = store.prepare(job)
+        write_json(folder / SOURCE, {"path": str(path.absolute())})
+        try:
+            outcome = run_job(folder, store.root, site, _silent)
+        except Held as error:
+            raise ValueError(str(error)) from error
+        if outcome != "done":
+            failure = read_json(folder / FAILURE)["error"] if (folder / FAILURE).exists() else outcome
+            raise ValueError(f"{path}: not imported: {failure}")
+    return job
+
+
+def identify(found: Inspection) -> Imported:
+    """The config of a file's job; heads are named only where family and width do not tell them."""
+    family: FamilyName = found["family"]
+    heads = found["num_heads"]
+    return Imported(
+        kind="imported",
+        sha256=found["sha256"],
+        family=family,
+        num_heads=None if HEADS[family].get(found["width"]) == heads else heads,
+        variant=find_variant(found["width"], found["blocks"]),
+        patch_size=found["patch_size"],
+    )
+
+
+def find_variant(width: int, blocks: int) -> VariantName | None:
+    """The paper's name for a size; None where it has none."""
+    for name, size in VARIANTS.items():
+        if name.startswith("vit_") and size[:2] == (width, blocks):
+            return name
+    return None
+
+
+def row(job: Job, label: str) -> str:
+    """The row of a suite that names an imported encoder."""
+    config = job.config
+    assert isinstance(config, Imported), "only imported encoders are named so"
+    fields = {
+        "label": f'"{label}"',
+        "recipe": '"imported"',
+        "sha256": f'"{config.sha256}"',
+        "family": f'"{config.family}"',
+        **({"variant": f'"{config.variant}"'} if config.variant else {}),
+        **({"num_heads": str(config.num_heads)} if config.num_heads else {}),
+        **({"patch_size": str(config.patch_size)} if config.patch_size != 16 else {}),
+    }
+    return "{ " + ", ".join(f"{name} = {value}" for name, value in fields.items()) + " }"
+
+
+def _silent(done: int, total: int, shown: Mapping[str, Any]) -> None:
+    """Reading a file takes seconds."""
