@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from caebench.config.families import Inspection
 
 CheckpointPath = Annotated[Path, typer.Argument(help="A checkpoint: .pth, .pt, .pth.tar, .bin or .safetensors.")]
+JobId = Annotated[str, typer.Argument(help="The id of a job that left an encoder, or its beginning.")]
 FamilyOption = Annotated[
     str | None, typer.Option("--family", help="What it is, where content does not tell. `ckpt families` lists them.")
 ]
@@ -63,6 +64,28 @@ def import_file(
         return
     print(f"{job.name}: imported. What became of every name: {jobs.folder(job)}/mapping.json")
     print(f"In a suite: {row}")
+
+
+def export(
+    job: JobId,
+    to: Annotated[str, typer.Option("--to", help="timm, mmpretrain, official-cae or hf.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", help="The file to write; for hf a folder. Default: named after the job.")
+    ] = None,
+    site: SiteOption = "local",
+    store: StoreOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Write the encoder of a finished job in another project's layout; `ckpt import` reads it back without loss."""
+    from caebench.cli.setup import open_store
+    from caebench.config.site import load_site
+    from caebench.execution import checkpoints
+
+    path, notes = checkpoints.export(open_store(load_site(site), store).find(job), to, output)
+    if json:
+        print_json({"path": str(path), "layout": to, "notes": notes})
+    else:
+        print("\n".join([f"{path}: written", *notes]))
 
 
 def _print(found: "Inspection") -> None:

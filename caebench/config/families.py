@@ -25,6 +25,8 @@ FamilyName = Literal[
     "caebench",
 ]
 
+Layout = Literal["timm", "mmpretrain", "official-cae", "hf"]  # in which our encoders are written for others
+
 _BASE_LARGE = {768: 12, 1024: 16}
 _BASE_LARGE_HUGE = {**_BASE_LARGE, 1280: 16}
 _DEIT = {192: 3, 384: 6, 512: 8, **_BASE_LARGE_HUGE}  # 512: DeiT III's "medium"

@@ -4,15 +4,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from caebench.config.families import HEADS, FamilyName, Inspection
+from caebench.config.families import HEADS, FamilyName, Inspection, Layout
+from caebench.config.names import suggest
 from caebench.config.site import Site
-from caebench.config.stage import SOURCE, Imported
+from caebench.config.stage import RESULT, SOURCE, Imported
 from caebench.config.variants import VARIANTS, VariantName
 from caebench.execution.worker import run_job
 from caebench.plan.files import read_json, write_json
 from caebench.plan.graph import Job, make_job
 from caebench.plan.lease import Held
 from caebench.plan.store import FAILURE, Store
+
+ENCODER = "encoder.safetensors"
+SUFFIXES: Mapping[Layout, str] = {"timm": ".safetensors", "mmpretrain": ".pth", "official-cae": ".pth", "hf": ""}
 
 
 def inspect(path: Path, num_heads: int | None, family: str | None) -> Inspection:
@@ -48,6 +52,45 @@ def import_file(path: Path, num_heads: int | None, family: str | None, store: St
             failure = read_json(folder / FAILURE)["error"] if (folder / FAILURE).exists() else outcome
             raise ValueError(f"{path}: not imported: {failure}")
     return job
+
+
+def export(folder: Path, to: str, output: Path | None) -> tuple[Path, list[str]]:
+    """Write a finished job's encoder in another layout; returns where, and what is worth knowing.
+
+    Raises:
+        ValueError: the job left no encoder, there is no such layout, or the output exists.
+    """
+    layout = find_layout(to)
+    encoder = encoder_file(folder)
+    from caebench.models.checkpoint import read_encoder
+    from caebench.models.released import exporting
+
+    path = output or Path(f"{folder.name}-{layout}{SUFFIXES[layout]}")
+    return path, exporting.export(read_encoder(encoder), layout, path)
+
+
+def encoder_file(folder: Path) -> Path:
+    """The encoder of a finished job.
+
+    Raises:
+        ValueError: it is not finished, or leaves no encoder.
+    """
+    path = folder / ENCODER
+    if not (folder / RESULT).exists() or not path.exists():
+        raise ValueError(f"{folder}: not a finished job that leaves an encoder. `caebench status` lists jobs.")
+    return path
+
+
+def find_layout(name: str) -> Layout:
+    """A layout by name.
+
+    Raises:
+        ValueError: there is none.
+    """
+    for known in SUFFIXES:
+        if known == name:
+            return known
+    raise ValueError(f"--to '{name}': unknown.{suggest(name, SUFFIXES)} Known: {', '.join(SUFFIXES)}.")
 
 
 def identify(found: Inspection) -> Imported:

@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 import torch
 from helpers import read
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from caebench import suites
 from caebench.config.site import Site
 from caebench.config.stage import Imported
 from caebench.execution.local import run_plan
+from caebench.models.checkpoint import read_encoder
 from caebench.plan.cost import gpu_hours
 from caebench.plan.graph import make_job, make_plan
 from caebench.plan.store import Store
@@ -180,3 +181,37 @@ def test_running_an_import_without_its_file_says_what_to_do(bench):
     command = bench.run("run", "job", job.id)
     assert command.process.exitcode == 1
     assert "caebench ckpt import PATH --family mae" in command.output
+
+
+@pytest.mark.parametrize("to", ["timm", "mmpretrain", "official-cae", "hf"])
+def test_import_export_and_import_again_give_identical_tokens(bench, tmp_path, to):
+    for family in ("beit", "mae"):
+        first = import_(bench, GOLDEN / f"{family}.pth", "--num-heads", "3")
+        out = tmp_path / f"{family}-{to}"
+        command = bench.run("ckpt", "export", first.name[-10:], "--to", to, "--output", str(out), "--json")
+        assert command.process.exitcode == 0, command.output
+        second = import_(bench, out / "model.safetensors" if out.is_dir() else out)
+        images = load_file(GOLDEN / f"{family}.expected.safetensors")["images"]
+        tokens = [read_encoder(folder / "encoder.safetensors")(images) for folder in (first, second)]
+        assert first != second and torch.equal(*tokens)
+
+
+def import_(bench, path, *options):
+    command = bench.run("ckpt", "import", str(path), *options, "--json")
+    assert command.process.exitcode == 0, command.output
+    return Path(json.loads(command.output)["folder"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("ffffffffff", "--to", "timm"), "no job has this id"),
+        (("KNN", "--to", "timm"), "not a finished job that leaves an encoder"),
+        (("ENCODER", "--to", "tim"), "Did you mean 'timm'?"),
+    ],
+)
+def test_an_export_that_cannot_be_is_explained(bench, quickstart, arguments, said):
+    ids = {"KNN": quickstart.job("knn", "random").id, "ENCODER": quickstart.job("random_encoder", "random").id}
+    command = bench.run("ckpt", "export", *(ids.get(argument, argument) for argument in arguments))
+    assert command.process.exitcode == 2
+    assert said in command.output

@@ -40,11 +40,11 @@ def _join_all(state: dict[str, Tensor], part: str, joined: str, has_keys: bool) 
 
 
 def split(state: dict[str, Tensor], keep_keys: bool) -> dict[str, Tensor]:
-    """BEiT's separate q and v biases out of one; the keys' stay, as `k_bias`, where they are asked for and not zero."""
-    for name in [name for name in state if name.endswith(".attn.qkv.bias")]:
-        stem = name.removesuffix("qkv.bias")
-        q, k, v = (part.clone() for part in state.pop(name).chunk(3))
-        state |= {stem + "q_bias": q, stem + "v_bias": v}
-        if keep_keys and k.any():
-            state[stem + "k_bias"] = k
+    """BEiT's separate q and v biases out of one; the keys' too, if they are asked for and some is not zero."""
+    fused = {name: tensor for name, tensor in state.items() if name.endswith(".attn.qkv.bias")}
+    keep = keep_keys and any(bool(bias.chunk(3)[1].any()) for bias in fused.values())
+    for name, bias in fused.items():
+        parts = dict(zip("qkv", bias.chunk(3), strict=True))
+        del state[name]
+        state |= {name.replace("qkv.bias", f"{part}_bias"): rows for part, rows in parts.items() if part != "k" or keep}
     return state
