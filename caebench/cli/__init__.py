@@ -46,6 +46,7 @@ data_app.command("make")(data.make)
 data_app.command("check")(data.check)
 ckpt_app.command("inspect")(ckpt.inspect)
 ckpt_app.command("import")(ckpt.import_file)
+ckpt_app.command("verify")(ckpt.verify)
 ckpt_app.command("export")(ckpt.export)
 
 

@@ -88,6 +88,40 @@ def export(
         print("\n".join([f"{path}: written", *notes]))
 
 
+def verify(
+    job: JobId,
+    data: Annotated[
+        str | None, typer.Option("--data", help="A data set of the site, or `embedded`. Default: the first at hand.")
+    ] = None,
+    site: SiteOption = "local",
+    store: StoreOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Check a job's encoder: key coverage, finite values, features, and k-NN and linear accuracy on a few images.
+
+    Exit status 1 if a check fails.
+    """
+    from rich.markup import escape
+
+    from caebench.cli.setup import open_store
+    from caebench.cli.show import print_table
+    from caebench.config.site import load_site
+    from caebench.execution import checkpoints
+
+    where = load_site(site)
+    jobs = open_store(where, store)
+    folder = jobs.find(job)
+    checks = checkpoints.verify(folder, jobs, where, data)
+    if json:
+        print_json(checks)
+    else:
+        marks = {"ok": "[green]ok[/]", "bad": "[red]bad[/]", "skipped": "skipped"}
+        rows = [[check["what"], marks[check["state"]], escape(check["found"])] for check in checks]
+        print_table(folder.name, ["check", "state", "found"], rows, words=True)
+    if any(check["state"] == "bad" for check in checks):
+        raise typer.Exit(1)
+
+
 def _print(found: "Inspection") -> None:
     from caebench.cli.show import print_table
 

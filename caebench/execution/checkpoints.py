@@ -4,18 +4,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from caebench.config.data import Data, DatasetName, EmbeddedData, RealData
 from caebench.config.families import HEADS, FamilyName, Inspection, Layout
 from caebench.config.names import suggest
 from caebench.config.site import Site
 from caebench.config.stage import RESULT, SOURCE, Imported
 from caebench.config.variants import VARIANTS, VariantName
+from caebench.execution.devices import count_gpus
 from caebench.execution.worker import run_job
 from caebench.plan.files import read_json, write_json
 from caebench.plan.graph import Job, make_job
 from caebench.plan.lease import Held
-from caebench.plan.store import FAILURE, Store
+from caebench.plan.store import FAILURE, JOB, Store
 
 ENCODER = "encoder.safetensors"
+LABELLED: tuple[DatasetName, ...] = ("imagenet1k", "food101", "clipart", "sketch")
 SUFFIXES: Mapping[Layout, str] = {"timm": ".safetensors", "mmpretrain": ".pth", "official-cae": ".pth", "hf": ""}
 
 
@@ -67,6 +70,45 @@ def export(folder: Path, to: str, output: Path | None) -> tuple[Path, list[str]]
 
     path = output or Path(f"{folder.name}-{layout}{SUFFIXES[layout]}")
     return path, exporting.export(read_encoder(encoder), layout, path)
+
+
+def verify(folder: Path, store: Store, site: Site, data: str | None) -> list[dict[str, str]]:
+    """Each check as `what`, `state` (ok, bad, skipped) and `found`.
+
+    Raises:
+        ValueError: the job left no encoder, or the data set is not at hand.
+    """
+    encoder_file(folder)
+    at_hand = find_pictures(store, site, data)
+    from caebench.tasks import verification
+
+    pictures = verification.Pictures(at_hand[0], site.data, at_hand[1]) if at_hand else None
+    checks = verification.verify(folder, pictures, "cuda" if site.device != "cpu" and count_gpus() else "cpu")
+    return [dict(check._asdict()) for check in checks]
+
+
+def find_pictures(store: Store, site: Site, name: str | None) -> tuple[Data, Path | None] | None:
+    """A classification data set at hand: one that the site names, or the embedded one of a finished job.
+
+    Raises:
+        ValueError: the named one is not at hand.
+    """
+    for known in LABELLED:
+        root: Path | None = getattr(site.data, known)
+        if name in (None, known) and root is not None and root.is_dir():
+            return RealData(kind="real", name=known), None
+    rendered = [(read_json(folder / JOB)["config"], folder) for folder in store.folders() if (folder / RESULT).exists()]
+    for known in LABELLED if name in (None, "embedded") else ():
+        for config, folder in rendered:
+            if (config["kind"], config.get("name")) == ("embedded", known):
+                return EmbeddedData.model_validate(config), folder
+    if name is not None:
+        known = ", ".join([*LABELLED, "embedded"])
+        raise ValueError(
+            f"--data '{name}': not at hand. Name its folder in the site file, [data]; `embedded` needs a finished job "
+            f"that rendered it. Known: {known}."
+        )
+    return None
 
 
 def encoder_file(folder: Path) -> Path:

@@ -215,3 +215,15 @@ def test_an_export_that_cannot_be_is_explained(bench, quickstart, arguments, sai
     command = bench.run("ckpt", "export", *(ids.get(argument, argument) for argument in arguments))
     assert command.process.exitcode == 2
     assert said in command.output
+
+
+def test_verify_looks_at_images_where_some_are_at_hand(bench, quickstart):
+    job = quickstart.job("pretrain", "cae-pixels")
+    command = bench.run("ckpt", "verify", job.id, "--json")
+    found = {check["what"]: check for check in json.loads(command.output)}
+    assert [found[what]["state"] for what in ("key coverage", "finite values", "features")] == ["ok"] * 3
+    assert {"k-NN", "linear"} <= found.keys()
+    assert all("images of imagenet1k; expected" in found[what]["found"] for what in ("k-NN", "linear"))
+    assert command.process.exitcode == ("bad" in {check["state"] for check in found.values()})
+    wrong = bench.run("ckpt", "verify", job.id, "--data", "food101")
+    assert wrong.process.exitcode == 2 and "--data 'food101': not at hand" in wrong.output
