@@ -122,6 +122,26 @@ def verify(
         raise typer.Exit(1)
 
 
+def families(
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the table of docs/checkpoints.md.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """List the families that are read: layouts, heads by width, and how far agreement with their code was tested."""
+    from caebench.cli.show import print_table
+    from caebench.execution import checkpoints
+
+    rows = checkpoints.families()
+    if json:
+        print_json([dict(row) for row in rows])
+        return
+    header = list(rows[0])
+    if markdown:
+        lines = [header, ["---"] * len(header), *(list(row.values()) for row in rows)]
+        print("\n".join(f"| {' | '.join(line)} |" for line in lines))
+    else:
+        print_table("Families", header, [list(row.values()) for row in rows], words=True)
+
+
 def _print(found: "Inspection") -> None:
     from caebench.cli.show import print_table
 
@@ -130,7 +150,7 @@ def _print(found: "Inspection") -> None:
     bad = [f"{count} in {name}" for name, count in found["not_finite"].items()]
     grid = " x ".join(str(side) for side in found["grid"])
     rows = [
-        ["family", f"{found['family']} ({found['title']}); parity: {PARITY[found['parity']]}"],
+        ["family", f"{found['family']} ({found['title']}); parity: {found['parity']}"],
         ["size", f"width {found['width']}, {found['blocks']} blocks, {found['num_parameters']:,} parameters"],
         ["heads", heads],
         [
@@ -152,11 +172,3 @@ def _print(found: "Inspection") -> None:
         ["sha256", found["sha256"]],
     ]
     print_table(found["path"], ["what", "found"], rows, words=True)
-
-
-PARITY = {
-    "golden": "tokens within 2e-5 of the project's own code, a test",
-    "timm": "tokens within 2e-5 of timm's own models, a test",
-    "source": "layout from source, parity unverified",
-    "own": "our own file",
-}

@@ -12,6 +12,7 @@ from caebench.config.stage import RESULT, SOURCE, Imported
 from caebench.config.variants import VARIANTS, VariantName
 from caebench.execution.devices import count_gpus
 from caebench.execution.worker import run_job
+from caebench.models.released.families import FAMILIES, PARITY
 from caebench.plan.files import read_json, write_json
 from caebench.plan.graph import Job, make_job
 from caebench.plan.lease import Held
@@ -20,6 +21,21 @@ from caebench.plan.store import FAILURE, JOB, Store
 ENCODER = "encoder.safetensors"
 LABELLED: tuple[DatasetName, ...] = ("imagenet1k", "food101", "clipart", "sketch")
 SUFFIXES: Mapping[Layout, str] = {"timm": ".safetensors", "mmpretrain": ".pth", "official-cae": ".pth", "hf": ""}
+
+
+def families() -> list[dict[str, str]]:
+    """What is read, a line a family."""
+    return [
+        {
+            "family": f"`{family.name}`",
+            "what": family.title,
+            "layouts read": family.layouts,
+            "heads by width": ", ".join(f"{dim}: {n}" for dim, n in HEADS[family.name].items()) or "in the file",
+            "parity reached": PARITY[family.parity],
+            "layout read in": family.source,
+        }
+        for family in FAMILIES
+    ]
 
 
 def inspect(path: Path, num_heads: int | None, family: str | None) -> Inspection:

@@ -15,6 +15,12 @@ Signs = tuple[str, ...]  # patterns that must all hold
 Names = tuple[tuple[str, str], ...]
 Parity = Literal["golden", "timm", "source", "own"]
 
+PARITY: Mapping[Parity, str] = {
+    "golden": "tokens within 2e-5 of the project's own code, a test (largest difference 3e-6)",
+    "timm": "tokens within 2e-5 of timm's own models, a test",
+    "source": "layout from source, parity unverified",
+    "own": "our own file",
+}
 SHARED_TABLE = "shared_position_bias.table"  # `relative_position_biases.0.table` in a network of one for all blocks
 BLOCK_TABLE = r"relative_position_biases.\1.table"
 TIMM_NAMES: Names = (  # timm's and BEiT's -> ours; where both have the same name, none is needed
@@ -57,7 +63,7 @@ MM_NAMES: Names = (
 MASK_TOKEN = (r"^mask_token$", "the mask token: no image that is seen whole has it")
 CLASSIFIER = (r"^(head|pre_logits)\.", "a classifier")
 INDEX = (r"(^|\.)relative_position_index$", "computed from the grid, and compared with ours")
-PROJECTION = (r"^head\.(mlp|mlp2|last_layer|last_layer2)\b", "the projection head of self-distillation")
+PROJECTION = (r"^head\.(mlp2?|last_layer2?|last_norm2?)\b", "the projection head of self-distillation")
 REFUSED: Names = (
     (
         r"(^|\.)(fc_norm|pooler\.layernorm)\.",

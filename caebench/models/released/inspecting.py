@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from caebench.config.families import Inspection
+from caebench.models.released.families import PARITY
 from caebench.models.released.layout import positions_of
 from caebench.models.released.loading import Parts, build, find_heads, not_finite, open_parts, precision
 from caebench.models.released.reading import sha256_of
@@ -26,7 +27,7 @@ def inspect(path: Path, num_heads: int | None = None, family: str | None = None)
         "format": parts.format,
         "family": parts.family.name,
         "title": parts.family.title,
-        "parity": parts.family.parity,
+        "parity": PARITY[parts.family.parity],
         "entry": parts.table.entry,
         "width": parts.dim,
         "blocks": parts.depth,
