@@ -11,6 +11,7 @@ from caebench.config.stage import (
     KNN,
     AttentiveProbe,
     Finetune,
+    Imported,
     LinearProbe,
     Pretrain,
     PretrainingCost,
@@ -20,6 +21,7 @@ from caebench.tasks.cost import compare_costs
 from caebench.tasks.data import check_data, render_data
 from caebench.tasks.dvae import train_dvae
 from caebench.tasks.finetune import finetune
+from caebench.tasks.imported import import_encoder
 from caebench.tasks.knn import knn
 from caebench.tasks.lr_grid import select_rate
 from caebench.tasks.pretrain import pretrain, random_encoder
@@ -53,6 +55,7 @@ STAGES: dict[type[Config], Callable[[Any, Run], dict[str, Any]]] = {
     DVAE: train_dvae,
     Pretrain: pretrain,
     RandomEncoder: random_encoder,
+    Imported: import_encoder,
     LinearProbe: linear_probe,
     AttentiveProbe: attentive_probe,
     KNN: knn,

@@ -45,11 +45,15 @@ class Choice(Config):
     variant: str | None = None
     epochs: PositiveInt | None = None
     target: str | None = None
+    sha256: str | None = None
+    family: str | None = None
+    num_heads: PositiveInt | None = None
+    patch_size: PositiveInt | None = None
     set: dict[str, Any] = Field(default_factory=dict)
 
     def arguments(self) -> dict[str, Any]:
         """The arguments of the recipe that are given."""
-        names = ("variant", "epochs", "target")
+        names = ("variant", "epochs", "target", "sha256", "family", "num_heads", "patch_size")
         return {name: value for name in names if (value := getattr(self, name)) is not None}
 
 

@@ -24,6 +24,7 @@ FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(["caebench.cli", "caebench.execution.local", "caebench.stages"])
 PATIENCE = 120.0  # seconds; far beyond any command here, even on a busy machine
 TIMING = {"images_per_second"}
+NEEDED = {"imported": {"sha256": "0" * 64, "family": "mae"}}  # arguments that a recipe cannot do without
 
 
 def enter(

@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from caebench.cli import data, diff, follow, inspect, report, run, site, status
+from caebench.cli import assets, ckpt, data, diff, follow, inspect, report, run, site, status
 
 app = typer.Typer(
     help="Benchmarks for self-supervised vision: one command from a suite file to the tables of the CAE paper.",
@@ -23,6 +23,11 @@ app.add_typer(data_app, name="data")
 app.add_typer(records_app, name="records")
 site_app = typer.Typer(help="Describe a cluster, and look at it from inside its jobs.", no_args_is_help=True)
 app.add_typer(site_app, name="site")
+
+assets_app = typer.Typer(help="Fetch and check released files that suites name.", no_args_is_help=True)
+app.add_typer(assets_app, name="assets")
+ckpt_app = typer.Typer(help="Read, check, import and export released checkpoints.", no_args_is_help=True)
+app.add_typer(ckpt_app, name="ckpt")
 
 app.command("ls")(inspect.list_suites)
 app.command("plan")(inspect.plan)
@@ -41,6 +46,14 @@ run_app.command("suite")(run.run_suite)
 run_app.command("job")(run.run_one_job)
 data_app.command("make")(data.make)
 data_app.command("check")(data.check)
+assets_app.command("list")(assets.list_assets)
+assets_app.command("fetch")(assets.fetch)
+assets_app.command("verify")(assets.verify)
+ckpt_app.command("inspect")(ckpt.inspect)
+ckpt_app.command("families")(ckpt.families)
+ckpt_app.command("import")(ckpt.import_file)
+ckpt_app.command("verify")(ckpt.verify)
+ckpt_app.command("export")(ckpt.export)
 
 
 def main() -> None:

@@ -30,6 +30,7 @@ class Assets(Config):
     """Files that users bring themselves."""
 
     dalle_encoder: Path | None = None
+    folder: Path | None = None  # where `caebench assets` keeps what it fetches
 
 
 class Resources(Config):

@@ -4,14 +4,16 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
-from caebench.config.base import Config
+from caebench.config.base import NOT_IDENTITY, Config
 from caebench.config.data import Data, EmbeddedData, RealData
 from caebench.config.dense import Detection, KNNSegmentation, LearningRateGrid, Segmentation
+from caebench.config.families import FamilyName
 from caebench.config.method import DVAE, Method, Released
 from caebench.config.optim import Optimization, Precision
 from caebench.config.variants import VARIANTS, Variant, VariantName
 
 RESULT = "result.json"  # written last, in a job's folder: its existence means done
+SOURCE = "source.json"  # in the folder of an imported encoder: where the file lies, for as long as it is read
 
 
 class Pretrain(Config):
@@ -59,6 +61,27 @@ class RandomEncoder(Config):
     image_size: PositiveInt
     layer_scale: PositiveFloat = 0.1
     seed: int = 0
+
+
+class Imported(Config):
+    """An encoder that somebody released; `caebench ckpt import` makes a finished job of the file (ADR 15).
+
+    Its identity is the file's, not the path's. The variant changes nothing in it: suites take from it the settings of
+    evaluations, and plans their costs.
+    """
+
+    kind: Literal["imported"]
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    family: FamilyName
+    num_heads: PositiveInt | None = None  # None: as the family gives this width
+    variant: Annotated[VariantName | None, NOT_IDENTITY] = None  # None: of no size that has a name
+    patch_size: Annotated[PositiveInt, NOT_IDENTITY] = 16
+
+    @property
+    def size(self) -> Variant:
+        """Its sizes as far as they are known without the file."""
+        named = VARIANTS[self.variant or "vit_b"]
+        return named._replace(num_heads=self.num_heads or named.num_heads, patch_size=self.patch_size)
 
 
 Selection = Literal["best_epoch", "last_epoch"]
@@ -160,7 +183,7 @@ Evaluation = (
     | Detection
     | PretrainingCost
 )
-Source = Pretrain | RandomEncoder
+Source = Pretrain | RandomEncoder | Imported
 Stage = Annotated[RealData | EmbeddedData | Released | DVAE | Source | Evaluation, Field(discriminator="kind")]
 
 # The numbers of a result that a column may show.

@@ -7,6 +7,8 @@ from pathlib import Path
 from caebench.config.data import RealData
 from caebench.config.method import Released
 from caebench.config.site import Site
+from caebench.config.stage import Imported
+from caebench.config.variants import VARIANTS
 from caebench.plan.cost import disk_bytes
 from caebench.plan.graph import Job
 from caebench.plan.store import Store
@@ -20,7 +22,15 @@ def refuse_hopeless(jobs: Iterable[Job], site: Site, store: Store) -> None:
     """
     jobs = list(jobs)
     problems = list(
-        dict.fromkeys([*_missing_roots(jobs, site), *_missing_assets(jobs, site), *_full_disk(jobs, store)])
+        dict.fromkeys(
+            [
+                *_missing_roots(jobs, site),
+                *_missing_assets(jobs, site),
+                *_missing_imports(jobs),
+                *_misnamed_imports(jobs, store),
+                *_full_disk(jobs, store),
+            ]
+        )
     )
     if problems:
         raise ValueError("\n       ".join(["this run cannot succeed here:", *problems]))
@@ -45,6 +55,31 @@ def _missing_assets(jobs: list[Job], site: Site) -> Iterator[str]:
                 yield "site file, [assets] dalle_encoder: not set. Name the encoder.pkl of cdn.openai.com/dall-e there."
             elif not path.is_file():
                 yield f"site file, [assets] dalle_encoder = {path}: no such file. Get it from cdn.openai.com/dall-e."
+
+
+def _missing_imports(jobs: list[Job]) -> Iterator[str]:
+    for job in jobs:
+        if isinstance(config := job.config, Imported):
+            heads = f" --num-heads {config.num_heads}" if config.num_heads else ""
+            yield (
+                f"{job.name}: not in the store. Import the file whose SHA-256 is {config.sha256}: "
+                f"caebench ckpt import PATH --family {config.family}{heads}"
+            )
+
+
+def _misnamed_imports(jobs: list[Job], store: Store) -> Iterator[str]:
+    """Imported encoders of another size than their row says, whose settings its evaluations would take."""
+    for encoder in (job.inputs["encoder"] for job in jobs if "encoder" in job.inputs):
+        if isinstance(config := encoder.config, Imported) and (result := store.result(encoder)) is not None:
+            found = {name: result["metrics"][name] for name in ("width", "blocks", "patch_size")}
+            named = VARIANTS[config.variant] if config.variant else None
+            said = {"width": named.dim, "blocks": named.depth} if named else {}
+            said["patch_size"] = config.patch_size
+            if wrong := [f"{name} {found[name]}, not {value}" for name, value in said.items() if found[name] != value]:
+                yield (
+                    f"{encoder.name}: has {' and '.join(wrong)} as its row says (variant {config.variant}, patch_size "
+                    f"{config.patch_size}). Correct the row."
+                )
 
 
 def _full_disk(jobs: list[Job], store: Store) -> Iterator[str]:

@@ -4,18 +4,18 @@ Official names spell the regressor two ways (`regresser.regressor_blocks`), keep
 copy of the encoder (`alignment_encoder`, `teacher`) that always equals it: those keys are not read.
 """
 
-import argparse
 import re
 from collections.abc import Mapping
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from caebench.config.method import CAE, DALLETarget
 from caebench.config.variants import Variant
 from caebench.methods.cae import CAEModel
 from caebench.models.checkpoint import misfits
+from caebench.models.released.fusing import fuse_biases
+from caebench.models.released.reading import read
 
 COPIES = ("alignment_encoder.", "teacher.")
 POSITIONS = ("encoder.pos_embed", "rd_pos_embed")
@@ -37,7 +37,7 @@ RENAMED = [  # official -> ours, applied in this order
 
 
 def rename(name: str) -> str:
-    """Our name for an official one (q and v biases of self-attention excepted: see `fuse_biases`)."""
+    """Our name for an official one."""
     for pattern, ours in RENAMED:
         name = re.sub(pattern, ours, name)
     return name
@@ -51,15 +51,6 @@ def to_ours(official: Mapping[str, Tensor]) -> dict[str, Tensor]:
             ours = {"rd_pos_embed": "latent_pos"}.get(name, name)
             state[ours] = state.pop(name)[:, 1:]
     return fuse_biases({rename(name): value for name, value in state.items()})
-
-
-def fuse_biases(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """BEiT's separate q and v biases as one qkv bias; softmax does not see a bias on the keys, so theirs is zero."""
-    for name in [name for name in state if name.endswith(".attn.q_bias")]:
-        stem = name.removesuffix("q_bias")
-        q, v = state.pop(name), state.pop(stem + "v_bias")
-        state[stem + "qkv.bias"] = torch.cat([q, torch.zeros_like(q), v])
-    return state
 
 
 def load(path: Path, num_heads: int) -> CAEModel:
@@ -81,16 +72,10 @@ def load(path: Path, num_heads: int) -> CAEModel:
 
 def read_checkpoint(path: Path) -> Mapping[str, Tensor]:
     """The `model` entry of a checkpoint; unpickles tensors and plain containers only."""
-    try:
-        with torch.serialization.safe_globals([argparse.Namespace]):
-            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise ValueError(f"{path}: no such checkpoint. Check the path.") from None
-    except Exception as error:  # torch raises many types for damaged, truncated or unsafe files
-        raise ValueError(f"{path}: cannot be read as a checkpoint of tensors: {error}") from error
-    if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("model"), dict):
+    entries = read(path).entries
+    if not isinstance(entries.get("model"), dict):
         raise ValueError(f"{path}: no entry 'model'. An official CAE training file has one.")
-    return checkpoint["model"]
+    return entries["model"]
 
 
 def infer(state: Mapping[str, Tensor], num_heads: int) -> tuple[Variant, int, CAE]:

@@ -25,6 +25,7 @@ def save_encoder(encoder: Encoder, path: Path) -> None:
         "layer_scale": hasattr(encoder.blocks[0].ls1, "gamma"),
         "positions": encoder.positions,
         "relative_position_bias": encoder.relative_position_bias,
+        "norm_eps": encoder.norm_eps,
     }
     partial = path.with_suffix(".partial")
     state = {name: value.detach().cpu().contiguous() for name, value in encoder.state_dict().items()}
@@ -58,6 +59,7 @@ def read_encoder(
         drop_path=drop_path,
         positions=sizes.get("positions", "sincos"),
         relative_position_bias="block" if relative_position_bias else own,
+        norm_eps=sizes.get("norm_eps", 1e-6),
     )
     state["pos_embed"] = resample_positions(state["pos_embed"], (encoder.grid, encoder.grid))
     state = _fit_biases(state, encoder, own)

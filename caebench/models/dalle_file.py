@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from caebench.models.released.reading import StandIn, read_pickle
 from caebench.models.tokenizer import DALLEEncoder
 
 URL = "https://cdn.openai.com/dall-e/encoder.pkl"
@@ -38,16 +38,6 @@ COUNTED = [
     (r"\bblock_(\d)\.", ""),
     (r"\bres_path\.conv_(\d)\.", "convolutions."),
 ]
-
-
-class StandIn:
-    """An object of a class that is not imported: it only keeps its state."""
-
-    def __init__(self, *arguments: Any, **named: Any) -> None:
-        pass
-
-    def __setstate__(self, state: Any) -> None:
-        self.__dict__.update(state if isinstance(state, dict) else {})
 
 
 def read_dalle(path: Path | None) -> DALLEEncoder:
@@ -84,8 +74,7 @@ def load_dalle(path: Path) -> DALLEEncoder:
 
 def convert(path: Path) -> dict[str, Tensor]:
     """The weights of a published pickle under our names."""
-    with torch.serialization.safe_globals([(StandIn, name) for name in STAND_INS]):
-        module = torch.load(path, map_location="cpu", weights_only=True)
+    module = read_pickle(path, [(StandIn, name) for name in STAND_INS])
     return {rename(name): tensor.detach().clone().contiguous() for name, tensor in walk(module)}
 
 

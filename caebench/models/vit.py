@@ -85,7 +85,7 @@ def make_block(dim: int, num_heads: int, layer_scale: float | None, drop_path: f
 
 def linear_rates(drop_path: float, depth: int) -> list[float]:
     """Stochastic depth rising linearly over the blocks, from 0."""
-    return torch.linspace(0, drop_path, depth).tolist()
+    return torch.linspace(0, drop_path, depth, device="cpu").tolist()
 
 
 def set_draws(blocks: nn.ModuleList, draws: Float[Tensor, "batch numbers"] | None) -> None:
@@ -135,6 +135,7 @@ class Encoder(nn.Module):
         relative_position_bias: Bias = "none",
         positions: Positions = "sincos",
         init: Init = "xavier",
+        norm_eps: float = 1e-6,
     ) -> None:
         super().__init__()
         dim, depth, num_heads, patch_size = variant
@@ -151,6 +152,8 @@ class Encoder(nn.Module):
         self.relative_position_biases = nn.ModuleList(biases)
         self.relative_position_bias = relative_position_bias
         self._initialise(init)
+        for norm in (module for module in self.modules() if isinstance(module, LayerNorm)):
+            norm.eps = norm_eps  # a released file's own
 
     def _make_positions(self, dim: int) -> None:
         match self.positions:
@@ -168,6 +171,11 @@ class Encoder(nn.Module):
             rescale_by_depth(self.blocks)
         if self.positions == "learnt":
             truncated_normal(self.pos_embed)
+
+    @property
+    def norm_eps(self) -> float:
+        """The epsilon of every layer norm."""
+        return cast(LayerNorm, self.blocks[0].norm1).eps
 
     @property
     def num_patches(self) -> int:

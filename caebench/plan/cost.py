@@ -11,6 +11,7 @@ from caebench.config.stage import (
     KNN,
     AttentiveProbe,
     Finetune,
+    Imported,
     LinearProbe,
     Pretrain,
     PretrainingCost,
@@ -38,6 +39,8 @@ def disk_bytes(job: Job) -> int:
             latent = config.method.regressor_depth + config.method.decoder_depth
             parameters = encoder_parameters(VARIANTS[config.variant]) * (1 + latent / VARIANTS[config.variant].depth)
             return int(parameters * BYTES * (2 + 2 * 3))
+        case Imported() as config:
+            return encoder_parameters(config.size) * BYTES
         case Finetune() | Segmentation() | Detection():
             return int(encoder_parameters(_variant(job)) * BYTES * (2 * 3))
         case EmbeddedData() as config:
@@ -83,6 +86,8 @@ def encoder_parameters(variant: Variant) -> int:
 
 def _variant(job: Job) -> Variant:
     encoder = job.inputs["encoder"].config
+    if isinstance(encoder, Imported):
+        return encoder.size
     assert isinstance(encoder, Pretrain | RandomEncoder), "no other stage leaves an encoder"
     return VARIANTS[encoder.variant]
 

@@ -9,7 +9,7 @@ from caebench.config.base import Config
 from caebench.config.data import EmbeddedData, RealData, size_of
 from caebench.config.dense import KNNSegmentation, LearningRateGrid, Segmentation
 from caebench.config.method import CAE, DVAE, DALLETarget, DVAETarget, Released
-from caebench.config.stage import Finetune, Pretrain, PretrainingCost, RandomEncoder, num_patches
+from caebench.config.stage import Finetune, Imported, Pretrain, PretrainingCost, RandomEncoder, num_patches
 from caebench.config.variants import VARIANTS
 from caebench.plan.identity import job_id, kind_of
 from caebench.plan.scale import Scale
@@ -20,6 +20,7 @@ STAGE_FOLDERS = {
     **{"real": "data", "embedded": "data"},
     **{"dvae": "tokenizer", "released": "tokenizer"},
     "random_encoder": "pretrain",
+    "imported": "pretrain",
     "pretraining_cost": "cost",
 }
 
@@ -56,6 +57,8 @@ class Job:
                 return f"{kind_of(c.method)}-{kind_of(c.method.target)}-{c.variant}-{c.optimization.epochs}e-s{c.seed}"
             case RandomEncoder() as c:
                 return f"random-{c.variant}-s{c.seed}"
+            case Imported() as c:
+                return f"{c.family}-{c.sha256[:8]}"
             case RealData() | Released() as c:
                 return c.name
             case EmbeddedData() as c:
@@ -127,7 +130,9 @@ def _refuse_large_batch(config: Config) -> None:
 
 
 def _refuse_broken_patches(encoder: Job, image_size: int, field: str) -> None:
-    if isinstance(encoder.config, Pretrain | RandomEncoder):
+    if isinstance(encoder.config, Imported):
+        num_patches(image_size, encoder.config.size, field)
+    elif isinstance(encoder.config, Pretrain | RandomEncoder):
         num_patches(image_size, VARIANTS[encoder.config.variant], field)
 
 
@@ -190,28 +195,28 @@ def make_plan(table: Table, scale: Scale, seeds: Sequence[int] = (0,)) -> Plan:
     """
     cells: list[Cell] = []
     for row in table.rows:
-        encoders = [] if row.quoted else [_encoder(table, row, scale, seed) for seed in seeds]
+        encoders = [] if row.quoted else [(_encoder(table, row, scale, seed), seed) for seed in seeds]
         for column in table.columns.values():
-            jobs = [_evaluate(table, row, column, scale, encoder) for encoder in encoders]
+            jobs = [_evaluate(table, row, column, scale, encoder, seed) for encoder, seed in encoders]
             cells.append(Cell(row, column, tuple({job.id: job for job in jobs}.values())))
     return Plan(table, scale, tuple(cells))
 
 
 def _encoder(table: Table, row: Row, scale: Scale, seed: int) -> Job:
     try:
-        return make_job(scale.apply(table.pretraining(row).replace(seed=seed)))
+        source = table.pretraining(row)
+        return make_job(scale.apply(source if isinstance(source, Imported) else source.replace(seed=seed)))
     except SuiteError:
         raise
     except ValueError as error:
         raise SuiteError(table.where(row), str(error)) from error
 
 
-def _evaluate(table: Table, row: Row, column: Column, scale: Scale, encoder: Job) -> Job:
+def _evaluate(table: Table, row: Row, column: Column, scale: Scale, encoder: Job, seed: int) -> Job:
     config = table.evaluation(row, column)
     if isinstance(config, PretrainingCost):  # no number of it depends on a seed
         return make_job(scale.apply(config))
-    seed = getattr(encoder.config, "seed", 0)  # the evaluation's seed is the pretraining's
-    seeded = config.replace(seed=seed) if "seed" in type(config).model_fields else config
+    seeded = config.replace(seed=seed) if "seed" in type(config).model_fields else config  # the pretraining's
     try:
         return make_job(scale.apply(seeded), encoder=encoder)
     except ValueError as error:

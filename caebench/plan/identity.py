@@ -25,6 +25,7 @@ VERSIONS: dict[str, int] = {
     "pretrain": 2,
     "pretrain/cae": 1,
     "random_encoder": 2,
+    "imported": 1,
     "linear_probe": 1,
     "attentive_probe": 1,
     "knn": 1,

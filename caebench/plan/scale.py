@@ -19,6 +19,7 @@ from caebench.config.stage import (
     KNN,
     AttentiveProbe,
     Finetune,
+    Imported,
     LinearProbe,
     Pretrain,
     PretrainingCost,
@@ -121,6 +122,8 @@ class Scale:
                 )
             case RandomEncoder():
                 return config.replace(variant=self.variants[config.variant], image_size=self._size(config.image_size))
+            case Imported():
+                return config  # a released encoder cannot shrink; it takes the scale's images as they are
             case PretrainingCost():
                 return config.replace(pretraining=self.apply(config.pretraining), against=self.apply(config.against))
             case LinearProbe():

@@ -5,7 +5,7 @@ from typing import Literal
 from caebench.config.data import RealData
 from caebench.config.method import CAE, DVAE, DALLETarget, DVAETarget, PixelTarget, Target
 from caebench.config.optim import AdamW, Optimization
-from caebench.config.stage import Pretrain, PretrainingCost, RandomEncoder
+from caebench.config.stage import Imported, Pretrain, PretrainingCost, RandomEncoder
 from caebench.config.variants import VariantName
 
 IMAGENET = RealData(kind="real", name="imagenet1k")
@@ -50,7 +50,7 @@ def cae(
 
 
 def pretraining_cost(
-    variant: VariantName = "vit_b", pretraining: Pretrain | RandomEncoder | None = None
+    variant: VariantName = "vit_b", pretraining: Pretrain | RandomEncoder | Imported | None = None
 ) -> PretrainingCost:
     """A pretraining's step beside that of the same with neither decoder nor alignment. Source: CAE, Sec. 5.1.
 
@@ -59,7 +59,7 @@ def pretraining_cost(
     Raises:
         ValueError: the row trains nothing.
     """
-    if isinstance(pretraining, RandomEncoder):
+    if isinstance(pretraining, RandomEncoder | Imported):
         raise ValueError("the column measures a pretraining's cost, and this row trains nothing. Leave the row out")
     full = pretraining or cae(variant)
     bare = full.method.replace(decoder_depth=0, align_weight=0.0)

@@ -12,7 +12,8 @@ from caebench.plan.graph import make_job
 from caebench.plan.store import Store
 from caebench.recipes import EVALUATIONS
 
-ELSEWHERE = {"RealData", "Released"}  # tests/unit/tasks/test_data_jobs.py: no real data or released file is at hand
+# no real data or released tokenizer is at hand: tests/unit/tasks/test_data_jobs.py; test_ckpt.py
+ELSEWHERE = {"RealData", "Released", "Imported"}
 HERE = ("ade20k_grid", "pretraining_cost", "knn_segmentation")
 
 

@@ -1,6 +1,7 @@
 """Scales: paper changes nothing, the others shrink without merging."""
 
 import pytest
+from helpers import NEEDED
 
 from caebench.config.data import EmbeddedData
 from caebench.config.method import DVAETarget
@@ -18,14 +19,14 @@ SMALL = [name for name in SCALES if name != "paper"]
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_paper_is_the_identity(name):
-    config = RECIPES[name]("vit_l")
+    config = RECIPES[name](variant="vit_l", **NEEDED.get(name, {}))
     assert SCALES["paper"].apply(config) is config
 
 
 @pytest.mark.parametrize("scale", SMALL)
 @pytest.mark.parametrize("name", RECIPES)
 def test_small_scales_leave_no_real_data_behind(scale, name):
-    config = SCALES[scale].apply(RECIPES[name]("vit_b"))
+    config = SCALES[scale].apply(RECIPES[name](variant="vit_b", **NEEDED.get(name, {})))
     assert not hasattr(config, "data") or isinstance(config.data, EmbeddedData)
     assert "'kind': 'real'" not in str(config.model_dump())
 

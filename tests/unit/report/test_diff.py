@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from helpers import NEEDED
 
 from caebench import suites
 from caebench.cli.diff import diff
@@ -171,7 +172,7 @@ HAS = {
 @pytest.mark.parametrize("recipe", {**SOURCES, **EVALUATIONS})
 @pytest.mark.parametrize("variant", ["vit_s", "vit_b", "vit_l", "vit_h"])
 def test_a_preset_answers_for_every_recipe_or_says_what_it_has(preset, recipe, variant):
-    name = f"{recipe}:variant={variant}"
+    name = ",".join([f"{recipe}:variant={variant}", *(f"{k}={v}" for k, v in NEEDED.get(recipe, {}).items())])
     if recipe in HAS[preset]:
         assert all(note.startswith(f"{preset}: ") for note in compare(name, preset, PAPER, Store(None)).notes)
     else:

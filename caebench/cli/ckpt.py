@@ -1,0 +1,174 @@
+"""`caebench ckpt`: checkpoints that others released."""
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from caebench.cli.options import JsonOption, SiteOption, StoreOption, print_json
+
+if TYPE_CHECKING:
+    from caebench.config.families import Inspection
+
+CheckpointPath = Annotated[Path, typer.Argument(help="A checkpoint: .pth, .pt, .pth.tar, .bin or .safetensors.")]
+JobId = Annotated[str, typer.Argument(help="The id of a job that left an encoder, or its beginning.")]
+FamilyOption = Annotated[
+    str | None, typer.Option("--family", help="What it is, where content does not tell. `ckpt families` lists them.")
+]
+HeadsOption = Annotated[
+    int | None, typer.Option("--num-heads", min=1, help="Attention heads, where family and width do not tell.")
+]
+
+
+def inspect(
+    path: CheckpointPath, family: FamilyOption = None, num_heads: HeadsOption = None, json: JsonOption = False
+) -> None:
+    """Say what is in a checkpoint: family, sizes, precision, NaN, what is the encoder's and what is not.
+
+    Exit status 2 if its encoder cannot be loaded.
+    """
+    from caebench.execution import checkpoints
+
+    found = checkpoints.inspect(path, num_heads, family)
+    if json:
+        print_json(dict(found))
+    else:
+        _print(found)
+    if found["problems"]:
+        raise ValueError(found["problems"][0])
+
+
+def import_file(
+    path: CheckpointPath,
+    family: FamilyOption = None,
+    num_heads: HeadsOption = None,
+    site: SiteOption = "local",
+    store: StoreOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Convert a checkpoint's encoder into a finished job of the store.
+
+    Prints the row that names it in a suite.
+    """
+    from caebench.cli.setup import open_store
+    from caebench.config.site import load_site
+    from caebench.execution import checkpoints
+
+    where = load_site(site)
+    jobs = open_store(where, store)
+    job = checkpoints.import_file(path, num_heads, family, jobs, where)
+    row = checkpoints.row(job, f"{path.name.partition('.')[0]}, released")
+    if json:
+        print_json({"id": job.id, "name": job.name, "folder": str(jobs.folder(job)), "row": row})
+        return
+    print(f"{job.name}: imported. What became of every name: {jobs.folder(job)}/mapping.json")
+    print(f"In a suite: {row}")
+
+
+def export(
+    job: JobId,
+    to: Annotated[str, typer.Option("--to", help="timm, mmpretrain, official-cae or hf.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", help="The file to write; for hf a folder. Default: named after the job.")
+    ] = None,
+    site: SiteOption = "local",
+    store: StoreOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Write the encoder of a finished job in another project's layout; `ckpt import` reads it back without loss."""
+    from caebench.cli.setup import open_store
+    from caebench.config.site import load_site
+    from caebench.execution import checkpoints
+
+    path, notes = checkpoints.export(open_store(load_site(site), store).find(job), to, output)
+    if json:
+        print_json({"path": str(path), "layout": to, "notes": notes})
+    else:
+        print("\n".join([f"{path}: written", *notes]))
+
+
+def verify(
+    job: JobId,
+    data: Annotated[
+        str | None, typer.Option("--data", help="A data set of the site, or `embedded`. Default: the first at hand.")
+    ] = None,
+    site: SiteOption = "local",
+    store: StoreOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Check a job's encoder: key coverage, finite values, features, and k-NN and linear accuracy on a few images.
+
+    Exit status 1 if a check fails.
+    """
+    from rich.markup import escape
+
+    from caebench.cli.setup import open_store
+    from caebench.cli.show import print_table
+    from caebench.config.site import load_site
+    from caebench.execution import checkpoints
+
+    where = load_site(site)
+    jobs = open_store(where, store)
+    folder = jobs.find(job)
+    checks = checkpoints.verify(folder, jobs, where, data)
+    if json:
+        print_json(checks)
+    else:
+        marks = {"ok": "[green]ok[/]", "bad": "[red]bad[/]", "skipped": "skipped"}
+        rows = [[check["what"], marks[check["state"]], escape(check["found"])] for check in checks]
+        print_table(folder.name, ["check", "state", "found"], rows, words=True)
+    if any(check["state"] == "bad" for check in checks):
+        raise typer.Exit(1)
+
+
+def families(
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the table of docs/checkpoints.md.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """List the families that are read: layouts, heads by width, and how far agreement with their code was tested."""
+    from caebench.cli.show import print_table
+    from caebench.execution import checkpoints
+
+    rows = checkpoints.families()
+    if json:
+        print_json([dict(row) for row in rows])
+        return
+    header = list(rows[0])
+    if markdown:
+        lines = [header, ["---"] * len(header), *(list(row.values()) for row in rows)]
+        print("\n".join(f"| {' | '.join(line)} |" for line in lines))
+    else:
+        print_table("Families", header, [list(row.values()) for row in rows], words=True)
+
+
+def _print(found: "Inspection") -> None:
+    from caebench.cli.show import print_table
+
+    heads = "not determined: give --num-heads" if found["num_heads"] is None else str(found["num_heads"])
+    left = [f"{count} x {why}" for why, count in Counter(found["left"].values()).items()]
+    bad = [f"{count} in {name}" for name, count in found["not_finite"].items()]
+    grid = " x ".join(str(side) for side in found["grid"])
+    rows = [
+        ["family", f"{found['family']} ({found['title']}); parity: {found['parity']}"],
+        ["size", f"width {found['width']}, {found['blocks']} blocks, {found['num_parameters']:,} parameters"],
+        ["heads", heads],
+        [
+            "grid",
+            f"{grid} patches of {found['patch_size']}: images of {found['image_size']}",
+        ],
+        ["positions", found["positions"]],
+        [
+            "relative position bias",
+            {"block": "one a block", "shared": "one for all blocks"}.get(found["relative_position_bias"], "none"),
+        ],
+        ["layer scale", "yes" if found["layer_scale"] else "no"],
+        ["epsilon of norms", f"{found['norm_eps']:g}"],
+        ["encoder", f"{len(found['encoder'])} tensors" + (f" in entry '{found['entry']}'" if found["entry"] else "")],
+        ["not the encoder", "; ".join(left) or "nothing"],
+        ["precision", ", ".join(found["precision"])],
+        ["NaN or Inf", "; ".join(bad[:5]) or "none"],
+        ["file", f"{found['format']}, {found['bytes']:,} bytes"],
+        ["sha256", found["sha256"]],
+    ]
+    print_table(found["path"], ["what", "found"], rows, words=True)

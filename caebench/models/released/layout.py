@@ -1,0 +1,238 @@
+"""From a file's entries to one encoder's tensors under our names: which entry, which family, which key is what."""
+
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from caebench.config.families import FamilyName
+from caebench.config.names import suggest
+from caebench.config.variants import Variant
+from caebench.models.released.families import BY_NAME, FAMILIES, REFUSED, Family, Signs
+from caebench.models.released.reading import Content
+from caebench.models.vit import sincos_positions
+
+RECORD = "caebench"  # in files that we export: what their layout cannot say
+OWN_RECORD = "encoder"  # in the metadata of our own encoder file
+ENTRIES = ("teacher", "model", "state_dict", "model_state", "module", "student")  # the first that holds tensors is read
+RECORDED: Mapping[str, FamilyName] = {
+    "encoder": "caebench",
+    "timm": "timm",
+    "mmpretrain": "mmpretrain",
+    "official-cae": "cae",
+    "hf": "hf",
+}
+OTHER_ENTRIES = {  # why they are left
+    "student": "trained by gradient; the teacher, its average, is what is released",
+    "model_ema": "an average of the weights: the project evaluates `model`",
+    "optimizer": "state of training",
+    "args": "the options of training",
+    RECORD: "what this layout cannot say",
+}
+
+
+class Record(NamedTuple):
+    """What our own files say of themselves, and their layout cannot."""
+
+    layout: str
+    variant: Variant
+    norm_eps: float
+    is_shared: bool  # one relative position bias for all blocks
+
+
+@dataclass(frozen=True)
+class Table:
+    """The tensors of one entry, without `module.`, and the other entries with the reason why each is left."""
+
+    entry: str
+    tensors: dict[str, Tensor]
+    others: dict[str, str]
+    record: Record | None
+
+
+@dataclass
+class Mapped:
+    """Tensors under our names, and what became of each name of the file."""
+
+    state: dict[str, Tensor]
+    sources: dict[str, str]  # theirs -> ours
+    left: dict[str, str]  # theirs -> why
+
+
+def unwrap(content: Content) -> Table:
+    """The entry that holds the encoder.
+
+    Raises:
+        ValueError: no entry holds tensors.
+    """
+    entries = content.entries
+    entry = next((name for name in ENTRIES if tensors_of(entries.get(name))), "")
+    tensors = tensors_of(entries[entry] if entry else entries)
+    if not tensors:
+        known = ", ".join(list(entries)[:8]) or "nothing"
+        raise ValueError(f"{content.path}: no entry holds tensors by name. It holds: {known}. Give a checkpoint.")
+    rest = [name for name, value in entries.items() if (name != entry if entry else not _is_tensor(value))]
+    others = {name: OTHER_ENTRIES.get(name, "state of training") for name in rest}
+    bare = {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
+    if len(bare) < len(tensors):
+        raise ValueError(f"{content.path}: holds names with and without 'module.' for one tensor. Give one of them.")
+    return Table(entry, bare, others, _record(content))
+
+
+def tensors_of(entry: Any) -> dict[str, Tensor]:
+    """The tensors of a table of names; nothing of anything else."""
+    if not isinstance(entry, Mapping):
+        return {}
+    return {name: value for name, value in entry.items() if isinstance(name, str) and _is_tensor(value)}
+
+
+def _is_tensor(value: Any) -> bool:
+    return isinstance(value, Tensor)
+
+
+def _record(content: Content) -> Record | None:
+    """What caebench has noted in a file of its own; None in other files.
+
+    Raises:
+        ValueError: there is a note, and it says what cannot be.
+    """
+    for name in (RECORD, OWN_RECORD):
+        text = content.metadata.get(name) or content.entries.get(name)
+        if isinstance(text, str):
+            try:
+                found = {"layout": OWN_RECORD, "norm_eps": 1e-6, **json.loads(text)}
+                dim, depth, heads, patch = (int(number) for number in found["variant"])
+                is_shared = found.get("relative_position_bias") == "shared"
+                return Record(
+                    str(found["layout"]), Variant(dim, depth, heads, patch), float(found["norm_eps"]), is_shared
+                )
+            except (ValueError, TypeError, KeyError) as error:
+                raise ValueError(f"{content.path}: its note '{name}' cannot be read: {error!r}.") from error
+    return None
+
+
+def facts_of(table: Table, content: Content) -> list[str]:
+    """What signs look at: every name as `entry/name`, other entries, and facts about the content."""
+    names = [f"{table.entry}/{name}" for name in table.tensors]
+    heads = [tensor for name, tensor in table.tensors.items() if name == "lm_head.weight"]
+    return [
+        *names,
+        *(f"{name}/" for name in table.others),
+        f"positions: {positions_of(table.tensors)}",
+        f"format: {content.format}",
+        *("lm_head: square" for head in heads if head.ndim == 2 and head.shape[0] == head.shape[1]),
+        *([f"record: {table.record.layout}"] if table.record else []),
+    ]
+
+
+def positions_of(tensors: Mapping[str, Tensor]) -> str:
+    """Of what kind the patches' positions are: one of the two fixed sin-cos orders, learnt, or none."""
+    found = next((t for name, t in tensors.items() if re.search(r"(^|\.)(pos_embed|position_embeddings)$", name)), None)
+    if found is None:
+        return "none"
+    if found.ndim != 3 or (grid := grid_of_positions(found.shape[1])) is None or found.shape[2] % 4:
+        return "learnt"
+    expected = sincos_positions(grid, found.shape[2])[0].unflatten(0, (grid, grid))
+    patches = found[0, -(grid**2) :].float().unflatten(0, (grid, grid))
+    if torch.allclose(patches, expected, atol=1e-2, rtol=0):
+        return "fixed, rows first"  # CAE, MoCo v3
+    return "fixed, columns first" if torch.allclose(patches, expected.transpose(0, 1), atol=1e-2, rtol=0) else "learnt"
+
+
+def grid_of_positions(length: int) -> int | None:
+    """The side of a square grid with this many positions, with or without one for the class token."""
+    for patches in (length - 1, length):
+        if patches > 0 and math.isqrt(patches) ** 2 == patches:
+            return math.isqrt(patches)
+    return None
+
+
+def choose(table: Table, content: Content, named: FamilyName | str | None) -> Family:
+    """The family whose signs the content bears, or the one that the user names.
+
+    Raises:
+        ValueError: no family fits, or not the named one.
+    """
+    facts = facts_of(table, content)
+    recorded = RECORDED.get(table.record.layout) if table.record else None
+    found = (
+        BY_NAME[recorded] if recorded else next((f for f in FAMILIES if any(holds(s, facts) for s in f.signs)), None)
+    )
+    if named is None:
+        if found is None:
+            raise ValueError(f"{content.path}: no family fits. {_what(table)} Known: {', '.join(BY_NAME)}.")
+        return found
+    if named not in BY_NAME:
+        raise ValueError(f"family '{named}': unknown.{suggest(named, BY_NAME)} Known: {', '.join(BY_NAME)}.")
+    family = BY_NAME[named]
+    if family is not found and not any(holds(signs, facts) for signs in (*family.signs, *family.claims)):
+        looks = f"It looks like {found.title} (family '{found.name}')." if found else _what(table)
+        raise ValueError(f"{content.path}: not a file of {family.title}. {looks} Give another file or family.")
+    return family
+
+
+def holds(signs: Signs, facts: Iterable[str]) -> bool:
+    """Whether every pattern is found, and none of those with `!`."""
+    facts = list(facts)
+    found = {sign: any(re.search(sign.removeprefix("!"), fact) for fact in facts) for sign in signs}
+    return all(seen != sign.startswith("!") for sign, seen in found.items())
+
+
+def _what(table: Table) -> str:
+    names = ", ".join(list(table.tensors)[:4])
+    return f"Its {len(table.tensors)} tensors begin with {names}."
+
+
+def map_names(table: Table, family: Family, path: object) -> Mapped:
+    """Every name of the table: ours, or left for a reason.
+
+    Raises:
+        ValueError: a name is neither, or of a kind of file that has no final norm.
+    """
+    for name in table.tensors:
+        for pattern, why in REFUSED:
+            if re.search(pattern, name):
+                raise ValueError(f"{path}: holds '{name}': {why}.")
+    mapped, unknown = Mapped({}, {}, {}), []
+    for name, tensor in table.tensors.items():
+        inner = re.sub(f"^{family.prefix}", "", name) if re.match(family.prefix, name) else None
+        if why := reason(name, inner, family):
+            mapped.left[name] = why
+        elif inner is None:
+            unknown.append(name)
+        elif (ours := rename(inner, family)) in mapped.state:
+            raise ValueError(f"{path}: '{name}' and another name both mean {ours}. Give a file with one of them.")
+        else:
+            mapped.state[ours], mapped.sources[name] = tensor, ours
+    if unknown:
+        raise ValueError(f"{path}: {_unknown(unknown, family)}")
+    return mapped
+
+
+def _unknown(names: list[str], family: Family) -> str:
+    return (
+        f"{len(names)} names are neither the encoder's nor known to be something else: {', '.join(names[:5])}. "
+        f"It was read as {family.title}; name another family, or see docs/checkpoints.md for what is read."
+    )
+
+
+def reason(name: str, inner: str | None, family: Family) -> str | None:
+    """Why a name is left; None where it is the encoder's, or unknown."""
+    for pattern, why in family.left:
+        if re.search(pattern, name) or (inner is not None and re.search(pattern, inner)):
+            return why
+    return None
+
+
+def rename(name: str, family: Family) -> str:
+    """Our name for the family's."""
+    for pattern, ours in family.names:
+        changed = re.sub(pattern, ours, name)
+        if changed != name:
+            return changed
+    return name
