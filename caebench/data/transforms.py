@@ -35,16 +35,21 @@ def normalize(image: Tensor) -> Tensor:
 class TwoViews:
     """One flipped crop at two sizes: bicubic for the encoder, Lanczos for the tokenizer (official datasets.py).
 
-    The flip comes before the crop. The tokenizer's view is [3, height, width] in 0..1, not normalised; None without
-    a tokenizer.
+    The flip comes before the crop, and a colour jitter before both (official BEiT). The tokenizer's view is
+    [3, height, width] in 0..1, not normalised; None without a tokenizer.
     """
 
-    def __init__(self, image_size: int, tokenizer_size: int | None, crop_scale_min: float) -> None:
+    def __init__(
+        self, image_size: int, tokenizer_size: int | None, crop_scale_min: float, color_jitter: float = 0.0
+    ) -> None:
         self.image_size, self.tokenizer_size = image_size, tokenizer_size
         self.crop = v2.RandomResizedCrop(image_size, scale=(crop_scale_min, 1.0))
+        self.jitter = v2.ColorJitter(*3 * (color_jitter,)) if color_jitter else None
 
     def __call__(self, image: Image.Image) -> tuple[Tensor, Tensor | None]:
         """Both views of one random crop."""
+        if self.jitter is not None:
+            image = self.jitter(image)
         if torch.rand(()) < 0.5:
             image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
         box = self.crop.make_params([image])

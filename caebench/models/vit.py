@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from caebench.config.variants import Variant
 from caebench.models.attention import RelativePositionBias, SampleDropPath
 
-Init = Literal["xavier", "truncated_normal"]
+Init = Literal["xavier", "xavier_patches", "truncated_normal", "normal"]  # see `initialise`
 Positions = Literal["sincos", "learnt", "none"]  # sincos: fixed
 Bias = Literal["none", "block", "shared"]  # relative position bias: one a block, or one for all
 Grid = tuple[int, int]  # rows and columns of patches
@@ -96,14 +96,31 @@ def set_draws(blocks: nn.ModuleList, draws: Float[Tensor, "batch numbers"] | Non
 
 
 def initialise(module: nn.Module, init: Init = "xavier") -> None:
-    """Linear weights and biases, convolutions, norms; official modeling_cae.py and modeling_cae_helper.py."""
+    """Weights of linear layers and convolutions; biases are zero.
+
+    xavier, truncated_normal: official CAE, whose patch projection is a truncated normal either way.
+    xavier_patches: Xavier for the patch projection too, taken as a linear layer (official MAE and MoCo v3).
+    normal: for linear layers, with the patch projection as PyTorch leaves it (DeiT, DINO, iBOT).
+    """
     for layer in module.modules():
         if isinstance(layer, nn.Linear):
-            nn.init.xavier_uniform_(layer.weight) if init == "xavier" else truncated_normal(layer.weight)
-        elif isinstance(layer, nn.Conv2d):
+            _initialise_linear(layer.weight, init)
+        elif isinstance(layer, nn.Conv2d) and init == "xavier_patches":
+            nn.init.xavier_uniform_(layer.weight.view(len(layer.weight), -1))
+        elif isinstance(layer, nn.Conv2d) and init != "normal":
             truncated_normal(layer.weight)
         if isinstance(layer, (nn.Linear, nn.Conv2d)) and layer.bias is not None:
             nn.init.zeros_(layer.bias)
+
+
+def _initialise_linear(weight: Tensor, init: Init) -> None:
+    match init:
+        case "truncated_normal":
+            truncated_normal(weight)
+        case "normal":
+            nn.init.normal_(weight, std=0.02)
+        case _:
+            nn.init.xavier_uniform_(weight)
 
 
 def truncated_normal(weight: Tensor, std: float = 0.02) -> None:

@@ -6,10 +6,15 @@ from caebench.config.stage import Evaluation, Source
 from caebench.recipes.cae import cae, pretraining_cost
 from caebench.recipes.dense import ade20k, ade20k_grid, coco, coco_cascade, knn_segmentation, linear_segmentation
 from caebench.recipes.finetune import clipart, finetune, food101, sketch
+from caebench.recipes.mae import mae
 from caebench.recipes.probes import attentive_probe, knn, linear_probe
 from caebench.recipes.random import random_encoder
 
-SOURCES: Mapping[str, Callable[..., Source]] = {"cae": cae, "random": random_encoder}
+SOURCES: Mapping[str, Callable[..., Source]] = {
+    "cae": cae,
+    "mae": mae,
+    "random": random_encoder,
+}
 EVALUATIONS: Mapping[str, Callable[..., Evaluation]] = {
     "linear_probe": linear_probe,
     "attentive_probe": attentive_probe,

@@ -8,7 +8,7 @@ import pytest
 from helpers import read
 
 from caebench import suites
-from caebench.config import data, method, optim, stage
+from caebench.config import augmentation, compared, data, method, optim, stage
 from caebench.config.base import Config
 from caebench.config.stage import METRICS, Stage
 from caebench.config.variants import VARIANTS
@@ -23,7 +23,7 @@ from caebench.stages import STAGES
 RECIPES = {**SOURCES, **EVALUATIONS}
 CLASSES = [
     found
-    for module in (data, method, optim, stage)
+    for module in (augmentation, compared, data, method, optim, stage)
     for found in vars(module).values()
     if isinstance(found, type) and issubclass(found, Config) and found is not Config
 ]
@@ -57,11 +57,11 @@ def arguments():
 def test_every_stage_has_a_function_and_a_version():
     assert set(STAGES) == set(members(Stage))
     assert {kind(cls) for cls in members(Stage)} <= VERSIONS.keys()
-    assert {f"pretrain/{kind(cls)}" for cls in members(method.Method)} <= VERSIONS.keys()
+    assert {f"pretrain/{kind(cls)}" for cls in members(compared.Method)} <= VERSIONS.keys()
 
 
 def test_no_version_is_of_something_unknown():
-    known = {kind(cls) for cls in members(Stage)} | {f"pretrain/{kind(cls)}" for cls in members(method.Method)}
+    known = {kind(cls) for cls in members(Stage)} | {f"pretrain/{kind(cls)}" for cls in members(compared.Method)}
     assert VERSIONS.keys() <= known
 
 

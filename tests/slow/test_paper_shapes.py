@@ -10,7 +10,7 @@ from PIL import Image
 from caebench.config.variants import VARIANTS
 from caebench.data.randomness import Purpose, derive, seeded
 from caebench.methods.cae import CAEModel
-from caebench.methods.pretraining import PretrainingSample, PretrainingStep
+from caebench.methods.pretraining import PretrainingStep
 from caebench.models.heads import AttentiveHead, FinetuneHead, LinearHead
 from caebench.models.tokenizer import DALLEEncoder, DiscreteVAE
 from caebench.models.vit import Encoder
@@ -84,14 +84,14 @@ def test_pretraining_takes_a_step(target, pictures):
     config = cae("vit_b", target=target)
     with seeded(derive(Purpose.INITIALISATION, config.seed)):
         model, tokenizer = CAEModel(config.method, VIT_B, 224), TOKENIZERS[target]()
-    batch = collate(PretrainingSample(config, model, tokenizer), pictures)
+    step = PretrainingStep(model, tokenizer)
+    batch = collate(step.make_sampler(config), pictures)
     assert batch["image"].shape == (BATCH, 3, 224, 224)
     assert batch["masked"].sum(dim=1).tolist() == [98] * BATCH
     if tokenizer is not None:
         assert batch["view"].shape == (BATCH, 3, 112, 112)
         codes = tokenizer.codes(batch["view"])
         assert codes.shape == (BATCH, 196) and codes.max() < 8192
-    step = PretrainingStep(model, tokenizer)
     train_one_step(step, split_decay(step), config.optimization, batch)
     outputs = model.losses(batch["image"], batch["masked"], step.targets(batch), batch["draws"])
     assert outputs["logits"].shape == (BATCH * 98, 768 if target == "pixels" else 8192)
