@@ -3,10 +3,11 @@
 from collections.abc import Callable, Mapping
 
 from caebench.config.base import Config
-from caebench.config.compared import MAE
+from caebench.config.compared import MAE, BEiT
 from caebench.config.method import CAE
 from caebench.config.stage import Pretrain
 from caebench.data.randomness import Purpose, derive, seeded
+from caebench.methods.beit import BEiTMethod
 from caebench.methods.mae import MAEMethod
 from caebench.methods.method import Method
 from caebench.methods.pretraining import build_cae
@@ -15,6 +16,7 @@ from caebench.models.tokenizer import Tokenizer
 BUILDERS: Mapping[type[Config], Callable[[Pretrain, Tokenizer | None], Method]] = {
     CAE: build_cae,
     MAE: MAEMethod,
+    BEiT: BEiTMethod,
 }
 
 

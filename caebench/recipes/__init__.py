@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from caebench.config.stage import Evaluation, Source
+from caebench.recipes.beit import beit
 from caebench.recipes.cae import cae, pretraining_cost
 from caebench.recipes.dense import ade20k, ade20k_grid, coco, coco_cascade, knn_segmentation, linear_segmentation
 from caebench.recipes.finetune import clipart, finetune, food101, sketch
@@ -13,6 +14,7 @@ from caebench.recipes.random import random_encoder
 SOURCES: Mapping[str, Callable[..., Source]] = {
     "cae": cae,
     "mae": mae,
+    "beit": beit,
     "random": random_encoder,
 }
 EVALUATIONS: Mapping[str, Callable[..., Evaluation]] = {
