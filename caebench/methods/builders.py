@@ -3,13 +3,14 @@
 from collections.abc import Callable, Mapping
 
 from caebench.config.base import Config
-from caebench.config.compared import MAE, BEiT
+from caebench.config.compared import MAE, BEiT, MoCoV3
 from caebench.config.method import CAE
 from caebench.config.stage import Pretrain
 from caebench.data.randomness import Purpose, derive, seeded
 from caebench.methods.beit import BEiTMethod
 from caebench.methods.mae import MAEMethod
 from caebench.methods.method import Method
+from caebench.methods.moco_v3 import MoCoV3Method
 from caebench.methods.pretraining import build_cae
 from caebench.models.tokenizer import Tokenizer
 
@@ -17,6 +18,7 @@ BUILDERS: Mapping[type[Config], Callable[[Pretrain, Tokenizer | None], Method]] 
     CAE: build_cae,
     MAE: MAEMethod,
     BEiT: BEiTMethod,
+    MoCoV3: MoCoV3Method,
 }
 
 

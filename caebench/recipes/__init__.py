@@ -8,6 +8,7 @@ from caebench.recipes.cae import cae, pretraining_cost
 from caebench.recipes.dense import ade20k, ade20k_grid, coco, coco_cascade, knn_segmentation, linear_segmentation
 from caebench.recipes.finetune import clipart, finetune, food101, sketch
 from caebench.recipes.mae import mae
+from caebench.recipes.moco_v3 import moco_v3
 from caebench.recipes.probes import attentive_probe, knn, linear_probe
 from caebench.recipes.random import random_encoder
 
@@ -15,6 +16,7 @@ SOURCES: Mapping[str, Callable[..., Source]] = {
     "cae": cae,
     "mae": mae,
     "beit": beit,
+    "moco_v3": moco_v3,
     "random": random_encoder,
 }
 EVALUATIONS: Mapping[str, Callable[..., Evaluation]] = {
