@@ -3,11 +3,13 @@
 from collections.abc import Callable, Mapping
 
 from caebench.config.base import Config
-from caebench.config.compared import MAE, BEiT, MoCoV3
+from caebench.config.compared import DINO, IBOT, MAE, BEiT, MoCoV3
 from caebench.config.method import CAE
 from caebench.config.stage import Pretrain
 from caebench.data.randomness import Purpose, derive, seeded
 from caebench.methods.beit import BEiTMethod
+from caebench.methods.dino import DINOMethod
+from caebench.methods.ibot import IBOTMethod
 from caebench.methods.mae import MAEMethod
 from caebench.methods.method import Method
 from caebench.methods.moco_v3 import MoCoV3Method
@@ -19,6 +21,8 @@ BUILDERS: Mapping[type[Config], Callable[[Pretrain, Tokenizer | None], Method]] 
     MAE: MAEMethod,
     BEiT: BEiTMethod,
     MoCoV3: MoCoV3Method,
+    DINO: DINOMethod,
+    IBOT: IBOTMethod,
 }
 
 

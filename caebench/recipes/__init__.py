@@ -6,7 +6,9 @@ from caebench.config.stage import Evaluation, Source
 from caebench.recipes.beit import beit
 from caebench.recipes.cae import cae, pretraining_cost
 from caebench.recipes.dense import ade20k, ade20k_grid, coco, coco_cascade, knn_segmentation, linear_segmentation
+from caebench.recipes.dino import dino
 from caebench.recipes.finetune import clipart, finetune, food101, sketch
+from caebench.recipes.ibot import ibot
 from caebench.recipes.mae import mae
 from caebench.recipes.moco_v3 import moco_v3
 from caebench.recipes.probes import attentive_probe, knn, linear_probe
@@ -17,6 +19,8 @@ SOURCES: Mapping[str, Callable[..., Source]] = {
     "mae": mae,
     "beit": beit,
     "moco_v3": moco_v3,
+    "dino": dino,
+    "ibot": ibot,
     "random": random_encoder,
 }
 EVALUATIONS: Mapping[str, Callable[..., Evaluation]] = {
