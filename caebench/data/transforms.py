@@ -14,8 +14,6 @@ from torch import Tensor
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
 
-from caebench.config.stage import Finetune
-
 Transform = Callable[[Image.Image], Tensor]
 BICUBIC = v2.InterpolationMode.BICUBIC
 MEAN_PIXEL, STD_PIXEL = torch.tensor(MEAN)[:, None, None], torch.tensor(STD)[:, None, None]
@@ -102,16 +100,16 @@ def whole_image(image_size: int) -> Transform:
     return v2.Compose([v2.RandomResizedCrop(image_size, (0.08, 1.0)), v2.RandomHorizontalFlip(), to_tensor])
 
 
-def finetuning(config: Finetune) -> Transform:
+def supervised(image_size: int, crop_scale_min: float, randaugment: str, random_erasing: float) -> Transform:
     """timm's training transform: RandAugment and random erasing; no colour jitter, as RandAugment replaces it."""
     transform = create_transform(
-        config.image_size,
+        image_size,
         is_training=True,
-        scale=(config.crop_scale_min, 1.0),
+        scale=(crop_scale_min, 1.0),
         color_jitter=0.0,
-        auto_augment=config.randaugment,
+        auto_augment=randaugment,
         interpolation="bicubic",
-        re_prob=config.random_erasing,
+        re_prob=random_erasing,
         re_mode="pixel",
         mean=MEAN,
         std=STD,

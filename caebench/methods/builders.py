@@ -3,11 +3,12 @@
 from collections.abc import Callable, Mapping
 
 from caebench.config.base import Config
-from caebench.config.compared import DINO, IBOT, MAE, BEiT, MoCoV3
+from caebench.config.compared import DINO, IBOT, MAE, BEiT, DeiT, MoCoV3
 from caebench.config.method import CAE
 from caebench.config.stage import Pretrain
 from caebench.data.randomness import Purpose, derive, seeded
 from caebench.methods.beit import BEiTMethod
+from caebench.methods.deit import DeiTMethod
 from caebench.methods.dino import DINOMethod
 from caebench.methods.ibot import IBOTMethod
 from caebench.methods.mae import MAEMethod
@@ -20,6 +21,7 @@ BUILDERS: Mapping[type[Config], Callable[[Pretrain, Tokenizer | None], Method]] 
     CAE: build_cae,
     MAE: MAEMethod,
     BEiT: BEiTMethod,
+    DeiT: DeiTMethod,
     MoCoV3: MoCoV3Method,
     DINO: DINOMethod,
     IBOT: IBOTMethod,

@@ -238,6 +238,14 @@ NANO = Scale(
     world=World(kind="world"),
     image_size=48,
     pretrain=Shrink(epochs=0.03, batch=64, lr=80.0),
+    methods={
+        "mae": Shrink(epochs=0.06, batch=128, lr=80.0),
+        "beit": Shrink(epochs=0.06, batch=64, lr=60.0),
+        "deit": Shrink(epochs=0.1, batch=32, lr=32.0),
+        "moco_v3": Shrink(epochs=0.1, batch=64, lr=30.0),
+        "dino": Shrink(epochs=0.06, batch=32, lr=10.0),
+        "ibot": Shrink(epochs=0.06, batch=32, lr=10.0),
+    },
     sizes=MethodShrink(
         decoder_dim=8,
         decoder_depth=4,
@@ -281,6 +289,13 @@ LAB = Scale(
     ),
     image_size=96,
     pretrain=Shrink(epochs=0.1, batch=4, lr=4.0),
+    methods={
+        "mae": Shrink(epochs=0.1, batch=8, lr=4.0),
+        "deit": Shrink(epochs=0.1, batch=4, lr=4.0),
+        "moco_v3": Shrink(epochs=0.1, batch=8, lr=4.0),
+        "dino": Shrink(epochs=0.1, batch=4, lr=2.0),
+        "ibot": Shrink(epochs=0.1, batch=4, lr=2.0),
+    },
     sizes=MethodShrink(
         decoder_dim=2,
         decoder_depth=2,

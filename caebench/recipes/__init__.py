@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from caebench.config.stage import Evaluation, Source
 from caebench.recipes.beit import beit
 from caebench.recipes.cae import cae, pretraining_cost
+from caebench.recipes.deit import deit
 from caebench.recipes.dense import ade20k, ade20k_grid, coco, coco_cascade, knn_segmentation, linear_segmentation
 from caebench.recipes.dino import dino
 from caebench.recipes.finetune import clipart, finetune, food101, sketch
@@ -18,6 +19,7 @@ SOURCES: Mapping[str, Callable[..., Source]] = {
     "cae": cae,
     "mae": mae,
     "beit": beit,
+    "deit": deit,
     "moco_v3": moco_v3,
     "dino": dino,
     "ibot": ibot,

@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from caebench.config.variants import VARIANTS
+from caebench.data.mixing import MixedSample
 from caebench.data.randomness import Purpose, derive, seeded
 from caebench.methods.cae import CAEModel
 from caebench.methods.pretraining import PretrainingStep
@@ -17,7 +18,7 @@ from caebench.models.vit import Encoder
 from caebench.recipes.cae import cae, dvae
 from caebench.recipes.finetune import finetune
 from caebench.recipes.probes import attentive_probe, linear_probe
-from caebench.tasks.finetune import Classifier, FinetuneSample, FinetuneStep, layer_groups
+from caebench.tasks.finetune import Classifier, FinetuneStep, layer_groups
 from caebench.tasks.probes import SELECT, Frozen, ProbeStep
 from caebench.training.distributed import join_group
 from caebench.training.optim import make_optimizer, set_learning_rate, split_decay
@@ -128,7 +129,7 @@ def test_finetuning_takes_a_step(pictures):
     config = finetune("vit_b").replace(mixing={"group": BATCH})
     encoder = Encoder(VIT_B, 224, drop_path=config.drop_path, relative_position_bias="block")
     classifier = Classifier(encoder, FinetuneHead(768, CLASSES, config.head_init_scale))
-    batch = collate(FinetuneSample(config, encoder.num_draws), pictures)
+    batch = collate(MixedSample(config, config, encoder.num_draws), pictures)
     assert batch["image"].shape == (BATCH, 3, 224, 224)
     step = FinetuneStep(classifier, config, CLASSES)
     train_one_step(step, layer_groups(classifier, config.layer_decay), config.optimization, batch)
