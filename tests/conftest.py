@@ -21,9 +21,9 @@ TINY = Scale(
     methods={
         "mae": Shrink(epochs=0.01, batch=256, lr=80.0),
         "deit": Shrink(epochs=0.01, batch=128, lr=40.0),
-        "moco_v3": Shrink(epochs=0.01, batch=256, lr=40.0),
-        "dino": Shrink(epochs=0.01, batch=64, lr=20.0),
-        "ibot": Shrink(epochs=0.01, batch=64, lr=20.0),
+        "moco_v3": Shrink(epochs=0.01, batch=256, lr=10.0),
+        "dino": Shrink(epochs=0.01, batch=64, lr=10.0),
+        "ibot": Shrink(epochs=0.01, batch=64, lr=10.0),
     },
     sizes=MethodShrink(
         decoder_dim=16,
@@ -51,6 +51,7 @@ TINY = Scale(
         "min_perplexity": 1,  # seconds of training give no good codes: here only the wiring counts
     },
     crop_scale_min=0.3,
+    init_std=4.0,
     k={10: 1, 20: 2, 100: 5, 200: 10},
     precision="fp32",
 )

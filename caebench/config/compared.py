@@ -32,6 +32,7 @@ class BEiT(Config):
     color_jitter: NonNegativeFloat = 0.4  # brightness, contrast, saturation; --color_jitter
     layer_scale: PositiveFloat = 0.1  # 1e-5 for ViT-L
     drop_path: float = Field(default=0.1, ge=0.0, lt=1.0)
+    init_std: PositiveFloat = 0.02  # of linear layers; scales with 1 / sqrt(width) from ViT-B's 768
 
 
 class DeiT(Config):
@@ -44,6 +45,7 @@ class DeiT(Config):
     random_erasing: float = Field(default=0.25, ge=0.0, le=1.0)
     repeats: PositiveInt = 3  # repeated augmentation
     drop_path: float = Field(default=0.1, ge=0.0, lt=1.0)
+    init_std: PositiveFloat = 0.02  # of linear layers; scales with 1 / sqrt(width) from ViT-B's 768
 
 
 class MoCoV3(Config):
@@ -73,6 +75,7 @@ class SelfDistillation(Config):
     momentum: float = Field(default=0.996, ge=0.0, le=1.0)  # of the teacher; rises to 1 along a cosine
     frozen_epochs: NonNegativeFloat = 3.0  # in which the prototypes stay as they are; --freeze_last_layer
     drop_path: float = Field(default=0.1, ge=0.0, lt=1.0)  # of the student
+    init_std: PositiveFloat = 0.02  # of linear layers; scales with 1 / sqrt(width) from ViT-B's 768
     num_local: PositiveInt = 10  # small crops beside the two global ones
     local_size: PositiveInt = 96
     local_scale_min: float = Field(default=0.05, gt=0.0, le=1.0)

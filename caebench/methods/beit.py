@@ -33,11 +33,12 @@ class BEiTMethod(Method):
             relative_position_bias="shared",
             positions="none",
             init="truncated_normal",
+            init_std=self.config.init_std,
         )
         self.mask_token = nn.Parameter(torch.zeros(1, 1, self.encoder.variant.dim))
         self.head = nn.Linear(self.encoder.variant.dim, self.config.target.vocabulary)
         truncated_normal(self.mask_token)
-        truncated_normal(self.head.weight)
+        truncated_normal(self.head.weight, self.config.init_std)
         nn.init.zeros_(self.head.bias)
         self.tokenizer = [tokenizer] if tokenizer else []  # a list: not a submodule, so neither trained nor saved
 

@@ -34,9 +34,10 @@ class DeiTMethod(Method):
             drop_path=self.config.drop_path,
             positions="learnt",
             init="normal",
+            init_std=self.config.init_std,
         )
         self.head = nn.Linear(self.encoder.variant.dim, num_classes)
-        initialise(self.head, "normal")
+        initialise(self.head, "normal", self.config.init_std)
         self.mix = GroupMixup(self.config.mixing, self.config.label_smoothing, num_classes)
         self.multiple_of = min(self.config.mixing.group, config.optimization.global_batch)
         self.repeats = self.config.repeats

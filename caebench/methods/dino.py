@@ -34,7 +34,7 @@ class Head(nn.Module):
         hidden = config.hidden_dim
         layers = [nn.Linear(dim, hidden), nn.GELU(), nn.Linear(hidden, hidden), nn.GELU()]
         self.mlp = nn.Sequential(*layers, nn.Linear(hidden, config.bottleneck_dim))
-        initialise(self.mlp, "normal")
+        initialise(self.mlp, "normal", config.init_std)
         self.prototypes = nn.Linear(config.bottleneck_dim, config.prototypes, bias=False)
         self.lengths = None if config.norm_last_layer else nn.Parameter(torch.ones(config.prototypes))
 
@@ -56,6 +56,7 @@ class Branch(nn.Module):
             drop_path=method.drop_path,
             positions="learnt",
             init="normal",
+            init_std=method.init_std,
         )
         self.head = Head(self.encoder.variant.dim, method)
 

@@ -95,16 +95,17 @@ def set_draws(blocks: nn.ModuleList, draws: Float[Tensor, "batch numbers"] | Non
         cast(SampleDropPath, layer).draws = None if draws is None else draws[:, column]
 
 
-def initialise(module: nn.Module, init: Init = "xavier") -> None:
+def initialise(module: nn.Module, init: Init = "xavier", std: float = 0.02) -> None:
     """Weights of linear layers and convolutions; biases are zero.
 
     xavier, truncated_normal: official CAE, whose patch projection is a truncated normal either way.
     xavier_patches: Xavier for the patch projection too, taken as a linear layer (official MAE and MoCo v3).
     normal: for linear layers, with the patch projection as PyTorch leaves it (DeiT, DINO, iBOT).
+    `std` is of normals on linear layers; 0.02 fits a width of 768.
     """
     for layer in module.modules():
         if isinstance(layer, nn.Linear):
-            _initialise_linear(layer.weight, init)
+            _initialise_linear(layer.weight, init, std)
         elif isinstance(layer, nn.Conv2d) and init == "xavier_patches":
             nn.init.xavier_uniform_(layer.weight.view(len(layer.weight), -1))
         elif isinstance(layer, nn.Conv2d) and init != "normal":
@@ -113,12 +114,12 @@ def initialise(module: nn.Module, init: Init = "xavier") -> None:
             nn.init.zeros_(layer.bias)
 
 
-def _initialise_linear(weight: Tensor, init: Init) -> None:
+def _initialise_linear(weight: Tensor, init: Init, std: float) -> None:
     match init:
         case "truncated_normal":
-            truncated_normal(weight)
+            truncated_normal(weight, std)
         case "normal":
-            nn.init.normal_(weight, std=0.02)
+            nn.init.normal_(weight, std=std)
         case _:
             nn.init.xavier_uniform_(weight)
 
@@ -152,6 +153,7 @@ class Encoder(nn.Module):
         relative_position_bias: Bias = "none",
         positions: Positions = "sincos",
         init: Init = "xavier",
+        init_std: float = 0.02,
     ) -> None:
         super().__init__()
         dim, depth, num_heads, patch_size = variant
@@ -167,7 +169,7 @@ class Encoder(nn.Module):
         biases = [RelativePositionBias(self.grid, num_heads) for _ in range(num_biases)]
         self.relative_position_biases = nn.ModuleList(biases)
         self.relative_position_bias = relative_position_bias
-        self._initialise(init)
+        self._initialise(init, init_std)
 
     def _make_positions(self, dim: int) -> None:
         match self.positions:
@@ -178,9 +180,9 @@ class Encoder(nn.Module):
             case "none":
                 self.register_buffer("pos_embed", torch.zeros(1, self.num_patches, dim))
 
-    def _initialise(self, init: Init) -> None:
+    def _initialise(self, init: Init, std: float) -> None:
         truncated_normal(self.cls_token)
-        initialise(self, init)
+        initialise(self, init, std)
         if init == "truncated_normal":
             rescale_by_depth(self.blocks)
         if self.positions == "learnt":

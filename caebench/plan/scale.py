@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from caebench.config.base import Config
-from caebench.config.compared import DINO, IBOT, MAE, BEiT, Method
+from caebench.config.compared import DINO, IBOT, MAE, BEiT, DeiT, Method
 from caebench.config.data import Data, EmbeddedData, RealData, World
 from caebench.config.dense import Detection, KNNSegmentation, LearningRateGrid, Segmentation
 from caebench.config.method import CAE, DVAE, DALLETarget, DVAETarget, Masking, Target
@@ -54,7 +54,7 @@ class Scale:
     depths: Mapping[int, int] = field(default_factory=dict[int, int])  # of regressor and decoder
     tokenizer: Mapping[str, int] = field(default_factory=dict[str, int])  # sizes of the d-VAE
     crop_scale_min: float = PAPER_CROP
-    init_std: float = 1.0  # factor on the attentive probe's: sqrt(768 / width)
+    init_std: float = 1.0  # factor on deviations of initial weights: sqrt(768 / width)
     k: Mapping[int, int] = field(default_factory=dict[int, int])
     precision: Precision = "bf16"
 
@@ -141,7 +141,7 @@ class Scale:
         )
 
     def _method(self, method: Method, variant: VariantName) -> dict[str, object]:
-        """Targets, masks, crops and depths, which follow the scale's data and encoders."""
+        """Targets, masks, crops, depths and initial weights, which follow the scale's data and encoders."""
         changes: dict[str, object] = {}
         if isinstance(method, CAE | BEiT):
             changes["target"] = self._target(method.target, variant)
@@ -149,6 +149,8 @@ class Scale:
             changes["masking"] = self._masking(method.masking, self._grid(variant))
         if isinstance(method, DINO | IBOT):
             changes |= {name: self._crop(getattr(method, name)) for name in ("local_scale_min", "local_scale_max")}
+        if isinstance(method, BEiT | DeiT | DINO | IBOT):
+            changes["init_std"] = method.init_std * self.init_std
         if isinstance(method, CAE):
             changes["regressor_depth"] = self.depths.get(method.regressor_depth, method.regressor_depth)
             changes["decoder_depth"] = self.depths.get(method.decoder_depth, method.decoder_depth)
@@ -238,13 +240,13 @@ NANO = Scale(
     world=World(kind="world"),
     image_size=48,
     pretrain=Shrink(epochs=0.03, batch=64, lr=80.0),
-    methods={
-        "mae": Shrink(epochs=0.06, batch=128, lr=80.0),
-        "beit": Shrink(epochs=0.06, batch=64, lr=60.0),
-        "deit": Shrink(epochs=0.1, batch=32, lr=32.0),
-        "moco_v3": Shrink(epochs=0.1, batch=64, lr=30.0),
-        "dino": Shrink(epochs=0.06, batch=32, lr=10.0),
-        "ibot": Shrink(epochs=0.06, batch=32, lr=10.0),
+    methods={  # docs/performance.md
+        "mae": Shrink(epochs=3.5, power=0.5, batch=128, lr=107.0),
+        "beit": Shrink(epochs=2.1, power=0.5, batch=64, lr=64.0),
+        "deit": Shrink(epochs=3.5, power=0.5, batch=32, lr=16.0),
+        "moco_v3": Shrink(epochs=0.04, batch=64, lr=2.7),
+        "dino": Shrink(epochs=0.025, batch=32, lr=1.0),
+        "ibot": Shrink(epochs=0.025, batch=32, lr=1.0),
     },
     sizes=MethodShrink(
         decoder_dim=8,
@@ -252,9 +254,8 @@ NANO = Scale(
         decoder_num_heads=4,
         hidden_dim=16,
         output_dim=4,
-        prototypes=64,
+        prototypes=128,
         num_local=5,
-        memory=10.0,
     ),
     dvae=Shrink(epochs=0.4, batch=16, lr=480.0),
     linear=Shrink(epochs=0.22, batch=64, lr=200.0),
