@@ -7,7 +7,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import pytest
 
 from caebench.config.data import World
-from caebench.plan.scale import DenseShrink, Scale, Shrink
+from caebench.plan.scale import Scale
+from caebench.plan.shrink import DenseShrink, MethodShrink, Shrink
 
 TINY = Scale(
     "nano",
@@ -17,6 +18,23 @@ TINY = Scale(
     ),
     image_size=48,
     pretrain=Shrink(epochs=0.01, batch=128, lr=40.0),
+    methods={
+        "mae": Shrink(epochs=0.01, batch=256, lr=80.0),
+        "deit": Shrink(epochs=0.01, batch=128, lr=40.0),
+        "moco_v3": Shrink(epochs=0.01, batch=256, lr=10.0),
+        "dino": Shrink(epochs=0.01, batch=64, lr=10.0),
+        "ibot": Shrink(epochs=0.01, batch=64, lr=10.0),
+    },
+    sizes=MethodShrink(
+        decoder_dim=16,
+        decoder_depth=4,
+        decoder_num_heads=4,
+        hidden_dim=64,
+        output_dim=8,
+        prototypes=128,
+        num_local=5,
+        memory=10.0,
+    ),
     dvae=Shrink(epochs=0.25, batch=64, lr=80.0),
     linear=Shrink(epochs=0.03, batch=1024, lr=40.0),
     attentive=Shrink(epochs=0.03, batch=512, lr=64.0),
@@ -33,6 +51,7 @@ TINY = Scale(
         "min_perplexity": 1,  # seconds of training give no good codes: here only the wiring counts
     },
     crop_scale_min=0.3,
+    init_std=4.0,
     k={10: 1, 20: 2, 100: 5, 200: 10},
     precision="fp32",
 )

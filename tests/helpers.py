@@ -16,8 +16,11 @@ from typing import Any
 import caebench.execution.worker as worker
 from caebench.cli import main
 from caebench.config.base import Config
+from caebench.config.stage import Pretrain
 from caebench.plan.graph import Job, make_job
+from caebench.plan.scale import Scale
 from caebench.plan.store import Store
+from caebench.recipes import SOURCES
 
 # A server that has imported torch once: each command is forked from it, so that it starts in a tenth of a second.
 FORKS = multiprocessing.get_context("forkserver")
@@ -160,6 +163,13 @@ def variation(bench: Bench, job: Job, config: Config) -> Job:
     new = make_job(config, **inputs)
     Store(bench.store).prepare(new)
     return new
+
+
+def planned(scale: Scale, recipe: str, variant: str = "vit_s", **method: Any) -> Pretrain:
+    """A recipe's pretraining at a scale, with some of its method's fields changed."""
+    config = scale.apply(SOURCES[recipe](variant=variant))
+    assert isinstance(config, Pretrain)
+    return config.replace(method=config.method.replace(**method))
 
 
 def longer(job: Job, **changes) -> Config:

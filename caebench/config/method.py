@@ -1,4 +1,7 @@
-"""Pretraining methods and their targets. Recipes name the values; here are the fields, their ranges and sources."""
+"""CAE, its targets and their tokenizers; the other methods are in `compared`.
+
+Recipes name the values; here are the fields, their ranges and sources.
+"""
 
 from typing import Annotated, Literal
 
@@ -97,6 +100,3 @@ class CAE(Config):
     drop_path: float = Field(default=0.1, ge=0.0, lt=1.0)
     target_drop_path: bool = True  # stochastic depth in the alignment target too, as in the official code
     init: Literal["xavier", "truncated_normal"] = "xavier"  # official default; --fix_init_weight for ViT-L
-
-
-Method = CAE  # the other methods join this union

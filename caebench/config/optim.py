@@ -16,6 +16,7 @@ class AdamW(Config):
 
     kind: Literal["adamw"]
     weight_decay: NonNegativeFloat = 0.05
+    weight_decay_end: NonNegativeFloat | None = None  # reached along a cosine, as in DINO; None: constant
     beta1: NonNegativeFloat = 0.9
     beta2: NonNegativeFloat = 0.999
     eps: PositiveFloat = 1e-8
@@ -51,7 +52,8 @@ class Optimization(Config):
     global_batch: PositiveInt
     base_lr: PositiveFloat  # for 256 images; the peak is base_lr * global_batch / 256
     min_lr: NonNegativeFloat = 0.0
-    clip_grad: PositiveFloat | None = None  # global norm
+    clip_grad: PositiveFloat | None = None  # the largest norm of the gradient
+    clip_grad_of: Literal["all", "each"] = "all"  # all parameters together, or each parameter, as in DINO
     precision: Precision = "bf16"
 
     @property

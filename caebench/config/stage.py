@@ -2,13 +2,15 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
+from caebench.config.augmentation import Mixing
 from caebench.config.base import NOT_IDENTITY, Config
+from caebench.config.compared import IBOT, MAE, BEiT, Method
 from caebench.config.data import Data, EmbeddedData, RealData
 from caebench.config.dense import Detection, KNNSegmentation, LearningRateGrid, Segmentation
 from caebench.config.families import FamilyName
-from caebench.config.method import DVAE, Method, Released
+from caebench.config.method import CAE, DVAE, Released
 from caebench.config.optim import Optimization, Precision
 from caebench.config.variants import VARIANTS, Variant, VariantName
 
@@ -17,7 +19,7 @@ SOURCE = "source.json"  # in the folder of an imported encoder: where the file l
 
 
 class Pretrain(Config):
-    """Self-supervised pretraining of an encoder."""
+    """Pretraining of an encoder: self-supervised, or supervised with DeiT."""
 
     kind: Literal["pretrain"]
     variant: VariantName
@@ -31,6 +33,8 @@ class Pretrain(Config):
     @model_validator(mode="after")
     def _check_patches(self) -> Self:
         patches = num_patches(self.image_size, VARIANTS[self.variant])
+        if not isinstance(self.method, CAE | MAE | BEiT | IBOT):
+            return self
         ratio = self.method.masking.ratio
         if not 0 < round(ratio * patches) < patches:
             raise ValueError(
@@ -126,15 +130,6 @@ class KNN(Config):
     temperature: PositiveFloat = 0.07
     feature: Literal["cls", "mean"] = "cls"
     precision: Precision = "bf16"
-
-
-class Mixing(Config):
-    """Mixup and cutmix through timm. `group` images share one draw, as on one of the official code's GPUs."""
-
-    mixup: NonNegativeFloat = 0.8
-    cutmix: NonNegativeFloat = 1.0
-    switch_probability: float = Field(default=0.5, ge=0.0, le=1.0)
-    group: PositiveInt = 128
 
 
 class Finetune(Config):

@@ -5,6 +5,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset, Sampler
@@ -38,7 +39,7 @@ class Samples(Dataset[dict[str, Any]]):
         return len(self.split.entries)
 
     def __getitem__(self, key: Key) -> dict[str, Any]:
-        path, label = self.split.entries[key[1]]
+        path, label = self.split.entries[key[1] % len(self)]
         return self.make_sample(self._open(self.split.root / path), label, key)
 
 
@@ -62,15 +63,29 @@ class Steps(Sampler[list[Key]]):
 
     With A accumulations and W processes, micro-batch a of process r holds the global positions
     [(a * W + r) * b, (a * W + r + 1) * b), b = global_batch / (A * W).
+
+    With repeats (repeated augmentation, arXiv 1901.09335) each image of the order comes so many times in a row. Copy c
+    of image i is sample i + c * num_samples, so each has randomness of its own; an epoch stays as long, and sees the
+    first part of its order alone.
     """
 
     def __init__(
-        self, num_samples: int, global_batch: int, *, seed: int, start: int, stop: int, rank: int, size: int, micro: int
+        self,
+        num_samples: int,
+        global_batch: int,
+        *,
+        seed: int,
+        start: int,
+        stop: int,
+        rank: int,
+        size: int,
+        micro: int,
+        repeats: int = 1,
     ) -> None:
         self.num_samples, self.global_batch, self.seed = num_samples, global_batch, seed
         self.start, self.stop = start, stop
         self.offsets = range(rank * micro, global_batch, size * micro)
-        self.micro = micro
+        self.micro, self.repeats = micro, repeats
         self.steps_per_epoch = num_samples // global_batch
 
     def __len__(self) -> int:
@@ -81,11 +96,16 @@ class Steps(Sampler[list[Key]]):
         for step in range(self.start, self.stop):
             epoch, within = divmod(step, self.steps_per_epoch)
             if order is None or epoch != ordered_epoch:
-                order, ordered_epoch = generator(Purpose.ORDER, self.seed, epoch).permutation(self.num_samples), epoch
+                order, ordered_epoch = self._order(epoch), epoch
             first = within * self.global_batch
             for offset in self.offsets:
                 chosen = order[first + offset : first + offset + self.micro]
                 yield [(epoch, int(index)) for index in chosen]
+
+    def _order(self, epoch: int) -> np.ndarray:
+        images = generator(Purpose.ORDER, self.seed, epoch).permutation(self.num_samples)
+        copies = images[:, None] + self.num_samples * np.arange(self.repeats)
+        return copies.flatten()[: self.num_samples]
 
 
 def training_loader(samples: Samples, steps: Steps, num_workers: int) -> DataLoader[dict[str, Any]]:

@@ -14,8 +14,6 @@ from torch import Tensor
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
 
-from caebench.config.stage import Finetune
-
 Transform = Callable[[Image.Image], Tensor]
 BICUBIC = v2.InterpolationMode.BICUBIC
 MEAN_PIXEL, STD_PIXEL = torch.tensor(MEAN)[:, None, None], torch.tensor(STD)[:, None, None]
@@ -35,16 +33,21 @@ def normalize(image: Tensor) -> Tensor:
 class TwoViews:
     """One flipped crop at two sizes: bicubic for the encoder, Lanczos for the tokenizer (official datasets.py).
 
-    The flip comes before the crop. The tokenizer's view is [3, height, width] in 0..1, not normalised; None without
-    a tokenizer.
+    The flip comes before the crop, and a colour jitter before both (official BEiT). The tokenizer's view is
+    [3, height, width] in 0..1, not normalised; None without a tokenizer.
     """
 
-    def __init__(self, image_size: int, tokenizer_size: int | None, crop_scale_min: float) -> None:
+    def __init__(
+        self, image_size: int, tokenizer_size: int | None, crop_scale_min: float, color_jitter: float = 0.0
+    ) -> None:
         self.image_size, self.tokenizer_size = image_size, tokenizer_size
         self.crop = v2.RandomResizedCrop(image_size, scale=(crop_scale_min, 1.0))
+        self.jitter = v2.ColorJitter(*3 * (color_jitter,)) if color_jitter else None
 
     def __call__(self, image: Image.Image) -> tuple[Tensor, Tensor | None]:
         """Both views of one random crop."""
+        if self.jitter is not None:
+            image = self.jitter(image)
         if torch.rand(()) < 0.5:
             image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
         box = self.crop.make_params([image])
@@ -97,16 +100,16 @@ def whole_image(image_size: int) -> Transform:
     return v2.Compose([v2.RandomResizedCrop(image_size, (0.08, 1.0)), v2.RandomHorizontalFlip(), to_tensor])
 
 
-def finetuning(config: Finetune) -> Transform:
+def supervised(image_size: int, crop_scale_min: float, randaugment: str, random_erasing: float) -> Transform:
     """timm's training transform: RandAugment and random erasing; no colour jitter, as RandAugment replaces it."""
     transform = create_transform(
-        config.image_size,
+        image_size,
         is_training=True,
-        scale=(config.crop_scale_min, 1.0),
+        scale=(crop_scale_min, 1.0),
         color_jitter=0.0,
-        auto_augment=config.randaugment,
+        auto_augment=randaugment,
         interpolation="bicubic",
-        re_prob=config.random_erasing,
+        re_prob=random_erasing,
         re_mode="pixel",
         mean=MEAN,
         std=STD,

@@ -10,7 +10,7 @@ from caebench.config.names import suggest
 from caebench.config.site import Site
 from caebench.config.stage import RESULT, SOURCE, Imported
 from caebench.config.variants import VARIANTS, VariantName
-from caebench.execution.devices import count_gpus
+from caebench.execution.devices import visible_gpus
 from caebench.execution.worker import run_job
 from caebench.models.released.families import FAMILIES, PARITY
 from caebench.plan.files import read_json, write_json
@@ -99,7 +99,7 @@ def verify(folder: Path, store: Store, site: Site, data: str | None) -> list[dic
     from caebench.tasks import verification
 
     pictures = verification.Pictures(at_hand[0], site.data, at_hand[1]) if at_hand else None
-    checks = verification.verify(folder, pictures, "cuda" if site.device != "cpu" and count_gpus() else "cpu")
+    checks = verification.verify(folder, pictures, "cuda" if site.device != "cpu" and visible_gpus() else "cpu")
     return [dict(check._asdict()) for check in checks]
 
 

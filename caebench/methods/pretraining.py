@@ -1,30 +1,44 @@
-"""One pretraining step: target codes from the tokenizer's view, losses from the method, and signs of collapse."""
+"""CAE's pretraining step: target codes from the tokenizer's view, losses from the network, and signs of collapse."""
 
 from typing import Any
 
 import torch
 from jaxtyping import Float, Int
-from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from caebench.config.method import PixelTarget
+from caebench.config.method import CAE, PixelTarget
 from caebench.config.stage import Pretrain
-from caebench.data.loading import Key
-from caebench.data.masking import sample_mask
-from caebench.data.randomness import Purpose, derive, generator, seeded
-from caebench.data.transforms import TwoViews
+from caebench.config.variants import VARIANTS
 from caebench.methods.cae import CAEModel
+from caebench.methods.masked import MaskedSample, normalize_patches, patchify
+from caebench.methods.method import Method, rankme
 from caebench.models.tokenizer import Tokenizer
+from caebench.models.vit import Encoder
 
 
-class PretrainingStep(nn.Module):
+class PretrainingStep(Method):
     """From a batch to the loss; the tokenizer stays outside the module's parameters."""
 
     def __init__(self, model: CAEModel, tokenizer: Tokenizer | None) -> None:
         super().__init__()
         self.model = model
         self.tokenizer = [tokenizer] if tokenizer else []  # a list: not a submodule, so neither trained nor saved
+
+    @property
+    def pretrained(self) -> Encoder:
+        """The only one."""
+        return self.model.encoder
+
+    @property
+    def network(self) -> nn.Module:
+        """Encoder, regressor and decoder."""
+        return self.model
+
+    def make_sampler(self, config: Pretrain) -> MaskedSample:
+        """One view and its mask; the tokenizer's view beside it."""
+        tokenizer = self.tokenizer[0] if self.tokenizer else None
+        return MaskedSample(config, self.model.config.masking, self.pretrained, self.model.num_draws, tokenizer)
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """Losses and diagnostics of one micro-batch."""
@@ -49,16 +63,10 @@ class PretrainingStep(nn.Module):
         return self.tokenizer[0].codes(batch["view"])[masked]
 
 
-def patchify(images: Float[Tensor, "batch 3 height width"], size: int) -> Float[Tensor, "batch patches values"]:
-    """Cut images into patches, row by row; a patch's values are ordered row, column, channel."""
-    batch, channels, height, width = images.shape
-    cut = images.reshape(batch, channels, height // size, size, width // size, size)
-    return cut.permute(0, 2, 4, 3, 5, 1).reshape(batch, -1, size * size * channels)
-
-
-def normalize_patches(patches: Float[Tensor, "batch patches values"]) -> Float[Tensor, "batch patches values"]:
-    """Each patch by its own mean and deviation, as MAE's target (arXiv 2111.06377, Sec. 4.1)."""
-    return (patches - patches.mean(-1, keepdim=True)) / (patches.var(-1, keepdim=True) + 1e-6).sqrt()
+def build_cae(config: Pretrain, tokenizer: Tokenizer | None) -> PretrainingStep:
+    """The network at its start, and its tokenizer."""
+    assert isinstance(config.method, CAE)
+    return PretrainingStep(CAEModel(config.method, VARIANTS[config.variant], config.image_size), tokenizer)
 
 
 @torch.no_grad()
@@ -67,38 +75,8 @@ def diagnostics(outputs: Any, codes: Int[Tensor, " masked"] | Float[Tensor, "mas
     target = outputs["target"].float()
     shown = {
         "alignment_cosine": F.cosine_similarity(outputs["predicted"].float(), target, dim=-1).mean(),
-        "rankme": rankme(outputs["encoded"][:, 0].float()),
+        "rankme": rankme(outputs["encoded"][:, 0]),
     }
     if codes.ndim == 1:
         shown["token_accuracy"] = (outputs["logits"].argmax(-1) == codes).float().mean()
     return shown
-
-
-def rankme(features: Float[Tensor, "batch dim"]) -> Float[Tensor, ""]:
-    """The effective rank of a batch of features: the exponential of their singular values' entropy (arXiv 2210.02885).
-
-    A number of the micro-batch, at most its size: compare it along a run, not between batch sizes.
-    """
-    values = torch.linalg.svdvals(features.nan_to_num(0.0, 0.0, 0.0))  # the loop reports divergence, not LAPACK
-    share = values / (values.sum() + 1e-7) + 1e-7
-    return torch.exp(-(share * share.log()).sum())
-
-
-class PretrainingSample:
-    """Both views, the mask and the stochastic-depth numbers of one image, all from (seed, epoch, index)."""
-
-    def __init__(self, config: Pretrain, model: CAEModel, tokenizer: Tokenizer | None) -> None:
-        self.seed, self.masking = config.seed, config.method.masking
-        self.grid, self.num_masked, self.num_draws = model.encoder.grid, model.num_masked, model.num_draws
-        tokenizer_size = self.grid * tokenizer.stride if tokenizer else None
-        self.views = TwoViews(config.image_size, tokenizer_size, config.crop_scale_min)
-
-    def __call__(self, image: Image.Image, label: int, key: Key) -> dict[str, Any]:
-        """The label is not used."""
-        with seeded(derive(Purpose.VIEW, self.seed, *key)):
-            view, tokenizer_view = self.views(image)
-        rng = generator(Purpose.MASK, self.seed, *key)
-        mask = sample_mask(self.masking, self.grid, self.num_masked, rng)
-        draws = generator(Purpose.DEPTH, self.seed, *key).random(self.num_draws, dtype="float32")
-        sample = {"image": view, "masked": torch.from_numpy(mask.flatten()), "draws": torch.from_numpy(draws)}
-        return sample if tokenizer_view is None else {**sample, "view": tokenizer_view}

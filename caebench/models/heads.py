@@ -11,7 +11,7 @@ from caebench.models.vit import LayerNorm, truncated_normal
 
 
 class BatchNorm(nn.Module):
-    """Batch norm without affine, over the batches of all processes (ADR 4).
+    """Batch norm over the batches of all processes (ADR 4), without affine unless it is asked for.
 
     At evaluation it uses running statistics of the training data. The official attentive probe goes on using the
     batch's own there, so that its validation batches change its result; here they never do (ADR 3).
@@ -20,9 +20,11 @@ class BatchNorm(nn.Module):
     running_mean: Tensor
     running_var: Tensor
 
-    def __init__(self, dim: int, eps: float, momentum: float = 0.1) -> None:
+    def __init__(self, dim: int, eps: float, momentum: float = 0.1, *, affine: bool = False) -> None:
         super().__init__()
         self.eps, self.momentum = eps, momentum
+        self.weight = nn.Parameter(torch.ones(dim)) if affine else None
+        self.bias = nn.Parameter(torch.zeros(dim)) if affine else None
         self.register_buffer("running_mean", torch.zeros(dim))
         self.register_buffer("running_var", torch.ones(dim))
 
@@ -30,7 +32,8 @@ class BatchNorm(nn.Module):
         """Normalise each feature, in float32."""
         x = x.float()
         mean, var = self._statistics(x) if self.training else (self.running_mean, self.running_var)
-        return (x - mean) / (var + self.eps).sqrt()
+        normal = (x - mean) / (var + self.eps).sqrt()
+        return normal if self.weight is None or self.bias is None else normal * self.weight + self.bias
 
     def _statistics(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and biased variance over all processes, which hold equally many rows; updates the running ones."""

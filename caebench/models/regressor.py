@@ -59,15 +59,15 @@ class CrossRegressor(nn.Module):
 
 
 class SelfAttentionStack(nn.Module):
-    """Plain blocks and a final norm: the decoder's body, and the joint regressor's."""
+    """Plain blocks and a final norm: the body of CAE's decoder and of MAE's, and the joint regressor's."""
 
-    def __init__(self, dim: int, num_heads: int, depth: int, layer_scale: float, drop_path: float) -> None:
+    def __init__(self, dim: int, num_heads: int, depth: int, layer_scale: float | None, drop_path: float) -> None:
         super().__init__()
         rates = linear_rates(drop_path, depth)
         self.blocks = nn.ModuleList(make_block(dim, num_heads, layer_scale, rate) for rate in rates)
         self.norm = LayerNorm(dim)
 
-    def forward(self, tokens: Float[Tensor, "batch tokens dim"], draws: Tensor | None) -> Tensor:
+    def forward(self, tokens: Float[Tensor, "batch tokens dim"], draws: Tensor | None = None) -> Tensor:
         """Run the blocks."""
         set_draws(self.blocks, draws)
         for block in self.blocks:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from caebench.config.variants import Variant
 from caebench.models.attention import RelativePositionBias, SampleDropPath
 
-Init = Literal["xavier", "truncated_normal"]
+Init = Literal["xavier", "xavier_patches", "truncated_normal", "normal"]  # see `initialise`
 Positions = Literal["sincos", "learnt", "none"]  # sincos: fixed
 Bias = Literal["none", "block", "shared"]  # relative position bias: one a block, or one for all
 Grid = tuple[int, int]  # rows and columns of patches
@@ -95,15 +95,33 @@ def set_draws(blocks: nn.ModuleList, draws: Float[Tensor, "batch numbers"] | Non
         cast(SampleDropPath, layer).draws = None if draws is None else draws[:, column]
 
 
-def initialise(module: nn.Module, init: Init = "xavier") -> None:
-    """Linear weights and biases, convolutions, norms; official modeling_cae.py and modeling_cae_helper.py."""
+def initialise(module: nn.Module, init: Init = "xavier", std: float = 0.02) -> None:
+    """Weights of linear layers and convolutions; biases are zero.
+
+    xavier, truncated_normal: official CAE, whose patch projection is a truncated normal either way.
+    xavier_patches: Xavier for the patch projection too, taken as a linear layer (official MAE and MoCo v3).
+    normal: for linear layers, with the patch projection as PyTorch leaves it (DeiT, DINO, iBOT).
+    `std` is of normals on linear layers; 0.02 fits a width of 768.
+    """
     for layer in module.modules():
         if isinstance(layer, nn.Linear):
-            nn.init.xavier_uniform_(layer.weight) if init == "xavier" else truncated_normal(layer.weight)
-        elif isinstance(layer, nn.Conv2d):
+            _initialise_linear(layer.weight, init, std)
+        elif isinstance(layer, nn.Conv2d) and init == "xavier_patches":
+            nn.init.xavier_uniform_(layer.weight.view(len(layer.weight), -1))
+        elif isinstance(layer, nn.Conv2d) and init != "normal":
             truncated_normal(layer.weight)
         if isinstance(layer, (nn.Linear, nn.Conv2d)) and layer.bias is not None:
             nn.init.zeros_(layer.bias)
+
+
+def _initialise_linear(weight: Tensor, init: Init, std: float) -> None:
+    match init:
+        case "truncated_normal":
+            truncated_normal(weight, std)
+        case "normal":
+            nn.init.normal_(weight, std=std)
+        case _:
+            nn.init.xavier_uniform_(weight)
 
 
 def truncated_normal(weight: Tensor, std: float = 0.02) -> None:
@@ -136,6 +154,7 @@ class Encoder(nn.Module):
         positions: Positions = "sincos",
         init: Init = "xavier",
         norm_eps: float = 1e-6,
+        init_std: float = 0.02,
     ) -> None:
         super().__init__()
         dim, depth, num_heads, patch_size = variant
@@ -151,7 +170,7 @@ class Encoder(nn.Module):
         biases = [RelativePositionBias(self.grid, num_heads) for _ in range(num_biases)]
         self.relative_position_biases = nn.ModuleList(biases)
         self.relative_position_bias = relative_position_bias
-        self._initialise(init)
+        self._initialise(init, init_std)
         for norm in (module for module in self.modules() if isinstance(module, LayerNorm)):
             norm.eps = norm_eps  # a released file's own
 
@@ -164,9 +183,9 @@ class Encoder(nn.Module):
             case "none":
                 self.register_buffer("pos_embed", torch.zeros(1, self.num_patches, dim))
 
-    def _initialise(self, init: Init) -> None:
+    def _initialise(self, init: Init, std: float) -> None:
         truncated_normal(self.cls_token)
-        initialise(self, init)
+        initialise(self, init, std)
         if init == "truncated_normal":
             rescale_by_depth(self.blocks)
         if self.positions == "learnt":

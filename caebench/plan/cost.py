@@ -6,7 +6,7 @@ Hours are A100-80GB hours at a fixed share of its peak, until a site calibrates 
 
 from caebench.config.data import EmbeddedData, size_of
 from caebench.config.dense import Detection, KNNSegmentation, Segmentation
-from caebench.config.method import CAE, DVAE, DALLETarget, DVAETarget
+from caebench.config.method import DVAE
 from caebench.config.stage import (
     KNN,
     AttentiveProbe,
@@ -19,10 +19,10 @@ from caebench.config.stage import (
 )
 from caebench.config.variants import VARIANTS, Variant
 from caebench.plan.graph import Job
+from caebench.plan.pretraining import blocks, encode, encoder_parameters, pretraining_parameters, pretraining_step
 
 A100_BF16 = 312e12  # FLOP/s, NVIDIA's data sheet
 UTILISATION = 0.35  # of the peak: what a plain ViT step reaches with fused attention
-DALLE_MULTIPLY_ADDS = 26.1e9 / 112**2  # a pixel of the tokenizer's view
 BYTES = 4  # float32 weights
 
 
@@ -36,9 +36,7 @@ def disk_bytes(job: Job) -> int:
     """What a job leaves and needs while it runs: weights, and two checkpoints with AdamW's state."""
     match job.config:
         case Pretrain() as config:
-            latent = config.method.regressor_depth + config.method.decoder_depth
-            parameters = encoder_parameters(VARIANTS[config.variant]) * (1 + latent / VARIANTS[config.variant].depth)
-            return int(parameters * BYTES * (2 + 2 * 3))
+            return int(pretraining_parameters(config) * BYTES * (2 + 2 * 3))
         case Imported() as config:
             return encoder_parameters(config.size) * BYTES
         case Finetune() | Segmentation() | Detection():
@@ -54,15 +52,15 @@ def multiply_adds(job: Job) -> float:
     """Multiply-adds of a whole job: a backward pass counts as two forward passes."""
     match job.config:
         case Pretrain() as config:
-            return _pretraining_step(config) * size_of(config.data).train * config.optimization.epochs
+            return pretraining_step(config) * size_of(config.data).train * config.optimization.epochs
         case PretrainingCost() as config:
-            per_image = _pretraining_step(config.pretraining) + _pretraining_step(config.against)
+            per_image = pretraining_step(config.pretraining) + pretraining_step(config.against)
             return per_image * config.num_images * config.num_steps
         case Finetune() as config:
-            size, forward = size_of(config.data), _encode(_variant(job), config.image_size)
+            size, forward = size_of(config.data), encode(_variant(job), config.image_size)
             return forward * config.optimization.epochs * (3 * size.train + size.val)
         case LinearProbe() | AttentiveProbe() as config:
-            size, forward = size_of(config.data), _encode(_variant(job), config.image_size)
+            size, forward = size_of(config.data), encode(_variant(job), config.image_size)
             return forward * config.optimization.epochs * (size.train + size.val)
         case Segmentation() as config:
             return _segment(config, _variant(job))
@@ -72,16 +70,11 @@ def multiply_adds(job: Job) -> float:
             return _search(config, _variant(job))
         case KNN() as config:
             size = size_of(config.data)
-            return _encode(_variant(job), config.image_size) * (size.train + size.val)
+            return encode(_variant(job), config.image_size) * (size.train + size.val)
         case DVAE() as config:
             return _dvae(config)
         case _:
             return 0.0
-
-
-def encoder_parameters(variant: Variant) -> int:
-    """Weights of the blocks and the patch embedding."""
-    return 12 * variant.dim**2 * variant.depth + 3 * variant.patch_size**2 * variant.dim
 
 
 def _variant(job: Job) -> Variant:
@@ -92,45 +85,10 @@ def _variant(job: Job) -> Variant:
     return VARIANTS[encoder.variant]
 
 
-def _encode(variant: Variant, image_size: int, share: float = 1.0) -> float:
-    """The encoder's forward pass on a share of the patches."""
-    tokens = share * (image_size / variant.patch_size) ** 2 + 1
-    embedding = 3 * variant.patch_size**2 * variant.dim * (image_size / variant.patch_size) ** 2
-    return _blocks(variant.dim, variant.depth, tokens, tokens) + embedding
-
-
-def _blocks(dim: int, depth: int, tokens: float, context: float) -> float:
-    """Blocks whose `tokens` attend to `context` tokens: q, out and MLP for each token, k and v for each in context."""
-    return depth * (10 * dim**2 * tokens + 2 * dim**2 * context + 2 * tokens * context * dim)
-
-
-def _pretraining_step(config: Pretrain) -> float:
-    """One image's share of a step."""
-    return _cae_step(config.method, VARIANTS[config.variant], config.image_size)
-
-
-def _cae_step(method: CAE, variant: Variant, image_size: int) -> float:
-    patches = (image_size / variant.patch_size) ** 2
-    masked = method.masking.ratio * patches
-    encoder = _encode(variant, image_size, 1 - method.masking.ratio)
-    target = _encode(variant, image_size, method.masking.ratio)  # forward only
-    latent = _blocks(variant.dim, method.regressor_depth, masked, patches)
-    latent += _blocks(variant.dim, method.decoder_depth, masked, masked)
-    match method.target:
-        case DALLETarget():
-            head = masked * variant.dim * method.target.vocabulary
-            tokenizer = DALLE_MULTIPLY_ADDS * patches * 8**2
-        case DVAETarget(tokenizer=config):
-            head, tokenizer = masked * variant.dim * config.vocabulary, patches * 60 * config.hidden_dim**2
-        case _:
-            head, tokenizer = masked * variant.dim * 3 * variant.patch_size**2, 0.0
-    return 3 * (encoder + latent + head) + target + tokenizer
-
-
 def _search(config: KNNSegmentation, variant: Variant) -> float:
     """Every image encoded once, and every validation patch compared with the bank."""
     size, pixels = size_of(config.data), 4 / 3 * config.image_size**2
-    encoder = _encode(variant, round(pixels**0.5)) * (size.train + size.val)
+    encoder = encode(variant, round(pixels**0.5)) * (size.train + size.val)
     return encoder + size.val * pixels / variant.patch_size**2 * config.bank_size * variant.dim
 
 
@@ -146,15 +104,15 @@ def _segment(config: Segmentation, variant: Variant) -> float:
         windows * size_of(config.data).val,
     )
     if config.head == "linear":
-        return (trained + tested) * _encode(variant, config.crop_size)
-    return (3 * trained + tested) * (_encode(variant, config.crop_size) + head)
+        return (trained + tested) * encode(variant, config.crop_size)
+    return (3 * trained + tested) * (encode(variant, config.crop_size) + head)
 
 
 def _detect(config: Detection, variant: Variant) -> float:
     """Encoder on the whole image, the pyramid, and the convolutions on each region."""
     short, long = config.short_sides[-1], config.long_side
     tokens = short * long / variant.patch_size**2
-    encoder = _blocks(variant.dim, variant.depth, tokens, tokens)
+    encoder = blocks(variant.dim, variant.depth, tokens, tokens)
     pyramid = 16 * tokens * (1 + 1 / 4 + 1 / 16 + 1 / 64) * 2 * 9 * config.channels**2
     stages = 3 if config.head == "cascade_mask_rcnn" else 1
     regions = config.num_rois * config.channels**2 * 9 * 4 * (7**2 * stages + 14**2 / 4)

@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from caebench.config.augmentation import Mixing
 from caebench.config.base import Config
+from caebench.config.compared import BEiT, DeiT, Method
 from caebench.config.data import EmbeddedData, RealData, size_of
 from caebench.config.dense import KNNSegmentation, LearningRateGrid, Segmentation
 from caebench.config.method import CAE, DVAE, DALLETarget, DVAETarget, Released
@@ -54,7 +56,7 @@ class Job:
             case PretrainingCost() as c:
                 return make_job(c.pretraining).slug
             case Pretrain() as c:
-                return f"{kind_of(c.method)}-{kind_of(c.method.target)}-{c.variant}-{c.optimization.epochs}e-s{c.seed}"
+                return f"{_method(c.method)}-{c.variant}-{c.optimization.epochs}e-s{c.seed}"
             case RandomEncoder() as c:
                 return f"random-{c.variant}-s{c.seed}"
             case Imported() as c:
@@ -81,6 +83,11 @@ class Job:
         return list(found.values())
 
 
+def _method(method: Method) -> str:
+    """The method, and its target where it has a choice of them."""
+    return f"{method.kind}-{method.target.kind}" if isinstance(method, CAE | BEiT) else method.kind
+
+
 def _task(config: Any) -> str:
     """The data set, and what tells jobs on it apart: the head where there are several, UperNet's rate."""
     head = getattr(config, "head", "")
@@ -96,15 +103,14 @@ def make_job(config: Config, **inputs: Job) -> Job:
     """
     _refuse_large_batch(config)
     match config:
-        case Pretrain(method=CAE(target=DVAETarget(tokenizer=tokenizer))):
+        case Pretrain(
+            method=CAE(target=DVAETarget(tokenizer=tokenizer)) | BEiT(target=DVAETarget(tokenizer=tokenizer))
+        ):
             inputs["tokenizer"] = make_job(tokenizer)
-        case Pretrain(method=CAE(target=DALLETarget())):
+        case Pretrain(method=CAE(target=DALLETarget()) | BEiT(target=DALLETarget())):
             inputs["tokenizer"] = Job(Released(kind="released", name="dalle_encoder"))
-        case Finetune() if config.optimization.global_batch % config.mixing.group:
-            raise ValueError(
-                f"field 'mixing.group' is {config.mixing.group}: it must divide the global batch "
-                f"{config.optimization.global_batch}."
-            )
+        case Finetune(mixing=mixing) | Pretrain(method=DeiT(mixing=mixing)):
+            _refuse_broken_groups(mixing, config.optimization.global_batch)
         case PretrainingCost():
             inputs = dict(make_job(config.pretraining).inputs)
         case Segmentation():
@@ -127,6 +133,11 @@ def _refuse_large_batch(config: Config) -> None:
             f"field 'optimization.global_batch' is {optimization.global_batch}: {data.name} has only "
             f"{size_of(data).train} training images. Choose a smaller batch."
         )
+
+
+def _refuse_broken_groups(mixing: Mixing, global_batch: int) -> None:
+    if global_batch % mixing.group:
+        raise ValueError(f"field 'mixing.group' is {mixing.group}: it must divide the global batch {global_batch}.")
 
 
 def _refuse_broken_patches(encoder: Job, image_size: int, field: str) -> None:

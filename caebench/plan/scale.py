@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from caebench.config.base import Config
+from caebench.config.compared import DINO, IBOT, MAE, BEiT, DeiT, Method
 from caebench.config.data import Data, EmbeddedData, RealData, World
-from caebench.config.dense import DenseOptimization, Detection, KNNSegmentation, LearningRateGrid, Segmentation
-from caebench.config.method import CAE, DVAE, DALLETarget, DVAETarget, Masking, Method, Target
+from caebench.config.dense import Detection, KNNSegmentation, LearningRateGrid, Segmentation
+from caebench.config.method import CAE, DVAE, DALLETarget, DVAETarget, Masking, Target
 from caebench.config.names import suggest
 from caebench.config.optim import Optimization, Precision
 from caebench.config.site import ScaleName
@@ -26,63 +27,12 @@ from caebench.config.stage import (
     RandomEncoder,
 )
 from caebench.config.variants import VARIANTS, VariantName
+from caebench.plan.shrink import DenseShrink, MethodShrink, Ratios, Shrink, shrink_method
 from caebench.recipes.cae import dvae
 
 PAPER_IMAGE_SIZE = 224
 PAPER_CROP = 0.08  # the least share of the image in a crop
 C = TypeVar("C", bound=Config)
-
-
-@dataclass(frozen=True)
-class Shrink:
-    """How one kind of training shrinks: epochs and learning rate by a factor, the batch by a divisor.
-
-    The recipe's base rate is per 256 images, so the peak follows the batch before `lr` multiplies it.
-    """
-
-    epochs: float
-    batch: int
-    lr: float
-
-    def apply(self, config: Optimization, precision: Precision) -> Optimization:
-        """The shrunk optimisation; warm-up keeps its share of the epochs."""
-        epochs = max(1, round(config.epochs * self.epochs))
-        return config.replace(
-            epochs=epochs,
-            warmup_epochs=config.warmup_epochs * epochs / config.epochs,
-            global_batch=max(1, config.global_batch // self.batch),
-            base_lr=config.base_lr * self.lr,
-            precision=precision,
-        )
-
-
-@dataclass(frozen=True)
-class DenseShrink:
-    """How a dense task shrinks; sides of images, crops and windows by one factor, channels and boxes by divisors.
-
-    Layer-wise decay is raised to `depth`: the paper's blocks over this scale's give the first block its rate; more
-    holds the encoder nearer to where pretraining left it, for heads that train for a minute.
-    """
-
-    iterations: float
-    batch: int
-    lr: float
-    side: float
-    channels: int = 1
-    boxes: int = 1
-    depth: float = 1.0
-
-    def apply(self, config: DenseOptimization, precision: Precision) -> DenseOptimization:
-        """The shrunk optimisation; warm-up keeps its share of the iterations."""
-        iterations = max(1, round(config.iterations * self.iterations))
-        return config.replace(
-            iterations=iterations,
-            warmup_iterations=round(config.warmup_iterations * self.iterations),
-            global_batch=max(1, config.global_batch // self.batch),
-            lr=config.lr * self.lr,
-            layer_decay=config.layer_decay**self.depth,
-            precision=precision,
-        )
 
 
 @dataclass(frozen=True)
@@ -94,6 +44,8 @@ class Scale:
     world: World | None = None  # stands in for every real data set
     image_size: int = PAPER_IMAGE_SIZE
     pretrain: Shrink | None = None
+    methods: Mapping[str, Shrink] = field(default_factory=dict[str, Shrink])  # pretraining by kind, where it differs
+    sizes: MethodShrink = field(default_factory=MethodShrink)
     dvae: Shrink | None = None
     linear: Shrink | None = None
     attentive: Shrink | None = None
@@ -103,7 +55,7 @@ class Scale:
     depths: Mapping[int, int] = field(default_factory=dict[int, int])  # of regressor and decoder
     tokenizer: Mapping[str, int] = field(default_factory=dict[str, int])  # sizes of the d-VAE
     crop_scale_min: float = PAPER_CROP
-    init_std: float = 1.0  # factor on the attentive probe's: sqrt(768 / width)
+    init_std: float = 1.0  # factor on deviations of initial weights: sqrt(768 / width)
     k: Mapping[int, int] = field(default_factory=dict[int, int])
     precision: Precision = "bf16"
 
@@ -114,12 +66,7 @@ class Scale:
     def _shrink(self, config: C) -> C:
         match config:
             case Pretrain():
-                return config.replace(
-                    variant=self.variants[config.variant],
-                    method=self._method(config.method, config.variant),
-                    optimization=_shrunk(self.pretrain, config.optimization, self.precision),
-                    **self._common(config),
-                )
+                return self._pretrain(config)
             case RandomEncoder():
                 return config.replace(variant=self.variants[config.variant], image_size=self._size(config.image_size))
             case Imported():
@@ -180,13 +127,37 @@ class Scale:
     def _grid(self, variant: VariantName) -> int:
         return self.image_size // VARIANTS[self.variants[variant]].patch_size
 
-    def _method(self, method: Method, variant: VariantName) -> CAE:
-        return method.replace(
-            target=self._target(method.target, variant),
-            masking=self._masking(method.masking, self._grid(variant)),
-            regressor_depth=self.depths.get(method.regressor_depth, method.regressor_depth),
-            decoder_depth=self.depths.get(method.decoder_depth, method.decoder_depth),
+    def _pretrain(self, config: Pretrain) -> Pretrain:
+        shrink = self.methods.get(config.method.kind, self.pretrain)
+        optimization, before = _shrunk(shrink, config.optimization, self.precision), config.optimization
+        ratios = Ratios(
+            epochs=optimization.epochs / before.epochs,
+            batch=optimization.global_batch / before.global_batch,
+            side=self.image_size / PAPER_IMAGE_SIZE,
         )
+        changes = {**self._method(config.method, config.variant), **shrink_method(config.method, self.sizes, ratios)}
+        return config.replace(
+            variant=self.variants[config.variant],
+            method=config.method.replace(**changes),
+            optimization=optimization,
+            **self._common(config),
+        )
+
+    def _method(self, method: Method, variant: VariantName) -> dict[str, object]:
+        """Targets, masks, crops, depths and initial weights, which follow the scale's data and encoders."""
+        changes: dict[str, object] = {}
+        if isinstance(method, CAE | BEiT):
+            changes["target"] = self._target(method.target, variant)
+        if isinstance(method, CAE | BEiT | MAE | IBOT):
+            changes["masking"] = self._masking(method.masking, self._grid(variant))
+        if isinstance(method, DINO | IBOT):
+            changes |= {name: self._crop(getattr(method, name)) for name in ("local_scale_min", "local_scale_max")}
+        if isinstance(method, BEiT | DeiT | DINO | IBOT):
+            changes["init_std"] = method.init_std * self.init_std
+        if isinstance(method, CAE):
+            changes["regressor_depth"] = self.depths.get(method.regressor_depth, method.regressor_depth)
+            changes["decoder_depth"] = self.depths.get(method.decoder_depth, method.decoder_depth)
+        return changes
 
     def _masking(self, masking: Masking, grid: int) -> Masking:
         """Blocks keep their share of the image."""
@@ -272,6 +243,23 @@ NANO = Scale(
     world=World(kind="world"),
     image_size=48,
     pretrain=Shrink(epochs=0.03, batch=64, lr=80.0),
+    methods={  # docs/performance.md
+        "mae": Shrink(epochs=3.5, power=0.5, batch=128, lr=107.0),
+        "beit": Shrink(epochs=2.1, power=0.5, batch=64, lr=64.0),
+        "deit": Shrink(epochs=3.5, power=0.5, batch=32, lr=16.0),
+        "moco_v3": Shrink(epochs=0.04, batch=64, lr=2.7),
+        "dino": Shrink(epochs=0.025, batch=32, lr=1.0),
+        "ibot": Shrink(epochs=0.025, batch=32, lr=1.0),
+    },
+    sizes=MethodShrink(
+        decoder_dim=8,
+        decoder_depth=4,
+        decoder_num_heads=4,
+        hidden_dim=16,
+        output_dim=4,
+        prototypes=128,
+        num_local=5,
+    ),
     dvae=Shrink(epochs=0.4, batch=16, lr=480.0),
     linear=Shrink(epochs=0.22, batch=64, lr=200.0),
     attentive=Shrink(epochs=0.22, batch=32, lr=16.0),
@@ -305,6 +293,23 @@ LAB = Scale(
     ),
     image_size=96,
     pretrain=Shrink(epochs=0.1, batch=4, lr=4.0),
+    methods={
+        "mae": Shrink(epochs=0.1, batch=8, lr=4.0),
+        "deit": Shrink(epochs=0.1, batch=4, lr=4.0),
+        "moco_v3": Shrink(epochs=0.1, batch=8, lr=4.0),
+        "dino": Shrink(epochs=0.1, batch=4, lr=2.0),
+        "ibot": Shrink(epochs=0.1, batch=4, lr=2.0),
+    },
+    sizes=MethodShrink(
+        decoder_dim=2,
+        decoder_depth=2,
+        decoder_num_heads=2,
+        hidden_dim=4,
+        output_dim=1,
+        prototypes=8,
+        num_local=2,
+        memory=4.0,
+    ),
     dvae=Shrink(epochs=0.5, batch=2, lr=10.0),
     linear=Shrink(epochs=0.2, batch=16, lr=4.0),
     attentive=Shrink(epochs=0.2, batch=16, lr=8.0),

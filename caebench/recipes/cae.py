@@ -57,11 +57,13 @@ def pretraining_cost(
     Expects: 1.23 times the parameters and 1.24 times the time for CAE* ViT-B.
 
     Raises:
-        ValueError: the row trains nothing.
+        ValueError: the row trains nothing, or something other than CAE.
     """
     if isinstance(pretraining, RandomEncoder | Imported):
         raise ValueError("the column measures a pretraining's cost, and this row trains nothing. Leave the row out")
     full = pretraining or cae(variant)
+    if not isinstance(full.method, CAE):
+        raise ValueError(f"the column measures CAE's decoder and alignment, and {full.method.kind} has neither")
     bare = full.method.replace(decoder_depth=0, align_weight=0.0)
     return PretrainingCost(kind="pretraining_cost", pretraining=full, against=full.replace(method=bare))
 

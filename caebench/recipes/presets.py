@@ -9,6 +9,7 @@ from typing import NamedTuple, TypeVar
 
 from caebench.config.base import Config
 from caebench.config.dense import Detection, Segmentation
+from caebench.config.method import CAE
 from caebench.config.optim import Precision
 from caebench.config.stage import AttentiveProbe, Finetune, LinearProbe, Pretrain
 from caebench.config.variants import VariantName
@@ -36,8 +37,8 @@ def official(like: Config, variant: VariantName, epochs: int | None) -> Preset:
         ValueError: it has none.
     """
     match like:
-        case Pretrain():
-            return _official_pretraining(like, variant)
+        case Pretrain(method=CAE() as method):
+            return _official_pretraining(like, method, variant)
         case LinearProbe():
             return Preset(_at(linear_probe(variant), "fp16"), ("batch norm over each GPU's 512 images (ours: ADR 4)",))
         case AttentiveProbe():
@@ -50,7 +51,7 @@ def official(like: Config, variant: VariantName, epochs: int | None) -> Preset:
             return _official_detection(like, variant)
         case _:
             raise ValueError(
-                f"preset 'official': the official code has no such {getattr(like, 'kind', 'job')}. It has pretraining, "
+                f"preset 'official': the official code has no such {_name(like)}. It has pretraining, "
                 "linear and attentive probe, ImageNet fine-tuning, UperNet (ade20k), Mask R-CNN (coco) and Cascade."
             )
 
@@ -74,13 +75,14 @@ OFFICIAL_ATTENTIVE = (
 )
 
 
-def _official_pretraining(like: Pretrain, variant: VariantName) -> Preset:
-    config = _at(cae(variant, like.optimization.epochs, like.method.target.kind), "fp16")
+def _official_pretraining(like: Pretrain, method: CAE, variant: VariantName) -> Preset:
+    config = _at(cae(variant, like.optimization.epochs, method.target.kind), "fp16")
     notes = (*OFFICIAL_PRETRAINING, *_absent(variant, "scripts/cae_*.sh"))
-    if like.method.target.kind == "dvae":
+    if method.target.kind == "dvae":
         notes += ("--discrete_vae_type customized: neither its weights nor its training is published",)
     if variant not in LARGE:
         return Preset(config, notes)
+    assert isinstance(config.method, CAE)
     as_run = config.method.replace(latent_dim=768, latent_num_heads=12, latent_layer_scale=0.1, init="xavier")
     return Preset(config.replace(method=as_run), (*notes, *OFFICIAL_LARGE))
 
@@ -132,15 +134,15 @@ def mmpretrain(like: Config, variant: VariantName, epochs: int | None) -> Preset
     other = variant != "vit_b" or (like.optimization.epochs if isinstance(like, Pretrain) else epochs or 300) != 300
     only = ("it has only ViT-B pretrained for 300 epochs: other sizes and schedules are ours",) if other else ()
     match like:
-        case Pretrain():
-            return Preset(_mmpretrain_pretraining(like, variant), (*MMPRETRAIN_PRETRAINING, *only))
+        case Pretrain(method=CAE() as method):
+            return Preset(_mmpretrain_pretraining(like, method, variant), (*MMPRETRAIN_PRETRAINING, *only))
         case Finetune(data=data) if data == IMAGENET:
             config = _mmpretrain_finetuning(variant)
             peak = f"base_lr is for 256 images: the peak is {config.optimization.lr:g}, as ours at our batch"
             return Preset(config, (*MMPRETRAIN_FINETUNING, peak, *only))
         case _:
             raise ValueError(
-                f"preset 'mmpretrain': MMPretrain's CAE has no such {getattr(like, 'kind', 'job')}. It has pretraining "
+                f"preset 'mmpretrain': MMPretrain's CAE has no such {_name(like)}. It has pretraining "
                 "and ImageNet fine-tuning."
             )
 
@@ -153,9 +155,10 @@ MMPRETRAIN_FINETUNING = (
 )
 
 
-def _mmpretrain_pretraining(like: Pretrain, variant: VariantName) -> Pretrain:
+def _mmpretrain_pretraining(like: Pretrain, method: CAE, variant: VariantName) -> Pretrain:
     """configs/cae/cae_beit-base-p16_8xb256-amp-coslr-300e_in1k.py."""
-    config = _at(cae(variant, like.optimization.epochs, like.method.target.kind), "fp16")  # AmpOptimWrapper
+    config = _at(cae(variant, like.optimization.epochs, method.target.kind), "fp16")  # AmpOptimWrapper
+    assert isinstance(config.method, CAE)
     masking = config.method.masking.replace(ratio=75 / 196)  # num_masking_patches: as in the paper's first version
     return config.replace(method=config.method.replace(masking=masking, drop_path=0.0))  # drop_path_rate is not set
 
@@ -170,6 +173,10 @@ def _mmpretrain_finetuning(variant: VariantName) -> Finetune:
 
 def _at(config: Trained, precision: Precision) -> Trained:
     return config.replace(optimization=config.optimization.replace(precision=precision))
+
+
+def _name(config: Config) -> str:
+    return config.method.kind if isinstance(config, Pretrain) else getattr(config, "kind", "job")
 
 
 def _absent(variant: VariantName, where: str) -> tuple[str, ...]:

@@ -8,10 +8,11 @@ import numpy as np
 import torch
 
 from caebench.config.stage import Pretrain, PretrainingCost
+from caebench.config.variants import VARIANTS
 from caebench.data.loading import Samples, evaluation_loader
-from caebench.methods.pretraining import PretrainingSample, PretrainingStep
+from caebench.methods.builders import build_method
 from caebench.tasks.intervals import Interval
-from caebench.tasks.pretrain import load_tokenizer, make_model
+from caebench.tasks.pretrain import load_tokenizer
 from caebench.training.loop import Batch, autocast, to_device
 from caebench.training.optim import make_optimizer, split_decay
 from caebench.training.run import Run
@@ -23,7 +24,8 @@ RESAMPLES = 1000
 def compare_costs(config: PretrainingCost, run: Run) -> dict[str, Any]:
     """Parameters of the model in pretraining, and the median seconds of a step, each as a ratio to `against`.
 
-    A step is what training does with a batch that is there: targets, losses, gradients, update; no data loading.
+    A step is what training does with a batch that is there: targets, losses, gradients, update; no data loading. CAE's
+    alone: `pretraining_cost` refuses other methods.
     """
     ours, theirs = Stepper(config.pretraining, config, run), Stepper(config.against, config, run)
     times: tuple[list[float], list[float]] = ([], [])
@@ -57,13 +59,13 @@ class Stepper:
 
     def __init__(self, pretraining: Pretrain, config: PretrainingCost, run: Run) -> None:
         self.run, self.optimization = run, pretraining.optimization
-        model, tokenizer = make_model(pretraining), load_tokenizer(pretraining.method, run)
-        self.module = PretrainingStep(model, tokenizer).to(run.device).train()
-        run.compile([*model.encoder.blocks, *([tokenizer] if tokenizer else [])])
+        tokenizer = load_tokenizer(pretraining.method, run)
+        self.module = build_method(pretraining, tokenizer).to(run.device).train()
+        run.compile([*self.module.encoder_blocks, *([tokenizer] if tokenizer else [])])
         self.optimizer = make_optimizer(self.optimization, split_decay(self.module))
-        self.num_parameters = sum(p.numel() for p in model.parameters())
-        samples = Samples(run.open_split(pretraining.data, "train"), PretrainingSample(pretraining, model, tokenizer))
-        self.num_images = min(config.num_images, run.site.most_images(model.encoder.variant), len(samples))
+        self.num_parameters = self.module.num_parameters
+        samples = Samples(run.open_split(pretraining.data, "train"), self.module.make_sampler(pretraining))
+        self.num_images = min(config.num_images, run.site.most_images(VARIANTS[pretraining.variant]), len(samples))
         self.batch = self._load(samples)
 
     def step(self) -> float:

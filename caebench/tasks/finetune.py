@@ -2,17 +2,15 @@
 
 from typing import Any
 
-import torch
-from PIL import Image
-from timm.data.mixup import Mixup
 from timm.loss.cross_entropy import SoftTargetCrossEntropy
 from torch import Tensor, nn
 
 from caebench.config.data import size_of
 from caebench.config.stage import Finetune
-from caebench.data.loading import Key, Samples
-from caebench.data.randomness import Purpose, derive, generator, seeded, seeded_everywhere
-from caebench.data.transforms import evaluation, finetuning
+from caebench.data.loading import Samples
+from caebench.data.mixing import GroupMixup, MixedSample
+from caebench.data.randomness import Purpose, derive, seeded
+from caebench.data.transforms import evaluation
 from caebench.models.checkpoint import ENCODER, read_encoder
 from caebench.models.heads import FinetuneHead
 from caebench.models.vit import Encoder
@@ -41,49 +39,13 @@ class FinetuneStep(nn.Module):
 
     def __init__(self, classifier: Classifier, config: Finetune, num_classes: int) -> None:
         super().__init__()
-        self.classifier, self.group = classifier, config.mixing.group
-        self.mixup = Mixup(
-            mixup_alpha=config.mixing.mixup,
-            cutmix_alpha=config.mixing.cutmix,
-            switch_prob=config.mixing.switch_probability,
-            label_smoothing=config.label_smoothing,
-            num_classes=num_classes,
-        )
+        self.classifier = classifier
+        self.mix = GroupMixup(config.mixing, config.label_smoothing, num_classes)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """The loss of one micro-batch."""
         images, targets = self.mix(batch)
         return {"loss": SoftTargetCrossEntropy()(self.classifier(images, batch["draws"]).float(), targets)}
-
-    def mix(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Each group of images mixes within itself, with a draw seeded by its first image: so neither the number of
-        processes nor accumulation changes who mixes with whom."""
-        mixed = []
-        parts = (
-            batch["image"].split(self.group),
-            batch["label"].split(self.group),
-            batch["mix_seed"].split(self.group),
-        )
-        for images, labels, seeds in zip(*parts, strict=True):
-            with seeded_everywhere(int(seeds[0])):
-                mixed.append(self.mixup(images, labels))
-        images, targets = zip(*mixed, strict=True)
-        return torch.cat(images), torch.cat(targets)
-
-
-class FinetuneSample:
-    """An augmented image with its numbers for stochastic depth and for mixing."""
-
-    def __init__(self, config: Finetune, num_draws: int) -> None:
-        self.seed, self.num_draws, self.transform = config.seed, num_draws, finetuning(config)
-
-    def __call__(self, image: Image.Image, label: int, key: Key) -> dict[str, Any]:
-        """One sample."""
-        with seeded_everywhere(derive(Purpose.VIEW, self.seed, *key)):
-            view = self.transform(image)
-        draws = generator(Purpose.DEPTH, self.seed, *key).random(self.num_draws, dtype="float32")
-        mix_seed = derive(Purpose.MIXING, self.seed, *key)
-        return {"image": view, "label": label, "draws": torch.from_numpy(draws), "mix_seed": mix_seed}
 
 
 def finetune(config: Finetune, run: Run) -> dict[str, Any]:
@@ -109,7 +71,7 @@ def finetune(config: Finetune, run: Run) -> dict[str, Any]:
         module=FinetuneStep(classifier, config, num_classes),
         groups=layer_groups(classifier, config.layer_decay),
         config=config.optimization,
-        samples=Samples(train, FinetuneSample(config, encoder.num_draws)),
+        samples=Samples(train, MixedSample(config, config, encoder.num_draws)),
         seed=config.seed,
         per_device=run.site.most_images(encoder.variant),
         multiple_of=min(config.mixing.group, config.optimization.global_batch),

@@ -4,13 +4,14 @@ from typing import Any
 
 import torch
 
-from caebench.config.method import CAE, DALLETarget, DVAETarget
+from caebench.config.compared import Method as MethodConfig
+from caebench.config.method import DALLETarget, DVAETarget
 from caebench.config.stage import Pretrain, RandomEncoder
 from caebench.config.variants import VARIANTS
 from caebench.data.loading import Samples
 from caebench.data.randomness import Purpose, derive, seeded
-from caebench.methods.cae import CAEModel
-from caebench.methods.pretraining import PretrainingSample, PretrainingStep
+from caebench.methods.builders import build_method
+from caebench.methods.method import Method
 from caebench.models.checkpoint import ENCODER, save_encoder
 from caebench.models.dalle_file import load_dalle
 from caebench.models.tokenizer import Tokenizer
@@ -25,34 +26,48 @@ Result = dict[str, Any]
 
 
 def pretrain(config: Pretrain, run: Run) -> Result:
-    """Train the method on the training split without labels; leaves `encoder.safetensors` and `model.pt`."""
+    """Train the method on the training split; leaves `encoder.safetensors` and `model.pt`."""
     split = run.open_split(config.data, "train")
-    model, tokenizer = make_model(config), load_tokenizer(config.method, run)
-    step = PretrainingStep(model, tokenizer)
-    run.compile([*model.encoder.blocks, *([tokenizer] if tokenizer else [])])
+    tokenizer = load_tokenizer(config.method, run)
+    method = build_method(config, tokenizer)
+    run.compile([*method.encoder_blocks, *([tokenizer] if tokenizer else [])])
     training = Training(
-        module=step,
-        groups=split_decay(step),
+        module=method,
+        groups=split_decay(method),
         config=config.optimization,
-        samples=Samples(split, PretrainingSample(config, model, tokenizer)),
+        samples=Samples(split, method.make_sampler(config)),
         seed=config.seed,
-        per_device=run.site.most_images(model.encoder.variant),
+        per_device=_per_device(method, config, run),
+        multiple_of=method.multiple_of,
+        repeats=method.repeats,
+        hooks=method,
     )
     fit(training, run)
     if run.group.is_main:
-        save_encoder(model.encoder, run.folder / ENCODER)
-        torch.save(model.state_dict(), run.folder / "model.pt")
-    return {"num_parameters": sum(p.numel() for p in model.parameters())}
+        save_encoder(method.pretrained, run.folder / ENCODER)
+        torch.save(method.network.state_dict(), run.folder / "model.pt")
+    return {"num_parameters": method.num_parameters}
 
 
-def make_model(config: Pretrain) -> CAEModel:
-    """The method's model at its start."""
-    with seeded(derive(Purpose.INITIALISATION, config.seed)):
-        return CAEModel(config.method, VARIANTS[config.variant], config.image_size)
+def _per_device(method: Method, config: Pretrain, run: Run) -> int | None:
+    """The most samples that a device takes at once; None where the whole share must go at once, and does.
+
+    Raises:
+        ValueError: it must, and does not fit.
+    """
+    fits, share = run.site.most_images(VARIANTS[config.variant]), config.optimization.global_batch // run.group.size
+    if not method.whole_batch:
+        return fits
+    if share > fits:
+        raise ValueError(
+            f"per_device_batch {fits}: the loss of {config.method.kind} contrasts a whole batch, so the share of a "
+            f"process, {share} images, cannot be accumulated. Use more processes, or raise per_device_batch."
+        )
+    return None
 
 
 def random_encoder(config: RandomEncoder, run: Run) -> Result:
-    """Initialise an encoder exactly as pretraining does, and leave it so."""
+    """Initialise an encoder exactly as CAE's pretraining does, and leave it so."""
     with seeded(derive(Purpose.INITIALISATION, config.seed)):
         encoder = Encoder(VARIANTS[config.variant], config.image_size, layer_scale=config.layer_scale)
     if run.group.is_main:
@@ -60,9 +75,9 @@ def random_encoder(config: RandomEncoder, run: Run) -> Result:
     return {"num_parameters": sum(p.numel() for p in encoder.parameters())}
 
 
-def load_tokenizer(method: CAE, run: Run) -> Tokenizer | None:
-    """The tokenizer that a finished job left; none where the target is pixels."""
-    match method.target:
+def load_tokenizer(method: MethodConfig, run: Run) -> Tokenizer | None:
+    """The tokenizer that a finished job left; none where the targets are no codes."""
+    match getattr(method, "target", None):
         case DALLETarget():
             tokenizer = load_dalle(run.inputs["tokenizer"] / WEIGHTS)
         case DVAETarget(tokenizer=config):

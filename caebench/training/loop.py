@@ -4,7 +4,6 @@ A process group always exists, so there are no "am I distributed?" branches. Not
 order, crops, masks, mixing and stochastic depth all come with the samples. Killed and resumed equals unbroken.
 """
 
-import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -21,8 +20,16 @@ from caebench.data.loading import Samples, Steps, training_loader
 from caebench.models.checkpoint import misfits
 from caebench.training import checkpoint
 from caebench.training.distributed import Group
+from caebench.training.hooks import Hooks, Moment
 from caebench.training.journal import LOG_EVERY, Journal
-from caebench.training.optim import ParamGroup, learning_rate, make_optimizer, set_learning_rate
+from caebench.training.optim import (
+    ParamGroup,
+    clip_gradients,
+    learning_rate,
+    make_optimizer,
+    set_learning_rate,
+    set_weight_decay,
+)
 from caebench.training.run import METRICS, Run, log, truncate_metrics
 from caebench.training.signals import watch_signals
 
@@ -40,6 +47,8 @@ class Training:
     seed: int
     per_device: int | None = None  # the most samples a device takes at once; None: never accumulate
     multiple_of: int = 1  # samples that must stay together in a micro-batch
+    repeats: int = 1  # each image comes so many times in a row, each time as another sample; an epoch stays as long
+    hooks: Hooks = field(default_factory=Hooks)
     after_epoch: Callable[[int], Mapping[str, float]] | None = None  # evaluation, given the epoch
 
     @property
@@ -117,8 +126,11 @@ def fit(training: Training, run: Run) -> list[dict[str, float]]:
     with watch_signals() as stop:
         while state.step < total:
             module.train()
+            moment = Moment(state.step, total, per_epoch)
             lr = learning_rate(config, state.step, per_epoch)
             set_learning_rate(optimizer, lr)
+            set_weight_decay(optimizer, config.optimizer, moment)
+            training.hooks.before_step(moment)
             means: dict[str, Tensor] = {}
             for number in range(accumulations):
                 batch = to_device(next(batches), device)
@@ -127,7 +139,8 @@ def fit(training: Training, run: Run) -> list[dict[str, float]]:
                     outputs = model(batch)
                 scaler.scale(outputs["loss"] / accumulations).backward()
                 add_to_means(means, outputs, accumulations)
-            norm = _update(optimizer, scaler, parameters, config.clip_grad)
+            norm = _update(optimizer, scaler, parameters, training, moment)
+            training.hooks.after_step(moment)
             state.step += 1
 
             # ---- epoch's end: evaluate ------------------------------------------------------------------------------
@@ -160,6 +173,7 @@ def _batches(training: Training, run: Run, start: int, total: int, micro: int) -
         rank=run.group.rank,
         size=run.group.size,
         micro=micro,
+        repeats=training.repeats,
     )
     return iter(training_loader(training.samples, keys, run.num_workers))
 
@@ -170,10 +184,13 @@ def add_to_means(means: dict[str, Tensor], outputs: Mapping[str, Tensor], num: i
         means[name] = means.get(name, 0.0) + value.detach() / num
 
 
-def _update(optimizer: Any, scaler: GradScaler, parameters: list[nn.Parameter], clip_grad: float | None) -> Tensor:
+def _update(
+    optimizer: Any, scaler: GradScaler, parameters: list[nn.Parameter], training: Training, moment: Moment
+) -> Tensor:
     """One step of the optimizer; returns the norm of the gradient before it is clipped."""
     scaler.unscale_(optimizer)
-    norm = nn.utils.clip_grad_norm_(parameters, clip_grad or math.inf)
+    norm = clip_gradients(parameters, training.config)
+    training.hooks.before_update(moment)
     scaler.step(optimizer)
     scaler.update()
     optimizer.zero_grad(set_to_none=True)

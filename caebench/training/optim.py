@@ -5,10 +5,11 @@ from typing import Any
 
 import torch
 from timm.optim.lars import Lars
-from torch import nn
+from torch import Tensor, nn
 
-from caebench.config.optim import LARS, SGD, AdamW, Optimization
+from caebench.config.optim import LARS, SGD, AdamW, Optimization, Optimizer
 from caebench.models.vit import Encoder
+from caebench.training.hooks import Moment
 
 ParamGroup = dict[str, Any]
 
@@ -65,3 +66,19 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
     """Set every group's rate, by its scale."""
     for group in optimizer.param_groups:
         group["lr"] = lr * group["lr_scale"]
+
+
+def set_weight_decay(optimizer: torch.optim.Optimizer, config: Optimizer, moment: Moment) -> None:
+    """Move the decay of every group that decays along a cosine, where the recipe has an end for it."""
+    if isinstance(config, AdamW) and config.weight_decay_end is not None:
+        for group in optimizer.param_groups:
+            if group["decays"]:
+                group["weight_decay"] = moment.cosine(config.weight_decay, config.weight_decay_end)
+
+
+def clip_gradients(parameters: list[nn.Parameter], config: Optimization) -> Tensor:
+    """Clip the norm of all gradients together, or of each parameter's own; returns that of all before."""
+    limit = config.clip_grad or math.inf
+    if config.clip_grad_of == "all":
+        return nn.utils.clip_grad_norm_(parameters, limit)
+    return torch.stack([nn.utils.clip_grad_norm_(parameter, limit) for parameter in parameters]).norm()

@@ -6,8 +6,10 @@ import signal
 
 import pytest
 import torch
-from helpers import last_step, longer, metrics, read, variation
+from helpers import last_step, longer, metrics, planned, read, variation
 from safetensors.torch import load_file
+
+from caebench.plan.graph import make_job
 
 
 @pytest.fixture
@@ -64,7 +66,17 @@ def assert_equal_runs(folder, unbroken):
     assert (ours["metrics"], ours["intervals"]) == (theirs["metrics"], theirs["intervals"])
 
 
-def test_pretraining_killed_thrice_equals_unbroken(bench, pretraining):
+@pytest.fixture
+def distillation(quickstart, bench, tiny):
+    """DINO, 60 steps: a teacher, a centre, schedules of momentum, temperature and decay."""
+    job = quickstart.job("pretrain", "cae-dvae")
+    config = planned(tiny, "dino").replace(data=job.config.data)
+    return variation(bench, job, longer(make_job(config)))
+
+
+@pytest.mark.parametrize("name", ["pretraining", "distillation"])
+def test_pretraining_killed_thrice_equals_unbroken(bench, name, request):
+    pretraining = request.getfixturevalue(name)
     unbroken = run_unbroken(bench, pretraining, "local")  # which saves nothing: saving must change nothing either
     folder = bench.folder(pretraining)
     for step in sorted(random.sample(range(1, 50), 3)):

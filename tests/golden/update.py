@@ -15,7 +15,7 @@ from fake import fill
 
 from caebench import suites
 from caebench.cli.report import print_tables
-from caebench.config import data, method, optim, stage
+from caebench.config import augmentation, compared, data, method, optim, stage
 from caebench.config.base import Config
 from caebench.plan.graph import make_plan
 from caebench.plan.identity import canonical, full
@@ -48,7 +48,7 @@ def identities() -> Content:
 def defaults() -> Content:
     """Every default of every config that can enter an id, as JSON, by class."""
     found: Content = {}
-    for module in (data, method, optim, stage):
+    for module in (augmentation, compared, data, method, optim, stage):
         for name, cls in vars(module).items():
             if isinstance(cls, type) and issubclass(cls, Config) and cls.__module__ == module.__name__:
                 found[f"{module.__name__.rpartition('.')[2]}.{name}"] = {

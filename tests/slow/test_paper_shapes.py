@@ -8,18 +8,22 @@ import torch
 from PIL import Image
 
 from caebench.config.variants import VARIANTS
+from caebench.data.mixing import MixedSample
 from caebench.data.randomness import Purpose, derive, seeded
+from caebench.methods.builders import build_method
 from caebench.methods.cae import CAEModel
-from caebench.methods.pretraining import PretrainingSample, PretrainingStep
+from caebench.methods.pretraining import PretrainingStep
 from caebench.models.heads import AttentiveHead, FinetuneHead, LinearHead
 from caebench.models.tokenizer import DALLEEncoder, DiscreteVAE
 from caebench.models.vit import Encoder
+from caebench.recipes import SOURCES
 from caebench.recipes.cae import cae, dvae
 from caebench.recipes.finetune import finetune
 from caebench.recipes.probes import attentive_probe, linear_probe
-from caebench.tasks.finetune import Classifier, FinetuneSample, FinetuneStep, layer_groups
+from caebench.tasks.finetune import Classifier, FinetuneStep, layer_groups
 from caebench.tasks.probes import SELECT, Frozen, ProbeStep
 from caebench.training.distributed import join_group
+from caebench.training.hooks import Moment
 from caebench.training.optim import make_optimizer, set_learning_rate, split_decay
 
 pytestmark = pytest.mark.slow
@@ -84,19 +88,46 @@ def test_pretraining_takes_a_step(target, pictures):
     config = cae("vit_b", target=target)
     with seeded(derive(Purpose.INITIALISATION, config.seed)):
         model, tokenizer = CAEModel(config.method, VIT_B, 224), TOKENIZERS[target]()
-    batch = collate(PretrainingSample(config, model, tokenizer), pictures)
+    step = PretrainingStep(model, tokenizer)
+    batch = collate(step.make_sampler(config), pictures)
     assert batch["image"].shape == (BATCH, 3, 224, 224)
     assert batch["masked"].sum(dim=1).tolist() == [98] * BATCH
     if tokenizer is not None:
         assert batch["view"].shape == (BATCH, 3, 112, 112)
         codes = tokenizer.codes(batch["view"])
         assert codes.shape == (BATCH, 196) and codes.max() < 8192
-    step = PretrainingStep(model, tokenizer)
     train_one_step(step, split_decay(step), config.optimization, batch)
     outputs = model.losses(batch["image"], batch["masked"], step.targets(batch), batch["draws"])
     assert outputs["logits"].shape == (BATCH * 98, 768 if target == "pixels" else 8192)
     assert outputs["predicted"].shape == outputs["target"].shape == (BATCH, 98, 768)
     assert outputs["encoded"].shape == (BATCH, 99, 768)
+
+
+# Trained parameters of ViT-B: MAE's log says 111.66 million, DeiT's page 86.57 (its class token has a position of its
+# own); DINO: encoder with learnt positions, and the head of appendix C.
+HEAD = 768 * 2048 + 2048 + 2048**2 + 2048 + 2048 * 256 + 256
+ENCODER = 85_798_656 - 768
+SIZES = {
+    "mae": 111_655_680,
+    "deit": 86_567_656 - 768,
+    "dino": ENCODER + HEAD + 65536 * 256,
+    "ibot": ENCODER + HEAD + 8192 * 256 + 768,
+    "moco_v3": ENCODER - (196 + 3 * 16**2 + 1) * 768 + 4096 * (768 + 4096 + 256 + 4) + 4096 * (2 * 256 + 2),
+    "beit": ENCODER - 196 * 768 + 24 * 768 + (27**2 + 3) * 12 + 768 + 8192 * 769,
+}
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_a_compared_method_has_its_published_size_and_takes_a_step(name, pictures):
+    config = SOURCES[name]("vit_b")
+    if name == "deit":
+        config = config.replace(method=config.method.replace(mixing={"group": BATCH}))
+    method = build_method(config, DALLEEncoder() if name == "beit" else None)
+    assert method.num_parameters == SIZES[name]
+    batch = collate(method.make_sampler(config), pictures)
+    method.before_step(Moment(0, 100, 10))
+    train_one_step(method, split_decay(method), config.optimization, batch)
+    method.after_step(Moment(0, 100, 10))
 
 
 def test_dalles_encoder_has_its_published_size():
@@ -128,7 +159,7 @@ def test_finetuning_takes_a_step(pictures):
     config = finetune("vit_b").replace(mixing={"group": BATCH})
     encoder = Encoder(VIT_B, 224, drop_path=config.drop_path, relative_position_bias="block")
     classifier = Classifier(encoder, FinetuneHead(768, CLASSES, config.head_init_scale))
-    batch = collate(FinetuneSample(config, encoder.num_draws), pictures)
+    batch = collate(MixedSample(config, config, encoder.num_draws), pictures)
     assert batch["image"].shape == (BATCH, 3, 224, 224)
     step = FinetuneStep(classifier, config, CLASSES)
     train_one_step(step, layer_groups(classifier, config.layer_decay), config.optimization, batch)

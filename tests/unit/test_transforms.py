@@ -6,8 +6,7 @@ import torch
 from PIL import Image
 
 from caebench.data.randomness import seeded
-from caebench.data.transforms import MEAN, STD, OneTryCrop, TwoViews, evaluation, finetuning, to_tensor
-from caebench.recipes.finetune import finetune
+from caebench.data.transforms import MEAN, STD, OneTryCrop, TwoViews, evaluation, supervised, to_tensor
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +45,7 @@ def test_crops_are_flipped_half_of_the_time_and_stay_large_enough(picture):
 
 
 @pytest.mark.parametrize(
-    "transform", [TwoViews(48, 24, 0.2), finetuning(finetune("vit_b").replace(image_size=48))], ids=["two", "ft"]
+    "transform", [TwoViews(48, 24, 0.2), supervised(48, 0.08, "rand-m9-mstd0.5-inc1", 0.25)], ids=["two", "ft"]
 )
 def test_a_seed_fixes_the_view(picture, transform):
     from caebench.data.randomness import seeded_everywhere

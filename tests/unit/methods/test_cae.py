@@ -6,7 +6,9 @@ import torch
 from caebench.config.method import CAE, DALLETarget, PixelTarget
 from caebench.config.variants import Variant
 from caebench.methods.cae import CAEModel
-from caebench.methods.pretraining import PretrainingStep, diagnostics, normalize_patches, patchify, rankme
+from caebench.methods.masked import normalize_patches, patchify
+from caebench.methods.method import rankme
+from caebench.methods.pretraining import PretrainingStep, diagnostics
 
 VARIANT = Variant(32, 2, 4, 4)
 CODES = DALLETarget(kind="dalle", vocabulary=11)

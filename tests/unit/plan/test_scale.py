@@ -52,6 +52,20 @@ def test_lengths_and_depths_stay_in_order(scale):
 
 
 @pytest.mark.parametrize("scale", SMALL)
+@pytest.mark.parametrize("name", ["mae", "beit", "deit", "moco_v3", "dino", "ibot"])
+def test_no_two_lengths_or_sizes_of_a_method_become_one(scale, name):
+    found = [
+        make_job(SCALES[scale].apply(SOURCES[name](variant=variant, epochs=epochs)))
+        for variant in ("vit_s", "vit_b", "vit_l")
+        for epochs in (300, 400, 800, 1600)
+    ]
+    assert len({job.id for job in found}) == 12
+    for first in (0, 4, 8):
+        lengths = [job.config.optimization.epochs for job in found[first : first + 4]]
+        assert lengths == sorted(set(lengths))
+
+
+@pytest.mark.parametrize("scale", SMALL)
 def test_the_tokenizer_gives_one_code_a_patch(scale):
     from caebench.config.variants import VARIANTS
 

@@ -1,0 +1,14 @@
+"""How images mix in supervised training: fine-tuning, and DeiT."""
+
+from pydantic import Field, NonNegativeFloat, PositiveInt
+
+from caebench.config.base import Config
+
+
+class Mixing(Config):
+    """Mixup and cutmix through timm. `group` images share one draw, as on one of the official code's GPUs."""
+
+    mixup: NonNegativeFloat = 0.8
+    cutmix: NonNegativeFloat = 1.0
+    switch_probability: float = Field(default=0.5, ge=0.0, le=1.0)
+    group: PositiveInt = 128

@@ -1,0 +1,196 @@
+"""DINO (arXiv 2104.14294): the student's assignment of every crop must match the teacher's of the other large crop.
+
+The teacher follows the student by a moving average; its outputs are centred and sharpened, which keeps them from
+collapsing (Sec. 3.1). The centre moves once a step, by the mean over all processes. Official main_dino.py.
+"""
+
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from caebench.config.compared import SelfDistillation
+from caebench.config.stage import Pretrain
+from caebench.config.variants import VARIANTS
+from caebench.data.loading import Key
+from caebench.data.randomness import Purpose, derive, generator, seeded
+from caebench.data.views import View, stack_views, two_views
+from caebench.methods.method import Method, rankme
+from caebench.methods.momentum import follow, frozen_copy
+from caebench.models.tokenizer import Tokenizer
+from caebench.models.vit import Encoder, initialise
+from caebench.training.hooks import Moment
+
+
+class Head(nn.Module):
+    """Three layers to a bottleneck of unit length, and its similarity to each prototype (appendix C)."""
+
+    def __init__(self, dim: int, config: SelfDistillation) -> None:
+        super().__init__()
+        hidden = config.hidden_dim
+        layers = [nn.Linear(dim, hidden), nn.GELU(), nn.Linear(hidden, hidden), nn.GELU()]
+        self.mlp = nn.Sequential(*layers, nn.Linear(hidden, config.bottleneck_dim))
+        initialise(self.mlp, "normal", config.init_std)
+        self.prototypes = nn.Linear(config.bottleneck_dim, config.prototypes, bias=False)
+        self.lengths = None if config.norm_last_layer else nn.Parameter(torch.ones(config.prototypes))
+
+    def forward(self, features: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch prototypes"]:
+        """Similarities, in float32."""
+        similar = F.linear(F.normalize(self.mlp(features), dim=-1), F.normalize(self.prototypes.weight, dim=1)).float()
+        return similar if self.lengths is None else similar * self.lengths
+
+
+class Branch(nn.Module):
+    """Encoder and head: the student, and the teacher that copies it."""
+
+    def __init__(self, config: Pretrain, method: SelfDistillation) -> None:
+        super().__init__()
+        self.encoder = Encoder(
+            VARIANTS[config.variant],
+            config.image_size,
+            layer_scale=None,
+            drop_path=method.drop_path,
+            positions="learnt",
+            init="normal",
+            init_std=method.init_std,
+        )
+        self.head = Head(self.encoder.variant.dim, method)
+
+
+class Center(nn.Module):
+    """A moving mean of the teacher's outputs, over all processes (Eq. 4)."""
+
+    value: Tensor
+    observed: Tensor
+
+    def __init__(self, dim: int, momentum: float) -> None:
+        super().__init__()
+        self.momentum, self.num_observed = momentum, 0
+        self.register_buffer("value", torch.zeros(dim))
+        self.register_buffer("observed", torch.zeros(dim), persistent=False)  # of the step's micro-batches so far
+
+    @torch.no_grad()
+    def observe(self, outputs: Float[Tensor, "outputs dim"]) -> None:
+        """Note a micro-batch's outputs."""
+        self.observed += outputs.float().mean(dim=0)
+        self.num_observed += 1
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """Move towards the mean of what was observed; every process has observed equally much."""
+        mean = self.observed / self.num_observed
+        dist.all_reduce(mean)
+        self.value.mul_(self.momentum).add_(mean / dist.get_world_size(), alpha=1.0 - self.momentum)
+        self.observed.zero_()
+        self.num_observed = 0
+
+
+class DINOMethod(Method):
+    """Student, teacher, centre; iBOT builds on it."""
+
+    def __init__(self, config: Pretrain, tokenizer: Tokenizer | None = None) -> None:
+        super().__init__()
+        assert isinstance(config.method, SelfDistillation)
+        self.config = config.method
+        self.student = Branch(config, self.config)
+        self.teacher = frozen_copy(self.student)
+        self.center = Center(self.config.prototypes, self.config.center_momentum)
+        self.teacher_temperature = self.config.teacher_temperature_start
+
+    @property
+    def pretrained(self) -> Encoder:
+        """The teacher's, as released."""
+        return self.teacher.encoder
+
+    def make_sampler(self, config: Pretrain) -> "MultiCrop":
+        """Large and small crops."""
+        return MultiCrop(config, self.config, self.student.encoder)
+
+    def before_step(self, moment: Moment) -> None:
+        """The teacher's temperature rises over the first epochs."""
+        start, end = self.config.teacher_temperature_start, self.config.teacher_temperature
+        self.teacher_temperature = rising(start, end, self.config.teacher_temperature_epochs, moment)
+
+    def before_update(self, moment: Moment) -> None:
+        """The prototypes do not move in the first epochs (official `cancel_gradients_last_layer`)."""
+        if moment.epoch < self.config.frozen_epochs:
+            for name, parameter in self.student.head.named_parameters():
+                if not name.startswith("mlp."):
+                    parameter.grad = None
+
+    def after_step(self, moment: Moment) -> None:
+        """Teacher and centre follow."""
+        follow(self.teacher, self.student, moment.cosine(self.config.momentum, 1.0))
+        self.center.update()
+
+    def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The loss of one micro-batch (Algorithm 1)."""
+        large, large_draws = crop_major(batch["views"]), crop_major(batch["draws"][:, :2])
+        features = self.student.encoder(large, draws=large_draws)[:, 0]
+        student = self.student.head(torch.cat([features, self.encode_small(batch)]))
+        with torch.no_grad():
+            taught = self.teacher.encoder(large)[:, 0]
+            teacher = self.teacher.head(taught)
+        loss = self.class_loss(student, teacher, len(batch["views"]))
+        self.center.observe(teacher)
+        return {"loss": loss, "rankme": rankme(taught.chunk(2)[0])}
+
+    def encode_small(self, batch: dict[str, Tensor]) -> Float[Tensor, "small_crops dim"]:
+        """The student's class tokens of the small crops, crop by crop."""
+        return self.student.encoder(crop_major(batch["local"]), draws=crop_major(batch["draws"][:, 2:]))[:, 0]
+
+    def class_loss(
+        self, student: Float[Tensor, "crops prototypes"], teacher: Float[Tensor, "large_crops prototypes"], size: int
+    ) -> Float[Tensor, ""]:
+        """The loss between the class tokens of `size` images."""
+        temperatures = self.config.student_temperature, self.teacher_temperature
+        crops, large = student.unflatten(0, (-1, size)), teacher.unflatten(0, (2, size))
+        return distillation_loss(crops, large, self.center.value, *temperatures)
+
+
+def distillation_loss(
+    student: Float[Tensor, "crops batch prototypes"],
+    teacher: Float[Tensor, "large batch prototypes"],
+    center: Float[Tensor, " prototypes"],
+    student_temperature: float,
+    teacher_temperature: float,
+) -> Float[Tensor, ""]:
+    """Cross-entropy from each large crop's assignment to every other crop's (Eq. 3), the mean over pairs and images."""
+    wanted = ((teacher - center) / teacher_temperature).softmax(dim=-1)
+    found = (student / student_temperature).log_softmax(dim=-1)
+    pairs = -torch.einsum("tbk,sbk->ts", wanted, found) / student.shape[1]
+    others = ~torch.eye(*pairs.shape, dtype=torch.bool, device=pairs.device)
+    return pairs[others].mean()
+
+
+def rising(start: float, end: float, epochs: float, moment: Moment) -> float:
+    """Linear over the first epochs, epoch by epoch, then constant."""
+    reached = 1.0 if epochs == 0.0 else int(moment.epoch) / max(epochs - 1.0, 1e-9)
+    return start + (end - start) * min(1.0, reached)
+
+
+def crop_major(crops: Float[Tensor, "batch crops *rest"]) -> Float[Tensor, "crops_times_batch *rest"]:
+    """All images' first crops, then their second ones, and so on."""
+    return crops.transpose(0, 1).flatten(0, 1)
+
+
+class MultiCrop:
+    """Two large crops and several small ones of one image, with the student's stochastic-depth numbers for each."""
+
+    def __init__(self, config: Pretrain, method: SelfDistillation, encoder: Encoder) -> None:
+        self.seed, self.shape = config.seed, (2 + method.num_local, encoder.num_draws)
+        self.large = two_views(config.image_size, (config.crop_scale_min, 1.0), method.blur_max)
+        scale = method.local_scale_min, method.local_scale_max
+        small = View(method.local_size, scale, 0.5, 0.0, method.blur_max).transform()
+        self.small = [small] * method.num_local
+
+    def __call__(self, image: Image.Image, label: int, key: Key) -> dict[str, Any]:
+        """The label is not used."""
+        with seeded(derive(Purpose.VIEW, self.seed, *key)):
+            views, local = stack_views(image, self.large), stack_views(image, self.small)
+        draws = generator(Purpose.DEPTH, self.seed, *key).random(self.shape, dtype="float32")
+        return {"views": views, "local": local, "draws": torch.from_numpy(draws)}

@@ -1,0 +1,121 @@
+"""iBOT (arXiv 2111.07832): DINO, and the teacher's assignment of each patch that the student's view has masked.
+
+One head serves class token and patches; each has a centre. The teacher sees large crops whole, the student with a mask
+token in place of masked patches. Official main_ibot.py and loader.py.
+"""
+
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from PIL import Image
+from torch import Tensor, nn
+
+from caebench.config.compared import IBOT
+from caebench.config.stage import Pretrain
+from caebench.data.loading import Key
+from caebench.data.masking import sample_mask
+from caebench.data.randomness import Purpose, generator
+from caebench.methods.dino import Center, DINOMethod, MultiCrop, crop_major, rising
+from caebench.methods.method import rankme
+from caebench.models.tokenizer import Tokenizer
+from caebench.models.vit import Encoder, Fill
+from caebench.training.hooks import Moment
+
+
+class IBOTMethod(DINOMethod):
+    """DINO's student, teacher and centre, a mask token, and a centre for patches."""
+
+    config: IBOT
+
+    def __init__(self, config: Pretrain, tokenizer: Tokenizer | None = None) -> None:
+        super().__init__(config, tokenizer)
+        assert isinstance(config.method, IBOT)
+        self.mask_token = nn.Parameter(torch.zeros(1, 1, self.student.encoder.variant.dim))  # official: zeros
+        self.patch_center = Center(self.config.prototypes, self.config.patch_center_momentum)
+        self.patch_temperature = self.config.patch_teacher_temperature_start
+
+    def make_sampler(self, config: Pretrain) -> "MaskedMultiCrop":
+        """Large and small crops, and masks for the large ones."""
+        return MaskedMultiCrop(config, self.config, self.student.encoder)
+
+    def before_step(self, moment: Moment) -> None:
+        """Both temperatures rise over the first epochs."""
+        super().before_step(moment)
+        start, end = self.config.patch_teacher_temperature_start, self.config.patch_teacher_temperature
+        self.patch_temperature = rising(start, end, self.config.teacher_temperature_epochs, moment)
+
+    def after_step(self, moment: Moment) -> None:
+        """Teacher and both centres follow."""
+        super().after_step(moment)
+        self.patch_center.update()
+
+    def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The weighted sum of the losses on class tokens and on patches (Eq. 3)."""
+        large, masked = crop_major(batch["views"]), batch["masked"].transpose(0, 1).flatten(0, 1)
+        draws = crop_major(batch["draws"][:, :2])
+        tokens = self.student.encoder(large, draws=draws, fill=Fill(masked, self.mask_token))
+        student = self.student.head(torch.cat([tokens[:, 0], self.encode_small(batch)]))
+        student_patches = self.student.head(tokens[:, 1:][masked])
+        with torch.no_grad():
+            taught = self.teacher.encoder(large)
+            teacher = self.teacher.head(taught)
+        class_loss = self.class_loss(student, teacher[:, 0], len(batch["views"]))
+        patch_loss = self.patch_loss(student_patches, teacher[:, 1:], masked)
+        self.center.observe(teacher[:, 0])
+        self.patch_center.observe(teacher[:, 1:].flatten(0, 1))
+        return {
+            "loss": self.config.class_weight * class_loss + self.config.patch_weight * patch_loss,
+            "class_loss": class_loss.detach(),
+            "patch_loss": patch_loss.detach(),
+            "rankme": rankme(taught[:, 0].chunk(2)[0]),
+        }
+
+    def patch_loss(
+        self,
+        student: Float[Tensor, "masked_patches prototypes"],
+        teacher: Float[Tensor, "crops patches prototypes"],
+        masked: Bool[Tensor, "crops patches"],
+    ) -> Float[Tensor, ""]:
+        """The loss on masked patches."""
+        temperatures = self.config.student_temperature, self.patch_temperature
+        return masked_distillation_loss(student, teacher[masked], masked, self.patch_center.value, *temperatures)
+
+
+def masked_distillation_loss(
+    student: Float[Tensor, "masked_patches prototypes"],
+    teacher: Float[Tensor, "masked_patches prototypes"],
+    masked: Bool[Tensor, "crops patches"],
+    center: Float[Tensor, " prototypes"],
+    student_temperature: float,
+    teacher_temperature: float,
+) -> Float[Tensor, ""]:
+    """Cross-entropy at each masked patch (Eq. 2): the mean over a crop's masked patches, then over all crops.
+
+    A crop without a mask counts as a loss of 0, as in the official code.
+    """
+    wanted = ((teacher - center) / teacher_temperature).softmax(dim=-1)
+    each = -(wanted * (student / student_temperature).log_softmax(dim=-1)).sum(dim=-1)
+    weights = (masked.to(each.dtype) / masked.sum(dim=1, keepdim=True).clamp(min=1))[masked]
+    return (each * weights).sum() / len(masked)
+
+
+class MaskedMultiCrop(MultiCrop):
+    """DINO's crops; each large one is masked block-wise by chance, to a share that is drawn too (Sec. 3.2)."""
+
+    def __init__(self, config: Pretrain, method: IBOT, encoder: Encoder) -> None:
+        super().__init__(config, method, encoder)
+        self.method, self.grid = method, encoder.grid
+
+    def __call__(self, image: Image.Image, label: int, key: Key) -> dict[str, Any]:
+        """The label is not used."""
+        rng = generator(Purpose.MASK, self.seed, *key)
+        masks = torch.stack([self._mask(rng) for _ in self.large])
+        return {**super().__call__(image, label, key), "masked": masks}
+
+    def _mask(self, rng: Any) -> Bool[Tensor, " patches"]:
+        method = self.method
+        spread = method.mask_ratio_spread
+        ratio = rng.uniform(method.masking.ratio - spread, method.masking.ratio + spread)
+        num_masked = round(ratio * self.grid**2) if rng.random() < method.mask_probability else 0
+        return torch.from_numpy(sample_mask(method.masking, self.grid, num_masked, rng).flatten())

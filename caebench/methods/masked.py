@@ -1,0 +1,62 @@
+"""What the masked-image methods share: patches as targets, and a sample with one view, its mask, its numbers."""
+
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor
+
+from caebench.config.method import Masking
+from caebench.config.stage import Pretrain
+from caebench.data.loading import Key
+from caebench.data.masking import sample_mask
+from caebench.data.randomness import Purpose, derive, generator, seeded
+from caebench.data.transforms import TwoViews
+from caebench.models.tokenizer import Tokenizer
+from caebench.models.vit import Encoder
+
+
+def patchify(images: Float[Tensor, "batch 3 height width"], size: int) -> Float[Tensor, "batch patches values"]:
+    """Cut images into patches, row by row; a patch's values are ordered row, column, channel."""
+    batch, channels, height, width = images.shape
+    cut = images.reshape(batch, channels, height // size, size, width // size, size)
+    return cut.permute(0, 2, 4, 3, 5, 1).reshape(batch, -1, size * size * channels)
+
+
+def normalize_patches(patches: Float[Tensor, "*batch values"]) -> Float[Tensor, "*batch values"]:
+    """Each patch by its own mean and unbiased variance, as MAE's target (arXiv 2111.06377, Sec. 4.1)."""
+    return (patches - patches.mean(-1, keepdim=True)) / (patches.var(-1, keepdim=True) + 1e-6).sqrt()
+
+
+def count_masked(masking: Masking, encoder: Encoder) -> int:
+    """Masked patches in an image; the same in every image."""
+    return round(masking.ratio * encoder.num_patches)
+
+
+class MaskedSample:
+    """A view, its mask, stochastic-depth numbers, and the tokenizer's view of the same crop where there is one."""
+
+    def __init__(
+        self,
+        config: Pretrain,
+        masking: Masking,
+        encoder: Encoder,
+        num_draws: int,
+        tokenizer: Tokenizer | None = None,
+        color_jitter: float = 0.0,
+    ) -> None:
+        self.seed, self.masking, self.num_draws = config.seed, masking, num_draws
+        self.grid, self.num_masked = encoder.grid, count_masked(masking, encoder)
+        tokenizer_size = self.grid * tokenizer.stride if tokenizer else None
+        self.views = TwoViews(config.image_size, tokenizer_size, config.crop_scale_min, color_jitter)
+
+    def __call__(self, image: Image.Image, label: int, key: Key) -> dict[str, Any]:
+        """The label is not used."""
+        with seeded(derive(Purpose.VIEW, self.seed, *key)):
+            view, tokenizer_view = self.views(image)
+        rng = generator(Purpose.MASK, self.seed, *key)
+        mask = sample_mask(self.masking, self.grid, self.num_masked, rng)
+        draws = generator(Purpose.DEPTH, self.seed, *key).random(self.num_draws, dtype="float32")
+        sample = {"image": view, "masked": torch.from_numpy(mask.flatten()), "draws": torch.from_numpy(draws)}
+        return sample if tokenizer_view is None else {**sample, "view": tokenizer_view}

@@ -1,0 +1,62 @@
+"""What every pretraining method is: a module from a batch to a loss, its samples, and hooks around a step."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from caebench.config.stage import Pretrain
+from caebench.data.loading import MakeSample
+from caebench.models.vit import Encoder
+from caebench.training.hooks import Hooks
+
+
+class Method(nn.Module, Hooks):
+    """A method at work. Everything that changes between steps is in its state: parameters and buffers.
+
+    `forward` takes a batch of samples to `{"loss": to minimise, other scalars: to log}`. Parameters that no gradient
+    moves have `requires_grad` False.
+    """
+
+    whole_batch = False  # the loss needs a process's whole share of the batch at once: it is never split
+    multiple_of = 1  # samples that must stay together in a micro-batch
+    repeats = 1  # samples made of each image in a row
+
+    def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Loss and diagnostics of one micro-batch."""
+        raise NotImplementedError
+
+    def make_sampler(self, config: Pretrain) -> MakeSample:
+        """What makes a sample of an image: views, masks and numbers out of (seed, epoch, index) alone."""
+        raise NotImplementedError
+
+    @property
+    def pretrained(self) -> Encoder:
+        """The encoder that pretraining leaves."""
+        raise NotImplementedError
+
+    @property
+    def network(self) -> nn.Module:
+        """What `model.pt` holds."""
+        return self
+
+    @property
+    def num_parameters(self) -> int:
+        """Parameters that train."""
+        return sum(p.numel() for p in self.parameters() if p.requires_grad)
+
+    @property
+    def encoder_blocks(self) -> list[nn.Module]:
+        """The blocks of every encoder in the method: the bulk of its work."""
+        return [block for part in self.modules() if isinstance(part, Encoder) for block in part.blocks]
+
+
+@torch.no_grad()
+def rankme(features: Float[Tensor, "batch dim"]) -> Float[Tensor, ""]:
+    """The effective rank of a batch of features: the exponential of their singular values' entropy (arXiv 2210.02885).
+
+    A number of the micro-batch, at most its size: compare it along a run, not between batch sizes.
+    """
+    finite = features.float().nan_to_num(0.0, 0.0, 0.0)  # the loop reports divergence, not LAPACK
+    values = torch.linalg.svdvals(finite)
+    share = values / (values.sum() + 1e-7) + 1e-7
+    return torch.exp(-(share * share.log()).sum())
