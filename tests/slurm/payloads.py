@@ -6,7 +6,6 @@ from pathlib import Path
 
 from submitit.helpers import DelayedSubmission
 
-import caebench.execution.worker as worker
 from caebench.execution.payload import Payload
 
 
@@ -39,7 +38,7 @@ class Masked(Payload):
     neighbours: tuple[Path, ...] = ()
 
     def __call__(self) -> str:
-        worker.run_job = self.meet
+        payload.run_job = self.meet
         super().__call__()
         return os.environ["CUDA_VISIBLE_DEVICES"]
 
