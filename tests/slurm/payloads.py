@@ -6,6 +6,7 @@ from pathlib import Path
 
 from submitit.helpers import DelayedSubmission
 
+import caebench.execution.payload as payload
 from caebench.execution.payload import Payload
 
 
