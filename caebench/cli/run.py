@@ -103,7 +103,7 @@ def run_one_job(
         print(f"{folder.name}: done already")
         return
     try:
-        outcome = run_job(folder, jobs.root, where, lambda done, total, shown: None)
+        outcome = run_job(folder, jobs.root, where)
     except Held as error:
         raise ValueError(str(error)) from error
     print(f"{folder.name}: {outcome}")

@@ -14,6 +14,7 @@ from caebench.config.method import CAE, DVAE, Released
 from caebench.config.optim import Optimization, Precision
 from caebench.config.variants import VARIANTS, Variant, VariantName
 
+ENCODER = "encoder.safetensors"  # what a job that leaves an encoder leaves
 RESULT = "result.json"  # written last, in a job's folder: its existence means done
 SOURCE = "source.json"  # in the folder of an imported encoder: where the file lies, for as long as it is read
 

@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from caebench.config.data import Data, DatasetName, EmbeddedData, RealData
 from caebench.config.families import HEADS, FamilyName, Inspection, Layout
 from caebench.config.names import suggest
 from caebench.config.site import Site
-from caebench.config.stage import RESULT, SOURCE, Imported
+from caebench.config.stage import ENCODER, RESULT, SOURCE, Imported
 from caebench.config.variants import VARIANTS, VariantName
 from caebench.execution.devices import visible_gpus
 from caebench.execution.worker import run_job
@@ -18,7 +17,6 @@ from caebench.plan.graph import Job, make_job
 from caebench.plan.lease import Held
 from caebench.plan.store import FAILURE, JOB, Store
 
-ENCODER = "encoder.safetensors"
 LABELLED: tuple[DatasetName, ...] = ("imagenet1k", "food101", "clipart", "sketch")
 SUFFIXES: Mapping[Layout, str] = {"timm": ".safetensors", "mmpretrain": ".pth", "official-cae": ".pth", "hf": ""}
 
@@ -64,7 +62,7 @@ def import_file(path: Path, num_heads: int | None, family: str | None, store: St
         folder = store.prepare(job)
         write_json(folder / SOURCE, {"path": str(path.absolute())})
         try:
-            outcome = run_job(folder, store.root, site, _silent)
+            outcome = run_job(folder, store.root, site)
         except Held as error:
             raise ValueError(str(error)) from error
         if outcome != "done":
@@ -187,7 +185,3 @@ def row(job: Job, label: str) -> str:
         **({"patch_size": str(config.patch_size)} if config.patch_size != 16 else {}),
     }
     return "{ " + ", ".join(f"{name} = {value}" for name, value in fields.items()) + " }"
-
-
-def _silent(done: int, total: int, shown: Mapping[str, Any]) -> None:
-    """Reading a file takes seconds."""

@@ -8,7 +8,7 @@ that SLURM starts again after its end finds its result, and returns (ADR 14).
 import os
 import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from caebench.config.site import Site
 from caebench.config.stage import RESULT
@@ -45,7 +45,7 @@ class Payload:
             return "done"
         write_plain_logs()
         TorchDistributedEnvironment().export(set_cuda_visible_devices=False)  # SLURM has set the right ones
-        outcome = run_job(self.folder, self.store, self.site, _silent, own_id(), look_now())
+        outcome = run_job(self.folder, self.store, self.site, slurm_id=own_id(), look=look_now())
         if outcome == "failed":
             raise RuntimeError(read_json(self.folder / FAILURE)["error"])
         if outcome == "stopped" and is_first_process():
@@ -78,7 +78,3 @@ def own_id() -> str:
 def is_first_process() -> bool:
     """Whether this is the job's first process."""
     return os.environ.get("SLURM_PROCID", "0") == "0"
-
-
-def _silent(done: int, total: int, shown: Any) -> None:
-    """Progress is in metrics.jsonl."""

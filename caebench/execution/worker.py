@@ -23,11 +23,15 @@ OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memo
 log = logging.getLogger("caebench")
 
 
+def silent(done: int, total: int, shown: Mapping[str, float]) -> None:
+    """Progress for nobody: metrics.jsonl has it."""
+
+
 def run_job(
     folder: Path,
     store: Path,
     site: Site,
-    progress: Progress,
+    progress: Progress = silent,
     slurm_id: str | None = None,
     look: Look | None = None,
 ) -> Outcome:

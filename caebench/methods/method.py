@@ -1,5 +1,7 @@
 """What every pretraining method is: a module from a batch to a loss, its samples, and hooks around a step."""
 
+from abc import ABC, abstractmethod
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -10,7 +12,7 @@ from caebench.models.vit import Encoder
 from caebench.training.hooks import Hooks
 
 
-class Method(nn.Module, Hooks):
+class Method(nn.Module, Hooks, ABC):
     """A method at work. Everything that changes between steps is in its state: parameters and buffers.
 
     `forward` takes a batch of samples to `{"loss": to minimise, other scalars: to log}`. Parameters that no gradient
@@ -21,18 +23,18 @@ class Method(nn.Module, Hooks):
     multiple_of = 1  # samples that must stay together in a micro-batch
     repeats = 1  # samples made of each image in a row
 
+    @abstractmethod
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """Loss and diagnostics of one micro-batch."""
-        raise NotImplementedError
 
+    @abstractmethod
     def make_sampler(self, config: Pretrain) -> MakeSample:
         """What makes a sample of an image: views, masks and numbers out of (seed, epoch, index) alone."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def pretrained(self) -> Encoder:
         """The encoder that pretraining leaves."""
-        raise NotImplementedError
 
     @property
     def network(self) -> nn.Module:

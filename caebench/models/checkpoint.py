@@ -12,7 +12,6 @@ from caebench.config.variants import Variant
 from caebench.models.attention import resample_table
 from caebench.models.vit import Bias, Encoder, resample_positions
 
-ENCODER = "encoder.safetensors"
 BIASES = "relative_position_biases."
 TABLE = BIASES + "{}.table"
 

@@ -6,12 +6,12 @@ from timm.loss.cross_entropy import SoftTargetCrossEntropy
 from torch import Tensor, nn
 
 from caebench.config.data import size_of
-from caebench.config.stage import Finetune
+from caebench.config.stage import ENCODER, Finetune
 from caebench.data.loading import Samples
 from caebench.data.mixing import GroupMixup, MixedSample
 from caebench.data.randomness import Purpose, derive, seeded
 from caebench.data.transforms import evaluation
-from caebench.models.checkpoint import ENCODER, read_encoder
+from caebench.models.checkpoint import read_encoder
 from caebench.models.heads import FinetuneHead
 from caebench.models.vit import Encoder
 from caebench.tasks.probes import Evaluator, LabelledSample, select

@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from caebench.config.stage import SOURCE, Imported
-from caebench.models.checkpoint import ENCODER, save_encoder
+from caebench.config.stage import ENCODER, SOURCE, Imported
+from caebench.models.checkpoint import save_encoder
 from caebench.models.released.loading import load_encoder
 from caebench.models.released.reading import sha256_of
 from caebench.training.run import Run

@@ -6,13 +6,13 @@ import torch
 
 from caebench.config.compared import Method as MethodConfig
 from caebench.config.method import DALLETarget, DVAETarget
-from caebench.config.stage import Pretrain, RandomEncoder
+from caebench.config.stage import ENCODER, Pretrain, RandomEncoder
 from caebench.config.variants import VARIANTS
 from caebench.data.loading import Samples
 from caebench.data.randomness import Purpose, derive, seeded
 from caebench.methods.builders import build_method
 from caebench.methods.method import Method
-from caebench.models.checkpoint import ENCODER, save_encoder
+from caebench.models.checkpoint import save_encoder
 from caebench.models.dalle_file import load_dalle
 from caebench.models.tokenizer import Tokenizer
 from caebench.models.vit import Encoder

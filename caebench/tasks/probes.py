@@ -17,11 +17,11 @@ from torch.nn import functional as F
 
 from caebench.config.data import size_of
 from caebench.config.optim import Precision
-from caebench.config.stage import AttentiveProbe, LinearProbe
+from caebench.config.stage import ENCODER, AttentiveProbe, LinearProbe
 from caebench.data.loading import Key, Samples, evaluation_loader
 from caebench.data.randomness import Purpose, derive, seeded
 from caebench.data.transforms import Transform, crop_and_flip, evaluation
-from caebench.models.checkpoint import ENCODER, read_encoder
+from caebench.models.checkpoint import read_encoder
 from caebench.models.heads import AttentiveHead, LinearHead
 from caebench.models.vit import Encoder
 from caebench.tasks.intervals import of_accuracies

@@ -1,6 +1,5 @@
 """Released files as jobs: read once, without running anything in them, and kept in our own format."""
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +7,7 @@ from safetensors.torch import save_file
 
 from caebench.config.method import Released
 from caebench.models.dalle_file import read_dalle
+from caebench.models.released.reading import sha256_of
 from caebench.training.run import Run
 
 WEIGHTS = "tokenizer.safetensors"
@@ -22,7 +22,7 @@ def read_released(config: Released, run: Run) -> dict[str, Any]:
     path: Path | None = getattr(run.site.assets, config.name)
     model = read_dalle(path)
     assert path is not None, "read_dalle refuses a site without the file"
-    run.fingerprints[config.name] = hashlib.sha256(path.read_bytes()).hexdigest()
+    run.fingerprints[config.name] = sha256_of(path)
     if run.group.is_main:
         save_file(model.state_dict(), run.folder / WEIGHTS)
     return {"num_parameters": sum(p.numel() for p in model.parameters())}

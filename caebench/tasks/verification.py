@@ -18,11 +18,12 @@ from torch.nn import functional as F
 
 from caebench.config.data import Data, Split
 from caebench.config.site import Roots
+from caebench.config.stage import ENCODER
 from caebench.data.datasets import open_split
 from caebench.data.loading import open_image
 from caebench.data.randomness import Purpose, derive, seeded
 from caebench.data.transforms import evaluation
-from caebench.models.checkpoint import ENCODER, read_encoder
+from caebench.models.checkpoint import read_encoder
 from caebench.models.vit import Encoder
 from caebench.tasks.imported import MAPPING
 from caebench.tasks.intervals import binomial

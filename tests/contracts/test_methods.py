@@ -14,12 +14,12 @@ from helpers import FORKS, PATIENCE, free_port, metrics, planned
 from caebench.config.compared import Method as MethodConfig
 from caebench.config.data import EmbeddedData
 from caebench.config.site import Roots, Site
-from caebench.config.stage import Pretrain
+from caebench.config.stage import ENCODER, Pretrain
 from caebench.data.datasets import open_split
 from caebench.data.loading import Samples
 from caebench.methods.builders import BUILDERS, build_method
 from caebench.methods.method import Method, rankme
-from caebench.models.checkpoint import ENCODER, read_encoder
+from caebench.models.checkpoint import read_encoder
 from caebench.models.tokenizer import DiscreteVAE
 from caebench.models.vit import Encoder
 from caebench.recipes import SOURCES

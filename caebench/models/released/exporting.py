@@ -82,7 +82,7 @@ def export(encoder: Encoder, to: Layout, path: Path) -> list[str]:
         case "timm":
             save_file(state, partial, metadata={"format": "pt", RECORD: note})
         case "hf":
-            partial.mkdir()
+            partial.mkdir(exist_ok=True)  # one that a killed export has left
             save_file(state, partial / "model.safetensors", metadata={"format": "pt", RECORD: note})
             (partial / "config.json").write_text(json.dumps(hf_config(encoder), indent=2) + "\n", encoding="utf8")
         case "mmpretrain":

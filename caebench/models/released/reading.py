@@ -17,7 +17,6 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
-CHUNK = 2**20
 Format = Literal["pickle", "safetensors"]
 
 
@@ -68,11 +67,8 @@ def sha256_of(path: Path) -> str:
     Raises:
         ValueError: there is no such file.
     """
-    digest = hashlib.sha256()
     with _existing(path).open("rb") as file:
-        while block := file.read(CHUNK):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read(path: Path) -> Content:

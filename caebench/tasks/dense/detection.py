@@ -15,9 +15,10 @@ from mmengine.registry import init_default_scope
 from pycocotools.cocoeval import COCOeval
 
 from caebench.config.dense import Detection
+from caebench.config.stage import ENCODER
 from caebench.data.randomness import Purpose, derive, seeded_everywhere
 from caebench.data.scenes import SceneSplit
-from caebench.models.checkpoint import ENCODER, read_encoder
+from caebench.models.checkpoint import read_encoder
 from caebench.tasks.dense.detection_model import build_model
 from caebench.tasks.dense.engine import DenseJob, make_runner, train_and_evaluate
 from caebench.tasks.dense.pictures import BoxPictureHook

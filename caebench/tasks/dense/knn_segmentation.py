@@ -14,8 +14,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from caebench.config.dense import KNNSegmentation
+from caebench.config.stage import ENCODER
 from caebench.data.randomness import Purpose, generator
-from caebench.models.checkpoint import ENCODER, read_encoder
+from caebench.models.checkpoint import read_encoder
 from caebench.models.pyramid import final_map
 from caebench.models.vit import Encoder
 from caebench.tasks.dense.engine import MEAN, STD, validation_loader

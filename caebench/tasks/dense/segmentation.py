@@ -12,9 +12,10 @@ from mmseg.evaluation import IoUMetric
 from torch import Tensor
 
 from caebench.config.dense import Segmentation
+from caebench.config.stage import ENCODER
 from caebench.data.randomness import Purpose, derive, seeded_everywhere
 from caebench.data.scenes import SceneSplit
-from caebench.models.checkpoint import ENCODER, read_encoder
+from caebench.models.checkpoint import read_encoder
 from caebench.tasks.dense.engine import DenseJob, make_runner, train_and_evaluate
 from caebench.tasks.dense.pictures import PictureHook
 from caebench.tasks.dense.segmentation_model import IGNORED, build_model

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
+from caebench.config.stage import ENCODER
 from caebench.config.variants import Variant
-from caebench.models.checkpoint import ENCODER, misfits, read_encoder, save_encoder
+from caebench.models.checkpoint import misfits, read_encoder, save_encoder
 from caebench.models.vit import Encoder
 
 

@@ -5,8 +5,9 @@ import json
 import pytest
 import torch
 
+from caebench.config.stage import ENCODER
 from caebench.config.variants import Variant
-from caebench.models.checkpoint import ENCODER, save_encoder
+from caebench.models.checkpoint import save_encoder
 from caebench.models.vit import Encoder
 from caebench.tasks.imported import MAPPING
 from caebench.tasks.verification import neighbours, ridge, target, verify
