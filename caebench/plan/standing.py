@@ -108,6 +108,6 @@ def attempts(folder: Path) -> list[dict[str, Any]]:
         facts = json.loads(line)
         if "begins" in facts:
             found.append(facts)
-        elif found:
+        elif found and facts.get("pid") == found[-1].get("pid"):  # not of a slice that was stopped before it began
             found[-1] |= facts
     return found
