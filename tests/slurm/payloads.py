@@ -43,7 +43,7 @@ class Masked(Payload):
         super().__call__()
         return os.environ["CUDA_VISIBLE_DEVICES"]
 
-    def meet(self, *_: object) -> str:
+    def meet(self, *_: object, **__: object) -> str:
         (self.folder / "started").touch()
         end = time.monotonic() + 60
         while not all((folder / "started").exists() for folder in self.neighbours):
