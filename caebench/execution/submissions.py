@@ -31,7 +31,7 @@ def bundle(
     """
     graph = Graph({job.id: job for job in missing} | dict(queued or {}), shape)
     found: list[Submission] = []
-    for level in _levels(missing):
+    for level in _levels(missing, graph.waited):
         for submission in (*_alike(level, graph, max_array), *_beside(level, graph)):
             found.append(submission)
             graph.homes.update({job.id: (submission, place) for place, job in enumerate(submission.jobs)})
@@ -82,15 +82,23 @@ class Graph:
         return self.shape(job), tuple(parent.id for parent in above), rests
 
 
-def _levels(missing: Sequence[Job]) -> list[list[Job]]:
-    """Jobs by the length of the longest chain of missing jobs below them."""
+def _levels(missing: Sequence[Job], waited: Mapping[str, Job]) -> list[list[Job]]:
+    """Missing jobs by the length of the longest chain of jobs below them that must be waited for.
+
+    Somebody else's count too: so two submitters go through one order, and none waits for what waits for its own.
+    """
     depth: dict[str, int] = {}
+
+    def find(job: Job) -> int:
+        if job.id not in depth:
+            parents = [parent for parent in job.inputs.values() if parent.id in waited]
+            depth[job.id] = 1 + max((find(parent) for parent in parents), default=-1)
+        return depth[job.id]
+
+    levels: dict[int, list[Job]] = {}
     for job in missing:
-        depth[job.id] = 1 + max((depth[parent.id] for parent in job.inputs.values() if parent.id in depth), default=-1)
-    levels: list[list[Job]] = [[] for _ in range(max(depth.values(), default=-1) + 1)]
-    for job in missing:
-        levels[depth[job.id]].append(job)
-    return levels
+        levels.setdefault(find(job), []).append(job)
+    return [levels[number] for number in sorted(levels)]
 
 
 def _alike(level: Sequence[Job], graph: Graph, max_array: int) -> Iterator[Submission]:

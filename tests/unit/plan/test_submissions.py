@@ -1,5 +1,6 @@
 """What goes as one array, and what waits for what."""
 
+import random
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from caebench import suites
 from caebench.config.site import Slurm
 from caebench.execution.slurm import dependency, parameters, refuse_uneven
 from caebench.execution.submissions import Submission, bundle
-from caebench.plan.graph import Plans, make_plan
+from caebench.plan.graph import Job, Plans, make_plan
 from caebench.plan.scale import SCALES
 
 
@@ -119,3 +120,22 @@ def test_a_batch_that_the_processes_cannot_share_is_refused_before_submission():
     refuse_uneven(jobs, Slurm(nodes=2, gpus_per_node=8))
     with pytest.raises(ValueError, match=r"2048 cannot be shared by 6 processes.*slurm.stages.pretrain"):
         refuse_uneven(jobs, Slurm(gpus_per_node=8, stages={"pretrain": {"nodes": 3, "gpus_per_node": 2}}))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_two_who_share_a_suite_by_chance_never_wait_for_each_other_in_a_circle(seed):
+    jobs = plan("ablation-targets", "ablation-depth")
+    coin = random.Random(seed)
+    shares: list[list[Job]] = [[], []]
+    for job in jobs:
+        shares[coin.random() < 0.5].append(job)
+    waiting = [
+        bundle(mine, by_kind, 1000, {job.id: job for job in others}) for mine, others in (shares, reversed(shares))
+    ]
+    submitted: set[str] = set()
+    while any(waiting):
+        ready = [own for own in waiting if own and {job.id for job in own[0].after} <= submitted]
+        assert ready, "each waits for the other"
+        for own in ready:
+            submitted |= {job.id for job in own.pop(0).jobs}
+    assert len(submitted) == len(jobs)
