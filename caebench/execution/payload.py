@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from caebench.config.site import Site
 from caebench.config.stage import RESULT
+from caebench.execution import rendezvous
 from caebench.execution.queue import cause, look_now
 from caebench.execution.worker import log_attempt, run_job
 from caebench.plan.files import read_json
@@ -37,14 +38,12 @@ class Payload:
         Raises:
             RuntimeError: it failed; so what waits for it never starts.
         """
-        from submitit.helpers import TorchDistributedEnvironment
-
         from caebench.execution.logs import write_plain_logs
 
         if (self.folder / RESULT).exists():
             return "done"
         write_plain_logs()
-        TorchDistributedEnvironment().export(set_cuda_visible_devices=False)  # SLURM has set the right ones
+        rendezvous.export(own_id())
         outcome = run_job(self.folder, self.store, self.site, slurm_id=own_id(), look=look_now())
         if outcome == "failed":
             raise RuntimeError(read_json(self.folder / FAILURE)["error"])

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from caebench.config.site import Site
+from caebench.execution import rendezvous
 
 
 class Probe:
@@ -17,11 +18,10 @@ class Probe:
 
     def __call__(self) -> dict[str, Any]:
         """Host, device, whether the store is shared, free disk; whether the processes hear each other, and how fast."""
-        from submitit.helpers import TorchDistributedEnvironment
-
+        from caebench.execution.payload import own_id
         from caebench.execution.worker import device_name, join
 
-        TorchDistributedEnvironment().export(set_cuda_visible_devices=False)
+        rendezvous.export(own_id())
         started = time.monotonic()
         group = join(self.site)
         hear, met = _hear(group), time.monotonic()

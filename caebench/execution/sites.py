@@ -101,9 +101,15 @@ def _answer(job: Any) -> dict[str, Any]:
             try:
                 return job.result()
             except Exception as error:  # submitit wraps whatever the job has met
-                return {"failed": str(error).strip().splitlines()[-1]}
+                return {"failed": last_words(str(error))}
         time.sleep(1.0)
     return {"failed": f"no node within {PATIENCE:.0f} s: {job.state}"}
+
+
+def last_words(said: str) -> str:
+    """What a job died of: the last line of its trace; where there is none, all that submitit says."""
+    _, *trace = said.split("-" * 22)
+    return trace[0].strip().splitlines()[-1] if trace else " ".join(said.split())
 
 
 def _partition(line: str) -> Partition:

@@ -61,14 +61,14 @@ class Group:
 
 
 def join_group(device: str) -> Group:
-    """Join the group of the environment (RANK, WORLD_SIZE, LOCAL_RANK, MASTER_*), or start one of size 1."""
+    """Join the group of the environment (RANK, WORLD_SIZE, LOCAL_RANK, MASTER_*), or make one of this process alone."""
     kind = "cuda" if device == "cuda" or (device == "auto" and torch.cuda.is_available()) else "cpu"
     place = torch.device(kind, int(os.environ.get("LOCAL_RANK", "0"))) if kind == "cuda" else torch.device("cpu")
     if kind == "cuda":
         torch.cuda.set_device(place)
     if not dist.is_initialized():
         backend = "nccl" if kind == "cuda" else "gloo"
-        if "RANK" in os.environ:
+        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
             dist.init_process_group(backend)
         else:
             store = dist.HashStore()  # pyright: ignore[reportPrivateImportUsage] torch documents it, unexported

@@ -5,7 +5,7 @@ import pytest
 from caebench.config.site import Site, Slurm
 from caebench.config.variants import VARIANTS
 from caebench.execution import sites
-from caebench.execution.sites import Partition, first_file, partitions
+from caebench.execution.sites import Partition, first_file, last_words, partitions
 from caebench.execution.slurm import interpreter, parameters
 from caebench.execution.submissions import Submission
 
@@ -74,3 +74,14 @@ def test_an_environment_is_activated_after_the_modules_and_before_the_code(tmp_p
 def test_two_interpreters_are_refused():
     with pytest.raises(ValueError, match="venv and container both say"):
         Slurm.model_validate({"venv": "/a", "container": "/b"})
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        (f"Job failed:\n{'-' * 22}\nTraceback\nOSError: no\n{'-' * 22}\nlogs at\n - a path", "OSError: no"),
+        ("Job 12 has no output\nlook into\n - a path", "Job 12 has no output look into - a path"),
+    ],
+)
+def test_a_probe_that_failed_says_what_of(said, shown):
+    assert last_words(said) == shown
