@@ -66,11 +66,12 @@ def cancel(
     yes: YesOption = False,
 ) -> None:
     """Take jobs out of SLURM's queue, after asking. What they have saved stays, and `run suite` goes on from it."""
+    from caebench.cli.setup import find_folders
     from caebench.execution.queue import cancel as scancel
     from caebench.execution.queue import see
     from caebench.plan.lease import holder, mark_cancelled
 
-    folders = _folders(name, scale, seeds, site, store)
+    folders, _ = find_folders(name, scale, site, store, parse_seeds(seeds))
     queue = see(folders)
     held = {str(holder(folder).get("slurm")): folder for folder in folders}
     found = {slurm_id: folder for slurm_id, folder in held.items() if queue and slurm_id in queue.queued}
@@ -87,23 +88,6 @@ def cancel(
     print(f"{len(found)} cancelled")
 
 
-def _folders(name: str, scale: str | None, seeds: str, site: str, store: Path | None) -> list[Path]:
-    """The folders of a suite's jobs, or of one job."""
-    from caebench.cli.setup import open_store, set_up
-    from caebench.config.site import load_site
-
-    if _is_suite(name):
-        setup = set_up(name, scale, site, store, parse_seeds(seeds))
-        return [setup.store.folder(job) for job in setup.plans.jobs]
-    return [open_store(load_site(site), store).find(name)]
-
-
-def _is_suite(name: str) -> bool:
-    from caebench import suites
-
-    return name == suites.ALL or name in suites.names() or name.endswith(".toml")
-
-
 def retry(
     name: Target,
     scale: ScaleOption = None,
@@ -117,9 +101,9 @@ def retry(
     Given a job, only that one and what waits on it, of all that the store knows.
     """
     from caebench.cli.run import run_here, submit
-    from caebench.cli.setup import set_up
+    from caebench.cli.setup import is_suite, set_up
 
-    if _is_suite(name):
+    if is_suite(name):
         setup = set_up(name, scale, site, store, parse_seeds(seeds))
         jobs = _broken(setup.store, setup.plans.jobs)
     else:

@@ -31,3 +31,18 @@ def set_up(suite: str, scale: str | None, site_name: str, store: Path | None, se
 def open_store(site: Site, store: Path | None) -> Store:
     """The store of a site, or another."""
     return Store((store or site.store).expanduser())
+
+
+def find_folders(
+    name: str, scale: str | None, site: str, store: Path | None, seeds: list[int]
+) -> tuple[list[Path], str | None]:
+    """The folders of a suite's jobs and its scale, or the folder of one job."""
+    if is_suite(name):
+        setup = set_up(name, scale, site, store, seeds)
+        return [setup.store.folder(job) for job in setup.plans.jobs], setup.scale.name
+    return [open_store(load_site(site), store).find(name)], None
+
+
+def is_suite(name: str) -> bool:
+    """Whether a name is no job's id: a suite's, `all`, or a mistake that the suites' error explains."""
+    return not set(name) <= set("0123456789abcdef")

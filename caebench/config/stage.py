@@ -15,6 +15,7 @@ from caebench.config.optim import Optimization, Precision
 from caebench.config.variants import VARIANTS, Variant, VariantName
 
 ENCODER = "encoder.safetensors"  # what a job that leaves an encoder leaves
+METRICS_FILE = "metrics.jsonl"  # a line every few steps and every epoch, while a job trains
 RESULT = "result.json"  # written last, in a job's folder: its existence means done
 SOURCE = "source.json"  # in the folder of an imported encoder: where the file lies, for as long as it is read
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from caebench.config.site import Site, Slurm
 from caebench.execution.queue import ask
+from caebench.plan.standing import slurm_seconds
 
 LIMIT = 5  # minutes that a probe may take; it needs one, and torch from a cold file server another
 PATIENCE = 600.0  # seconds that a probe may wait for a node
@@ -114,19 +115,9 @@ def last_words(said: str) -> str:
 
 def _partition(line: str) -> Partition:
     name, limit, gres, cpus, nodes = line.strip().split("|")
-    return Partition(
-        name.rstrip("*"), name.endswith("*"), _minutes(limit), _num_gpus(gres), int(cpus.rstrip("+")), int(nodes)
-    )
-
-
-def _minutes(text: str) -> int | None:
-    """Minutes out of `2-00:00:00`, `12:00:00`, `30:00`; None for infinite."""
-    days, _, clock = text.rpartition("-")
-    parts = clock.split(":")
-    if not all(part.isdigit() for part in parts):
-        return None
-    hours, minutes = ([0, 0, *map(int, parts)])[-3:-1]
-    return int(days or 0) * 1440 + hours * 60 + minutes
+    seconds = slurm_seconds(limit)
+    minutes = None if seconds is None else int(seconds // 60)
+    return Partition(name.rstrip("*"), name.endswith("*"), minutes, _num_gpus(gres), int(cpus.rstrip("+")), int(nodes))
 
 
 def _num_gpus(gres: str) -> int:

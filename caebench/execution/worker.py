@@ -15,6 +15,7 @@ from caebench.config.stage import RESULT
 from caebench.execution import provenance
 from caebench.plan.files import now, read_json, write_json
 from caebench.plan.lease import Look, acquire, release
+from caebench.plan.standing import last_sign
 from caebench.plan.store import ATTEMPTS, CHECKPOINTS, FAILURE, JOB, PROVENANCE, read_config
 
 Outcome = Literal["done", "failed", "stopped"]
@@ -46,7 +47,8 @@ def run_job(
     if not group.is_main:
         return _attempt(folder, store, site, progress, group)
     acquire(folder, slurm_id, look)
-    log_attempt(folder, begins=now(), slurm=slurm_id, restart=os.environ.get("SLURM_RESTART_COUNT"))
+    place = {"slurm": slurm_id, "restart": os.environ.get("SLURM_RESTART_COUNT"), "processes": group.size}
+    log_attempt(folder, begins=now(), seen=last_sign(folder), **place)
     outcome: Outcome = "failed"
     try:
         outcome = _attempt(folder, store, site, progress, group)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from caebench.config.stage import METRICS_FILE
 from caebench.plan.files import read_json
 from caebench.plan.lease import holder
 from caebench.plan.store import ATTEMPTS, CHECKPOINTS, FAILURE, JOB, folder_state
@@ -30,13 +31,23 @@ class Queued(NamedTuple):
     state: str
     reason: str
     used: str  # of its time in this slice
-    limit: str
+    limit: str  # of a slice
     nodes: str
 
     @property
     def is_running(self) -> bool:
         """Whether it has nodes."""
         return self.state in RUNNING
+
+    @property
+    def used_seconds(self) -> float:
+        """Of this slice."""
+        return slurm_seconds(self.used) or 0.0
+
+    @property
+    def limit_seconds(self) -> float | None:
+        """Of a slice; None: no limit."""
+        return slurm_seconds(self.limit)
 
     @property
     def can_never_start(self) -> bool:
@@ -50,6 +61,16 @@ class Queue:
 
     queued: Mapping[str, Queued] = field(default_factory=dict[str, Queued])
     ends: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+def slurm_seconds(text: str) -> float | None:
+    """Seconds out of `2-12:00:00`, `12:00:00`, `30:00`, `45`; None where SLURM names no time (UNLIMITED, infinite)."""
+    days, _, clock = text.rpartition("-")
+    parts = clock.split(":")
+    if not all(part.isdigit() for part in parts):
+        return None
+    hours, minutes, seconds = ([0, 0, *map(int, parts)])[-3:]
+    return 86400.0 * int(days or 0) + 3600.0 * hours + 60.0 * minutes + seconds
 
 
 def standing(folder: Path, queue: Queue | None = None) -> tuple[str, str]:
@@ -111,3 +132,9 @@ def attempts(folder: Path) -> list[dict[str, Any]]:
         elif found and facts.get("pid") == found[-1].get("pid"):  # not of a slice that was stopped before it began
             found[-1] |= facts
     return found
+
+
+def last_sign(folder: Path) -> float | None:
+    """When a job has last written how it gets on, in seconds of the epoch; None: never."""
+    path = folder / METRICS_FILE
+    return path.stat().st_mtime if path.exists() else None

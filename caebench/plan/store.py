@@ -1,7 +1,7 @@
 """The store: plain files, one folder a job. `result.json` is written last and all or nothing; it means done.
 
 pretrain/cae-pixels-nano_b-64e-s0-98cac62a22/
-    job.json         kind, full config, inputs       provenance.json  commit, versions, machine
+    job.json         kind, full config, inputs, cost provenance.json  commit, versions, machine
     submission.json  who runs it: the lease          metrics.jsonl, checkpoints/, outputs
     attempts.jsonl   when it ran, and how that ended result.json      its numbers
     failure.json     why it stopped
@@ -16,6 +16,7 @@ from pydantic import TypeAdapter
 
 from caebench.config.base import Config
 from caebench.config.stage import RESULT, Stage
+from caebench.plan.cost import gpu_hours
 from caebench.plan.files import read_json, write_json
 from caebench.plan.graph import Job
 from caebench.plan.identity import differing, full
@@ -90,6 +91,7 @@ class Store:
                 "kind": job.kind,
                 "config": full(job.config),
                 "inputs": {role: parent.name for role, parent in job.inputs.items()},
+                "gpu_hours": round(gpu_hours(job), 6),  # the plan's estimate, on an A100
             },
         )
         return folder

@@ -4,12 +4,11 @@ from pathlib import Path
 from typing import Any
 
 from caebench.config.claim import CellName
-from caebench.config.stage import RESULT
+from caebench.config.stage import METRICS_FILE, RESULT
 from caebench.plan.files import read_json
 from caebench.plan.graph import Job
 from caebench.plan.identity import differing
 from caebench.plan.store import FAILURE, JOB, PROVENANCE, Store, folder_state
-from caebench.report.progress import METRICS
 from caebench.report.protocol import protocol
 from caebench.report.records import Records
 from caebench.report.render import cell_fact
@@ -53,7 +52,7 @@ def _made(job: Job, records: Records) -> dict[str, Any]:
         "dirty": made_with.get("dirty"),
         "finished": record["finished"] if record else None,
         "folder": str(folder) if folder.exists() else None,
-        "log": str(folder / METRICS) if (folder / METRICS).exists() else None,
+        "log": str(folder / METRICS_FILE) if (folder / METRICS_FILE).exists() else None,
     }
 
 

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from caebench.training.run import METRICS, Run
+from caebench.config.stage import METRICS_FILE
+from caebench.training.run import Run
 from caebench.training.signals import SIGNALS, Interrupted, StopRequest
 
 LOG_EVERY = 10  # steps; also how often processes agree on stopping and saving
@@ -42,7 +43,7 @@ class Journal:
         if not math.isfinite(shown["loss"]):
             raise Diverged(
                 f"{self.run.folder}: loss is {shown['loss']} at step {step} of {self.total}. "
-                f"See {METRICS}; lower {self.lr_field} or use fp32, and run the suite again."
+                f"See {METRICS_FILE}; lower {self.lr_field} or use fp32, and run the suite again."
             )
 
     def decide(self, stop: StopRequest) -> tuple[bool, bool]:

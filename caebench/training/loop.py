@@ -16,6 +16,7 @@ from torch.amp.grad_scaler import GradScaler
 from torch.nn.parallel import DistributedDataParallel
 
 from caebench.config.optim import Optimization, Precision
+from caebench.config.stage import METRICS_FILE
 from caebench.data.loading import Samples, Steps, training_loader
 from caebench.models.checkpoint import misfits
 from caebench.training import checkpoint
@@ -30,7 +31,7 @@ from caebench.training.optim import (
     set_learning_rate,
     set_weight_decay,
 )
-from caebench.training.run import METRICS, Run, log, truncate_metrics
+from caebench.training.run import Run, log, truncate_metrics
 from caebench.training.signals import watch_signals
 
 Batch = dict[str, Any]
@@ -240,7 +241,7 @@ def _restore(run: Run, module: nn.Module, optimizer: Any, scaler: GradScaler, to
 def _save(run: Run, state: Position, module: nn.Module, optimizer: Any, scaler: GradScaler) -> None:
     if not run.group.is_main:
         return
-    state.metrics_bytes = (run.folder / METRICS).stat().st_size
+    state.metrics_bytes = (run.folder / METRICS_FILE).stat().st_size
     checkpoint.write(
         run.folder,
         state.step,

@@ -13,7 +13,7 @@ from torch import nn
 
 from caebench.config.data import Data, Split
 from caebench.config.site import Site
-from caebench.config.stage import RESULT
+from caebench.config.stage import METRICS_FILE, RESULT
 from caebench.data.datasets import ImageSplit, open_split
 from caebench.data.errors import DataError
 from caebench.data.scenes import SceneSplit, open_scenes
@@ -21,8 +21,6 @@ from caebench.training.distributed import Group
 
 log = logging.getLogger("caebench")
 Progress = Callable[[int, int, Mapping[str, float]], None]  # done, total, what to show
-
-METRICS = "metrics.jsonl"
 
 
 def no_progress(done: int, total: int, shown: Mapping[str, float]) -> None:
@@ -90,12 +88,12 @@ class Run:
     def append_metrics(self, **values: Any) -> None:
         """Add a line to `metrics.jsonl`; the main process only."""
         if self.group.is_main:
-            with (self.folder / METRICS).open("a", encoding="utf8") as file:
+            with (self.folder / METRICS_FILE).open("a", encoding="utf8") as file:
                 file.write(json.dumps(values) + "\n")
 
 
 def truncate_metrics(run: Run, num_bytes: int) -> None:
     """Forget the lines that were written after the checkpoint."""
-    path = run.folder / METRICS
+    path = run.folder / METRICS_FILE
     if path.exists():
         os.truncate(path, min(num_bytes, path.stat().st_size))

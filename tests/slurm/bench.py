@@ -18,6 +18,7 @@ from caebench.plan.scale import Scale
 from caebench.plan.standing import Queue, attempts, standing
 from caebench.plan.store import Store
 from caebench.recipes import EVALUATIONS
+from caebench.report.progress import folder_facts
 
 ROOT = Path(__file__).parent.parent.parent
 PATIENCE = 240.0
@@ -87,6 +88,11 @@ class Bench:
         command = [sys.executable, "-m", "caebench", "status", "--json", "--store", str(self.store.root)]
         output = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
         return {fact["job"].rpartition("-")[2]: (fact["state"], fact["detail"]) for fact in json.loads(output)}
+
+    def facts(self, job: Job) -> dict[str, Any]:
+        """All that `caebench status --json` says of a job."""
+        folder = self.store.folder(job)
+        return folder_facts(folder, see([folder]), self.site.slurm)
 
     def resumed(self) -> bool:
         """Whether a log says that training went on from a checkpoint."""

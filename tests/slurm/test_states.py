@@ -2,6 +2,8 @@
 
 import signal
 import subprocess
+import time
+from datetime import datetime
 
 import pytest
 
@@ -64,6 +66,7 @@ def test_a_kill_without_a_word_is_lost_and_goes_on(login, bench, chain):
     assert list(bench.wait(chain).values()) == ["done", "lost", "blocked"]
     state, reason = tell(bench, encoder)
     assert (state, login.job(slurm_id)["JobState"]) == ("lost", "FAILED")
+    assert bench.facts(encoder)["log"] and bench.facts(encoder)["hours_used"] > 0
     assert reason.startswith("its process died") and reason.endswith("; goes on from its checkpoint")
     assert tell(bench, probe) == ("blocked", f"rests on {encoder.name} (lost)")
     assert set(bench.submit(chain)) == {encoder.id, probe.id}
@@ -79,6 +82,12 @@ def test_a_plain_term_saves_and_lets_nothing_start_that_waits(bench, chain):
     _, encoder, probe = chain
     slurm_id = bench.submit(chain)[encoder.id]
     bench.wait_for_steps(chain, encoder, 3)
+    shown = {name: bench.facts(job) for name, job in (("runs", encoder), ("waits", probe))}
+    runs, waits = shown["runs"], shown["waits"]
+    assert runs["images_per_second"] > 0 and 0 < runs["share"] < 1 and runs["detail"].startswith("loss ")
+    assert (runs["slices"], runs["num_slices"]) == (1, 1) and runs["hours_used"] > 0 < runs["hours_left"]
+    assert 0 < datetime.fromisoformat(runs["expected_end"]).timestamp() - time.time() < 600
+    assert (waits["slices"], waits["num_slices"], waits["expected_end"]) == (0, 1, None)
     subprocess.run(["scancel", "--signal", "TERM", slurm_id], check=True)
     assert list(bench.wait(chain).values()) == ["done", "lost", "blocked"]
     assert tell(bench, encoder)[1] == "stopped by SIGTERM, and not requeued; goes on from its checkpoint"

@@ -148,6 +148,9 @@ def test_a_failed_job_is_read_and_retried_with_what_waits_on_it(desk, jobs):
     assert desk.states() == {**{job.id: "done" for job in jobs}, **blocked, encoder.id: "failed"}
     assert "encoder.safetensors" in desk("logs", encoder.id[:7]).out
     assert f"blocked by {encoder.name}" in desk("retry", resting[0].id).error
+    (fact,) = json.loads(desk("status", encoder.id, "--json").out)
+    assert fact["state"] == "failed" and "encoder.safetensors" in "\n".join(fact["log"])
+    assert all(line in desk("status", str(desk.suite)).out for line in ("7 ", "device-hours used", "blocked"))
 
     obstacle.rmdir()
     assert f"{1 + len(resting)} submitted" in desk("retry", encoder.id, "--dirty").out

@@ -21,6 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from caebench.config.dense import DenseOptimization
 from caebench.config.optim import Precision
+from caebench.config.stage import METRICS_FILE
 from caebench.config.variants import Variant
 from caebench.data import transforms
 from caebench.data.loading import Key, Steps
@@ -30,7 +31,7 @@ from caebench.training import checkpoint
 from caebench.training.journal import LOG_EVERY, Journal
 from caebench.training.loop import add_to_means, autocast, micro_batch, refuse_other_model
 from caebench.training.optim import ParamGroup, encoder_groups, split_decay
-from caebench.training.run import METRICS, Run, log, truncate_metrics
+from caebench.training.run import Run, log, truncate_metrics
 from caebench.training.signals import watch_signals
 
 MODELS.register_module(name="CaebenchPyramid", module=PyramidEncoder)
@@ -252,7 +253,7 @@ class DenseJob:
                 "module": bare(runner.model).state_dict(),
                 "optimizer": cast(OptimWrapper, runner.optim_wrapper).state_dict(),
                 "schedulers": [scheduler.state_dict() for scheduler in cast(list[Any], runner.param_schedulers)],
-                "metrics_bytes": (self.run.folder / METRICS).stat().st_size,
+                "metrics_bytes": (self.run.folder / METRICS_FILE).stat().st_size,
             }
             checkpoint.write(self.run.folder, step, state)
 

@@ -1,0 +1,119 @@
+"""How far a job is, what it has used and what it still takes: by its own speed once it has one, by the plan before."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import TypeAdapter
+
+from caebench.config.data import Data, size_of
+
+TAIL = 2048  # bytes of metrics.jsonl: its last half a dozen lines
+DATA: TypeAdapter[Any] = TypeAdapter(Data)
+
+
+class Pace(NamedTuple):
+    """Where training stands, by its last lines."""
+
+    done: float  # epochs, or steps of a dense task
+    total: float
+    unit: str  # of both: epoch or step
+    images_per_second: float | None
+    seconds_left: float | None  # of training; evaluations after each epoch come on top
+    loss: float | None
+
+
+class Slices(NamedTuple):
+    """A job's slices of time, which a SLURM job has by its limit."""
+
+    number: int  # of those begun
+    total: int | None  # as many as it will be, by its pace or its plan; None: nobody knows
+
+    def __str__(self) -> str:
+        return f"{self.number} of {self.total}" if self.total else str(self.number or "")
+
+
+def read_pace(path: Path, config: Mapping[str, Any]) -> Pace | None:
+    """The pace of a job that trains; None before its first line, and for what does not train."""
+    lines = tail(path)
+    if not lines or "optimization" not in config:
+        return None
+    optimization, last = config["optimization"], lines[-1]
+    if "iterations" in optimization:
+        done, total, unit, per_unit = last["step"], optimization["iterations"], "step", optimization["global_batch"]
+    else:
+        train = size_of(DATA.validate_python(config["data"])).train
+        done, total, unit, per_unit = last["epoch"], optimization["epochs"], "epoch", train
+    speed = _speed(lines)
+    left = (total - done) * per_unit / speed if speed else None
+    return Pace(
+        done, total, unit, speed, left, next((line["loss"] for line in reversed(lines) if "loss" in line), None)
+    )
+
+
+def _speed(lines: Sequence[Mapping[str, Any]]) -> float | None:
+    """Images a second over the last lines, each of which stands for as many images."""
+    speeds = [line["images_per_second"] for line in lines if line.get("images_per_second")]
+    return len(speeds) / sum(1 / speed for speed in speeds) if speeds else None
+
+
+def tail(path: Path) -> list[dict[str, Any]]:
+    """The last whole lines of a JSON-lines file, without reading all of it."""
+    if not path.exists():
+        return []
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - TAIL))
+        lines = file.read().splitlines()
+    found: list[dict[str, Any]] = []
+    for line in lines:
+        if not line.startswith(b"{"):
+            continue  # cut by the seek
+        try:
+            found.append(json.loads(line))
+        except json.JSONDecodeError:
+            continue  # being written
+    return found
+
+
+def hours_used(tries: Sequence[Mapping[str, Any]], seen: float | None, now: float | None) -> float:
+    """Device-hours of all attempts. One that was killed counts to its last sign of life; one that runs, to `now`.
+
+    Args:
+        tries: `attempts` of the job.
+        seen: when the last attempt was last heard of, in seconds of the epoch.
+        now: the present, if the last attempt runs.
+    """
+    total = 0.0
+    for number, attempt in enumerate(tries):
+        begins = _moment(attempt["begins"])
+        if "ends" in attempt:
+            end = _moment(attempt["ends"])
+        elif number + 1 < len(tries):
+            end = tries[number + 1].get("seen") or begins
+        else:
+            end = now or seen or begins
+        total += max(0.0, end - begins) * attempt.get("processes", 1) / 3600
+    return total
+
+
+def slices(number: int, left: float | None, limit: float | None, used: float | None) -> Slices:
+    """How many slices a job has begun and will have, from the seconds that are left.
+
+    Args:
+        number: slices begun.
+        left: seconds of work that are left.
+        limit: seconds of a slice.
+        used: seconds of the slice that runs; None: none does.
+    """
+    if left is None or not limit:
+        return Slices(number, None)
+    rest = left if used is None else left - max(0.0, limit - used)
+    least = 1 if used is None else 0  # what does not run has at least one to come
+    return Slices(number, number + max(least, math.ceil(rest / limit)))
+
+
+def _moment(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()
