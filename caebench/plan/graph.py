@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 from caebench.config.augmentation import Mixing
@@ -122,8 +122,14 @@ def make_job(config: Config, **inputs: Job) -> Job:
         case _:
             pass
     if isinstance(data := getattr(config, "data", None), RealData | EmbeddedData):
-        inputs["data"] = Job(data.rendered_by if isinstance(data, EmbeddedData) else data)
+        inputs["data"] = _data_job(data.rendered_by if isinstance(data, EmbeddedData) else data)
     return Job(config, inputs)
+
+
+@cache
+def _data_job(data: RealData | EmbeddedData) -> Job:
+    """One object for all that rest on it, so that its id is worked out once."""
+    return Job(data)
 
 
 def _refuse_large_batch(config: Config) -> None:
@@ -206,29 +212,34 @@ def make_plan(table: Table, scale: Scale, seeds: Sequence[int] = (0,)) -> Plan:
     """
     cells: list[Cell] = []
     for row in table.rows:
-        encoders = [] if row.quoted else [(_encoder(table, row, scale, seed), seed) for seed in seeds]
+        encoders = [] if row.quoted else _encoders(table, row, scale, seeds)
         for column in table.columns.values():
-            jobs = [_evaluate(table, row, column, scale, encoder, seed) for encoder, seed in encoders]
+            jobs = _evaluate(table, row, column, scale, encoders) if encoders else []
             cells.append(Cell(row, column, tuple({job.id: job for job in jobs}.values())))
     return Plan(table, scale, tuple(cells))
 
 
-def _encoder(table: Table, row: Row, scale: Scale, seed: int) -> Job:
+def _encoders(table: Table, row: Row, scale: Scale, seeds: Sequence[int]) -> list[tuple[Job, int]]:
     try:
         source = table.pretraining(row)
-        return make_job(scale.apply(source if isinstance(source, Imported) else source.replace(seed=seed)))
+        sources = (source if isinstance(source, Imported) else source.replace(seed=seed) for seed in seeds)
+        return [(make_job(scale.apply(config)), seed) for config, seed in zip(sources, seeds, strict=True)]
     except SuiteError:
         raise
     except ValueError as error:
         raise SuiteError(table.where(row), str(error)) from error
 
 
-def _evaluate(table: Table, row: Row, column: Column, scale: Scale, encoder: Job, seed: int) -> Job:
+def _evaluate(table: Table, row: Row, column: Column, scale: Scale, encoders: list[tuple[Job, int]]) -> list[Job]:
+    """A cell's jobs, one an encoder; each takes the seed of its pretraining where it draws anything."""
     config = table.evaluation(row, column)
     if isinstance(config, PretrainingCost):  # no number of it depends on a seed
-        return make_job(scale.apply(config))
-    seeded = config.replace(seed=seed) if "seed" in type(config).model_fields else config  # the pretraining's
+        return [make_job(scale.apply(config))]
+    seeded = "seed" in type(config).model_fields
     try:
-        return make_job(scale.apply(seeded), encoder=encoder)
+        return [
+            make_job(scale.apply(config.replace(seed=seed) if seeded else config), encoder=encoder)
+            for encoder, seed in encoders
+        ]
     except ValueError as error:
         raise SuiteError(table.where(row), str(error)) from error

@@ -7,6 +7,7 @@ What a hash cannot see, a change of code that alters numbers, is told by VERSION
 import hashlib
 import json
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, cast
 
 from pydantic.fields import FieldInfo
@@ -15,6 +16,7 @@ from caebench.config.base import Config, NotIdentity, is_table
 from caebench.config.stage import Pretrain
 
 ID_LENGTH = 10
+NOTHING = object()
 
 # Raise a kind's version when a code change alters its numbers; a method has an entry of its own beside its stage.
 VERSIONS: dict[str, int] = {
@@ -71,12 +73,15 @@ def version_of(config: Config) -> list[int]:
 
 def identity(config: Config) -> dict[str, Any]:
     """Result-bearing fields that differ from their defaults, in values that JSON holds exactly."""
-    fields = type(config).model_fields
-    return {
-        name: canonical(getattr(config, name))
-        for name, field in fields.items()
-        if bears_result(field) and (field.is_required() or getattr(config, name) != field.get_default())
-    }
+    values = {name: (getattr(config, name), default) for name, default in _defaults(type(config))}
+    return {name: canonical(value) for name, (value, default) in values.items() if value != default}
+
+
+@cache
+def _defaults(kind: type[Config]) -> tuple[tuple[str, Any], ...]:
+    """The result-bearing fields of a class with their defaults; a required one's equals nothing."""
+    fields = kind.model_fields.items()
+    return tuple((name, NOTHING if f.is_required() else f.get_default()) for name, f in fields if bears_result(f))
 
 
 def full(config: Config) -> dict[str, Any]:
