@@ -13,7 +13,7 @@ from caebench.config.compared import BEiT
 from caebench.config.stage import Pretrain
 from caebench.config.variants import VARIANTS
 from caebench.methods.masked import MaskedSample
-from caebench.methods.method import Method, rankme
+from caebench.methods.method import Method
 from caebench.models.tokenizer import Tokenizer
 from caebench.models.vit import Encoder, Fill, truncated_normal
 
@@ -60,7 +60,7 @@ class BEiTMethod(Method):
         tokens = self.encode(batch["image"], masked, batch["draws"])
         logits = self.head(tokens[:, 1:][masked]).float()
         accuracy = (logits.argmax(-1) == codes[masked]).float().mean()
-        return {"loss": code_loss(logits, codes[masked]), "token_accuracy": accuracy, "rankme": rankme(tokens[:, 0])}
+        return {"loss": code_loss(logits, codes[masked]), "token_accuracy": accuracy, **self.signs(tokens[:, 0])}
 
     def encode(
         self,

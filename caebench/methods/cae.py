@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from caebench.config.method import CAE, PixelTarget
 from caebench.config.variants import Variant
+from caebench.methods.masked import split_patches
 from caebench.models.regressor import CrossRegressor, Decoder, JointRegressor, rescale_latent_parts
 from caebench.models.vit import Encoder, LayerNorm, gather, initialise, sincos_positions, truncated_normal
 
@@ -76,10 +77,11 @@ class CAEModel(nn.Module):
         [batch, masked, dim] (the regressed and the encoded representations), `encoded` [batch, 1 + visible, dim].
         """
         for_encoder, for_target, for_regressor, for_decoder = self._split_draws(draws)
-        encoded = self.encoder(images, ~masked, for_encoder)
-        target = self._alignment_target(images, masked, for_target)
+        shown, hidden = split_patches(masked, self.num_masked)
+        encoded = self.encoder(images, shown, for_encoder)
+        target = self._alignment_target(images, hidden, for_target)
         positions = self.latent_pos.expand(len(images), -1, -1)
-        masked_pos, visible_pos = gather(positions, masked), gather(positions, ~masked)
+        masked_pos, visible_pos = gather(positions, hidden), gather(positions, shown)
         visible = self.to_latent(encoded)[:, 1:]  # the class token takes no part in regression
         queries = self.mask_token.expand(len(images), masked_pos.shape[1], -1)
         predicted = self.regressor(queries, visible, masked_pos, visible_pos, for_regressor)
@@ -98,9 +100,9 @@ class CAEModel(nn.Module):
         }
 
     @torch.no_grad()
-    def _alignment_target(self, images: Tensor, masked: Tensor, draws: Tensor | None) -> Tensor:
+    def _alignment_target(self, images: Tensor, hidden: Tensor, draws: Tensor | None) -> Tensor:
         """The encoder's own view of the masked patches, without gradient (CAE, Sec. 3.2)."""
-        return self.to_latent(self.encoder(images, masked, draws))[:, 1:]
+        return self.to_latent(self.encoder(images, hidden, draws))[:, 1:]
 
     def _reconstruction_loss(self, logits: Tensor, codes: Tensor) -> Tensor:
         """Cross-entropy for codes (CAE, Eq. 3), squared error for pixels; the mean over masked patches."""

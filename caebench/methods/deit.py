@@ -15,7 +15,7 @@ from caebench.config.data import size_of
 from caebench.config.stage import Pretrain
 from caebench.config.variants import VARIANTS
 from caebench.data.mixing import GroupMixup, MixedSample
-from caebench.methods.method import Method, rankme
+from caebench.methods.method import Method
 from caebench.models.tokenizer import Tokenizer
 from caebench.models.vit import Encoder, initialise
 
@@ -55,7 +55,7 @@ class DeiTMethod(Method):
         """The loss of one micro-batch: whole groups of images that mix."""
         images, targets = self.mix(batch)
         features = self.encoder(images, draws=batch["draws"])[:, 0]
-        return {"loss": class_loss(self.head(features).float(), targets), "rankme": rankme(features)}
+        return {"loss": class_loss(self.head(features).float(), targets), **self.signs(features)}
 
 
 def class_loss(logits: Float[Tensor, "batch classes"], targets: Float[Tensor, "batch classes"]) -> Float[Tensor, ""]:

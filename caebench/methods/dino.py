@@ -19,7 +19,7 @@ from caebench.config.variants import VARIANTS
 from caebench.data.loading import Key
 from caebench.data.randomness import Purpose, derive, generator, seeded
 from caebench.data.views import View, stack_views, two_views
-from caebench.methods.method import Method, rankme
+from caebench.methods.method import Method
 from caebench.methods.momentum import follow, frozen_copy
 from caebench.models.tokenizer import Tokenizer
 from caebench.models.vit import Encoder, initialise
@@ -137,7 +137,7 @@ class DINOMethod(Method):
             teacher = self.teacher.head(taught)
         loss = self.class_loss(student, teacher, len(batch["views"]))
         self.center.observe(teacher)
-        return {"loss": loss, "rankme": rankme(taught.chunk(2)[0])}
+        return {"loss": loss, **self.signs(taught.chunk(2)[0])}
 
     def encode_small(self, batch: dict[str, Tensor]) -> Float[Tensor, "small_crops dim"]:
         """The student's class tokens of the small crops, crop by crop."""

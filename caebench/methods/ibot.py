@@ -17,7 +17,6 @@ from caebench.data.loading import Key
 from caebench.data.masking import sample_mask
 from caebench.data.randomness import Purpose, generator
 from caebench.methods.dino import Center, DINOMethod, MultiCrop, crop_major, rising
-from caebench.methods.method import rankme
 from caebench.models.tokenizer import Tokenizer
 from caebench.models.vit import Encoder, Fill
 from caebench.training.hooks import Moment
@@ -68,7 +67,7 @@ class IBOTMethod(DINOMethod):
             "loss": self.config.class_weight * class_loss + self.config.patch_weight * patch_loss,
             "class_loss": class_loss.detach(),
             "patch_loss": patch_loss.detach(),
-            "rankme": rankme(taught[:, 0].chunk(2)[0]),
+            **self.signs(taught[:, 0].chunk(2)[0]),
         }
 
     def patch_loss(

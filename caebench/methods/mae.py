@@ -13,7 +13,7 @@ from caebench.config.compared import MAE
 from caebench.config.stage import Pretrain
 from caebench.config.variants import VARIANTS
 from caebench.methods.masked import MaskedSample, normalize_patches, patchify
-from caebench.methods.method import Method, rankme
+from caebench.methods.method import Method
 from caebench.models.regressor import SelfAttentionStack
 from caebench.models.tokenizer import Tokenizer
 from caebench.models.vit import Encoder, initialise, sincos_positions
@@ -73,7 +73,7 @@ class MAEMethod(Method):
         encoded = self.encoder(images, ~masked)
         patches = patchify(images, self.encoder.variant.patch_size)
         loss = pixel_loss(self.decoder(encoded, masked).float(), patches[masked], self.config.normalize_patches)
-        return {"loss": loss, "rankme": rankme(encoded[:, 0])}
+        return {"loss": loss, **self.signs(encoded[:, 0])}
 
 
 def pixel_loss(

@@ -3,7 +3,7 @@
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from PIL import Image
 from torch import Tensor
 
@@ -32,6 +32,21 @@ def normalize_patches(patches: Float[Tensor, "*batch values"]) -> Float[Tensor, 
 def count_masked(masking: Masking, encoder: Encoder) -> int:
     """Masked patches in an image; the same in every image."""
     return round(masking.ratio * encoder.num_patches)
+
+
+def split_patches(
+    masked: Bool[Tensor, "batch patches"], num_masked: int
+) -> tuple[Int[Tensor, "batch visible"], Int[Tensor, "batch masked"]]:
+    """The numbers of the visible and of the masked patches of each image, in order; the host waits for no device.
+
+    Raises:
+        RuntimeError: an image has another number of masked patches; on a GPU some time later.
+    """
+    exact = (masked.sum(dim=1) == num_masked).all()
+    torch._assert_async(exact, f"every image must have {num_masked} masked patches")
+    order = masked.byte().argsort(dim=1, stable=True)
+    visible, hidden = order.split([masked.shape[1] - num_masked, num_masked], dim=1)
+    return visible, hidden
 
 
 class MaskedSample:

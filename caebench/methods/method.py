@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from caebench.config.stage import Pretrain
 from caebench.data.loading import MakeSample
+from caebench.models.regressor import CrossRegressor, SelfAttentionStack
 from caebench.models.vit import Encoder
 from caebench.training.hooks import Hooks
 
@@ -36,6 +37,10 @@ class Method(nn.Module, Hooks, ABC):
     def pretrained(self) -> Encoder:
         """The encoder that pretraining leaves."""
 
+    def signs(self, features: Float[Tensor, "batch dim"]) -> dict[str, Tensor]:
+        """What shows a collapse, where anyone will read it: a singular-value decomposition in every step is dear."""
+        return {"rankme": rankme(features)} if self.is_logged else {}
+
     @property
     def network(self) -> nn.Module:
         """What `model.pt` holds."""
@@ -47,9 +52,10 @@ class Method(nn.Module, Hooks, ABC):
         return sum(p.numel() for p in self.parameters() if p.requires_grad)
 
     @property
-    def encoder_blocks(self) -> list[nn.Module]:
-        """The blocks of every encoder in the method: the bulk of its work."""
-        return [block for part in self.modules() if isinstance(part, Encoder) for block in part.blocks]
+    def blocks(self) -> list[nn.Module]:
+        """The blocks of every encoder, regressor and decoder in the method: the bulk of its work."""
+        stacks = (Encoder, CrossRegressor, SelfAttentionStack)
+        return [block for part in self.modules() if isinstance(part, stacks) for block in part.blocks]
 
 
 @torch.no_grad()

@@ -21,7 +21,7 @@ from caebench.config.variants import VARIANTS
 from caebench.data.loading import Key
 from caebench.data.randomness import Purpose, derive, seeded
 from caebench.data.views import stack_views, two_views
-from caebench.methods.method import Method, rankme
+from caebench.methods.method import Method
 from caebench.methods.momentum import follow, frozen_copy, gather_rows
 from caebench.models.heads import BatchNorm
 from caebench.models.tokenizer import Tokenizer
@@ -88,7 +88,7 @@ class MoCoV3Method(Method):
             keys = [gather_rows(projected.float()) for projected in self.momentum(batch["views"])[:2]]
         start, temperature = dist.get_rank() * len(first), self.config.temperature
         loss = contrast(queries[0], keys[1], start, temperature) + contrast(queries[1], keys[0], start, temperature)
-        return {"loss": loss, "rankme": rankme(tokens.chunk(2)[0])}
+        return {"loss": loss, **self.signs(tokens.chunk(2)[0])}
 
 
 def make_encoder(config: Pretrain, method: MoCoV3) -> Encoder:

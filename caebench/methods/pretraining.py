@@ -11,10 +11,10 @@ from caebench.config.method import CAE, PixelTarget
 from caebench.config.stage import Pretrain
 from caebench.config.variants import VARIANTS
 from caebench.methods.cae import CAEModel
-from caebench.methods.masked import MaskedSample, normalize_patches, patchify
+from caebench.methods.masked import MaskedSample, normalize_patches, patchify, split_patches
 from caebench.methods.method import Method, rankme
 from caebench.models.tokenizer import Tokenizer
-from caebench.models.vit import Encoder
+from caebench.models.vit import Encoder, gather
 
 
 class PretrainingStep(Method):
@@ -48,19 +48,20 @@ class PretrainingStep(Method):
             "loss": outputs["total"],
             "reconstruction": outputs["reconstruction"].detach(),
             "alignment": outputs["alignment"].detach(),
-            **diagnostics(outputs, codes),
+            **(diagnostics(outputs, codes) if self.is_logged else {}),
         }
 
     @torch.no_grad()
     def targets(self, batch: dict[str, Tensor]) -> Tensor:
         """What the decoder must predict, for the masked patches image by image."""
-        masked = batch["masked"]
+        _, hidden = split_patches(batch["masked"], self.model.num_masked)
         if not self.tokenizer:
             target = self.model.config.target
             assert isinstance(target, PixelTarget), "every other target comes with a tokenizer"
             patches = patchify(batch["image"], self.model.encoder.variant.patch_size)
-            return (normalize_patches(patches) if target.normalize_patches else patches)[masked]
-        return self.tokenizer[0].codes(batch["view"])[masked]
+            values = normalize_patches(patches) if target.normalize_patches else patches
+            return gather(values, hidden).flatten(0, 1)
+        return gather(self.tokenizer[0].codes(batch["view"]), hidden).flatten()
 
 
 def build_cae(config: Pretrain, tokenizer: Tokenizer | None) -> PretrainingStep:

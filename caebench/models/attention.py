@@ -36,21 +36,24 @@ class CrossAttention(nn.Module):
 class SampleDropPath(nn.Module):
     """Stochastic depth (arXiv 1603.09382) decided by numbers that belong to the sample, not to a generator.
 
-    `draws` holds one uniform number a sample, set before each forward pass; so the same sample drops the same branch
-    on any number of devices, fresh or resumed. Without draws nothing is dropped.
+    `draw` takes one uniform number a sample before each forward pass; so the same sample drops the same branch on any
+    number of devices, fresh or resumed. Without numbers nothing is dropped. The pass itself reads a tensor alone:
+    the rate, a number of each block's own, would have a compiler make every block anew.
     """
 
     def __init__(self, rate: float) -> None:
         super().__init__()
         self.rate = rate
-        self.draws: Tensor | None = None
+        self.keep: Tensor | None = None
+
+    def draw(self, numbers: Float[Tensor, " batch"] | None) -> None:
+        """Decide which samples keep the branch: those whose number reaches the rate, rescaled."""
+        drops = numbers is not None and self.rate > 0.0
+        self.keep = (numbers >= self.rate).float() / (1.0 - self.rate) if drops else None
 
     def forward(self, x: Float[Tensor, "batch tokens dim"]) -> Float[Tensor, "batch tokens dim"]:
-        """Zero the branch of the samples whose draw falls below the rate, and rescale the others."""
-        if self.draws is None or self.rate == 0.0:
-            return x
-        keep = (self.draws >= self.rate).to(x.dtype) / (1.0 - self.rate)
-        return x * keep[:, None, None]
+        """Zero the branch of the samples that drop it, and rescale the others'."""
+        return x if self.keep is None else x * self.keep.to(x.dtype)[:, None, None]
 
 
 class RelativePositionBias(nn.Module):

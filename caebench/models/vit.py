@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Literal, NamedTuple, cast
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int, Shaped
 from timm.layers.pos_embed import resample_abs_pos_embed
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
@@ -22,6 +22,7 @@ Init = Literal["xavier", "xavier_patches", "truncated_normal", "normal"]  # see 
 Positions = Literal["sincos", "learnt", "none"]  # sincos: fixed
 Bias = Literal["none", "block", "shared"]  # relative position bias: one a block, or one for all
 Grid = tuple[int, int]  # rows and columns of patches
+Chosen = Bool[Tensor, "batch patches"] | Int[Tensor, "batch chosen"]  # a mask, or the numbers of patches
 
 
 class Fill(NamedTuple):
@@ -69,10 +70,15 @@ def num_grid(image_size: int, patch_size: int) -> int:
     return image_size // patch_size
 
 
-def gather(tokens: Float[Tensor, "batch patches dim"], chosen: Bool[Tensor, "batch patches"]) -> Tensor:
-    """The chosen tokens of each image, in order: [batch, chosen, dim]. Every image must choose equally many."""
-    batch, _, dim = tokens.shape
-    return tokens[chosen].reshape(batch, -1, dim)
+def gather(tokens: Shaped[Tensor, "batch patches *dim"], chosen: Chosen) -> Tensor:
+    """The chosen tokens of each image, in order: [batch, chosen, dim]. Every image must choose equally many.
+
+    Their numbers in place of a mask spare the host a wait for the device, to count them.
+    """
+    if chosen.dtype == torch.bool:
+        return tokens[chosen].reshape(len(tokens), -1, *tokens.shape[2:])
+    rows = chosen + tokens.shape[1] * torch.arange(len(tokens), device=chosen.device)[:, None]
+    return tokens.flatten(0, 1).index_select(0, rows.flatten()).unflatten(0, chosen.shape)
 
 
 def make_block(dim: int, num_heads: int, layer_scale: float | None, drop_path: float) -> Block:
@@ -92,7 +98,7 @@ def set_draws(blocks: nn.ModuleList, draws: Float[Tensor, "batch numbers"] | Non
     """Hand every stochastic-depth layer its column of per-sample uniform numbers, two a block; None: no drops."""
     layers = [layer for block in blocks for layer in (block.drop_path1, block.drop_path2)]
     for column, layer in enumerate(layers):
-        cast(SampleDropPath, layer).draws = None if draws is None else draws[:, column]
+        cast(SampleDropPath, layer).draw(None if draws is None else draws[:, column])
 
 
 def initialise(module: nn.Module, init: Init = "xavier", std: float = 0.02) -> None:
@@ -209,7 +215,7 @@ class Encoder(nn.Module):
     def forward(
         self,
         images: Float[Tensor, "batch 3 height width"],
-        visible: Bool[Tensor, "batch patches"] | None = None,
+        visible: Chosen | None = None,
         draws: Float[Tensor, "batch numbers"] | None = None,
         fill: Fill | None = None,
     ) -> Float[Tensor, "batch tokens dim"]:
@@ -224,7 +230,7 @@ class Encoder(nn.Module):
     def run(
         self,
         images: Float[Tensor, "batch 3 height width"],
-        visible: Bool[Tensor, "batch patches"] | None = None,
+        visible: Chosen | None = None,
         draws: Float[Tensor, "batch numbers"] | None = None,
         fill: Fill | None = None,
     ) -> Iterator[Float[Tensor, "batch tokens dim"]]:

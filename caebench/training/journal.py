@@ -11,8 +11,6 @@ from caebench.config.stage import METRICS_FILE
 from caebench.training.run import Run
 from caebench.training.signals import SIGNALS, Interrupted, StopRequest
 
-LOG_EVERY = 10  # steps; also how often processes agree on stopping and saving
-
 
 class Diverged(ArithmeticError):
     """A loss that is not finite."""

@@ -22,7 +22,7 @@ from caebench.models.checkpoint import misfits
 from caebench.training import checkpoint
 from caebench.training.distributed import Group
 from caebench.training.hooks import Hooks, Moment
-from caebench.training.journal import LOG_EVERY, Journal
+from caebench.training.journal import Journal
 from caebench.training.optim import (
     ParamGroup,
     clip_gradients,
@@ -131,6 +131,7 @@ def fit(training: Training, run: Run) -> list[dict[str, float]]:
             lr = learning_rate(config, state.step, per_epoch)
             set_learning_rate(optimizer, lr)
             set_weight_decay(optimizer, config.optimizer, moment)
+            training.hooks.is_logged = moment.is_logged
             training.hooks.before_step(moment)
             means: dict[str, Tensor] = {}
             for number in range(accumulations):
@@ -152,7 +153,7 @@ def fit(training: Training, run: Run) -> list[dict[str, float]]:
                 run.append_metrics(step=state.step, **state.history[-1])
 
             # ---- log, stop, save ------------------------------------------------------------------------------------
-            if state.step % LOG_EVERY and state.step < total:
+            if not moment.is_logged:
                 continue
             journal.log(state.step, {**means, "grad_norm": norm}, epoch=state.step / per_epoch, lr=lr)
             stopping, saving = journal.decide(stop)

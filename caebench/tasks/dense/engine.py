@@ -28,7 +28,8 @@ from caebench.data.loading import Key, Steps
 from caebench.data.randomness import Purpose, derive, seeded_everywhere
 from caebench.models.pyramid import FrozenEncoder, PyramidEncoder
 from caebench.training import checkpoint
-from caebench.training.journal import LOG_EVERY, Journal
+from caebench.training.hooks import LOG_EVERY
+from caebench.training.journal import Journal
 from caebench.training.loop import add_to_means, autocast, micro_batch, refuse_other_model
 from caebench.training.optim import ParamGroup, encoder_groups, split_decay
 from caebench.training.run import Run, log, truncate_metrics

@@ -80,14 +80,14 @@ def test_draws_do_not_outlive_their_pass(images):
 
 def test_a_dropped_branch_is_zero_and_a_kept_one_rescaled():
     layer = SampleDropPath(0.25)
-    layer.draws = torch.tensor([0.1, 0.25, 0.9])
+    layer.draw(torch.tensor([0.1, 0.25, 0.9]))
     out = layer(torch.ones(3, 2, 2))
     torch.testing.assert_close(out[:, 0, 0], torch.tensor([0.0, 4 / 3, 4 / 3]))
 
 
 def test_stochastic_depth_keeps_the_mean():
     layer = SampleDropPath(0.3)
-    layer.draws = torch.rand(20_000, generator=torch.Generator().manual_seed(0))
+    layer.draw(torch.rand(20_000, generator=torch.Generator().manual_seed(0)))
     assert layer(torch.ones(20_000, 1, 1)).mean() == pytest.approx(1.0, abs=0.02)
 
 

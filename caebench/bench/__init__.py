@@ -1,0 +1,1 @@
+"""How fast things are, each beside its plain form in the same process. `caebench bench` prints it."""
