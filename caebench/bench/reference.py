@@ -9,7 +9,7 @@ every step. Batched throughout: no loop over samples or heads. Its parameters ha
 from copy import deepcopy
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.amp.grad_scaler import GradScaler
 from torch.nn import functional as F
@@ -18,7 +18,9 @@ from caebench.config.method import CAE, PixelTarget
 from caebench.config.optim import AdamW, Optimization
 from caebench.config.variants import Variant
 from caebench.methods.cae import CAEModel
+from caebench.models.tokenizer import Tokenizer
 from caebench.models.vit import LayerNorm, linear_rates, num_grid, sincos_positions
+from caebench.training.loop import Batch
 from caebench.training.optim import split_decay
 
 Tokens = Float[Tensor, "batch tokens dim"]
@@ -251,12 +253,19 @@ class PlainStep:
         self.scaler = GradScaler(device.type, enabled=half)
         self.parameters = [p for group in groups for p in group["params"]]
 
-    def __call__(self, images: Tensor, masked: Tensor, codes: Int[Tensor, "batch patches"], draws: Tensor) -> float:
+    @property
+    def state(self) -> list[Tensor]:
+        """Every tensor that lives on between steps."""
+        moments = [v for state in self.optimizer.state.values() for v in state.values() if isinstance(v, Tensor)]
+        return [*self.model.parameters(), *self.model.buffers(), *moments]
+
+    def __call__(self, batch: Batch, tokenizer: Tokenizer) -> float:
         """One step; its loss."""
-        labels = codes[masked]
+        with torch.no_grad():  # outside of autocast, as there
+            labels = tokenizer.codes(batch["view"])[batch["masked"]]
         self.model.copy_encoder()
         with torch.autocast(self.device.type, torch.float16, enabled=self.half):
-            logits, predicted, target = self.model(images, masked, draws)
+            logits, predicted, target = self.model(batch["image"], batch["masked"], batch["draws"])
         reconstruction = F.cross_entropy(logits.float(), labels)
         alignment = F.mse_loss(predicted.float(), target.float())
         loss = reconstruction + self.model.config.align_weight * alignment

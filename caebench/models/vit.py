@@ -236,19 +236,24 @@ class Encoder(nn.Module):
     ) -> Iterator[Float[Tensor, "batch tokens dim"]]:
         """The tokens after each block, before the final norm; see `forward`."""
         grid = self.grid_of(images)
-        tokens = self.patch_embed(images).flatten(2).transpose(1, 2)
-        if fill is not None:
-            tokens = torch.where(fill.masked[:, :, None], fill.token.to(tokens.dtype), tokens)
-        tokens = tokens + self._positions_on(grid)
-        if visible is not None:
-            assert self.relative_position_bias == "none", "a bias needs every patch in its place"
-            tokens = gather(tokens, visible)
+        tokens = self.embed(images, visible, fill)
         tokens = torch.cat([self.cls_token.expand(len(tokens), -1, -1), tokens], dim=1)
         set_draws(self.blocks, draws)
         shared = self.bias(0, grid) if self.relative_position_bias == "shared" else None
         for number, block in enumerate(self.blocks):
             tokens = block(tokens, attn_mask=self.bias(number, grid) if shared is None else shared)
             yield tokens
+
+    def embed(self, images: Tensor, visible: Chosen | None, fill: Fill | None) -> Float[Tensor, "batch patches dim"]:
+        """The chosen patches and their positions."""
+        tokens = self.patch_embed(images).flatten(2).transpose(1, 2)
+        if fill is not None:
+            tokens = torch.where(fill.masked[:, :, None], fill.token.to(tokens.dtype), tokens)
+        tokens = tokens + self._positions_on(self.grid_of(images))
+        if visible is None:
+            return tokens
+        assert self.relative_position_bias == "none", "a bias needs every patch in its place"
+        return gather(tokens, visible)
 
     def grid_of(self, images: Float[Tensor, "batch 3 height width"]) -> Grid:
         """Rows and columns of whole patches in images."""

@@ -112,7 +112,7 @@ def fit(training: Training, run: Run) -> list[dict[str, float]]:
     scaler = GradScaler(device.type, enabled=config.precision == "fp16")
     parameters = [p for g in training.groups for p in g["params"]]
     warnings.filterwarnings("ignore", message="Grad strides do not match bucket view")  # 1x1 convolutions; harmless
-    model = DistributedDataParallel(module, broadcast_buffers=False)
+    model = distribute(module)
     micro = micro_batch(config.global_batch, group, training.per_device, training.multiple_of)
     accumulations = config.global_batch // (group.size * micro)
     per_epoch = training.steps_per_epoch
@@ -178,6 +178,11 @@ def _batches(training: Training, run: Run, start: int, total: int, micro: int) -
         repeats=training.repeats,
     )
     return iter(training_loader(training.samples, keys, run.num_workers))
+
+
+def distribute(module: nn.Module) -> DistributedDataParallel:
+    """The module in its process group; gradients lie in the buckets that are summed, so that nobody copies them."""
+    return DistributedDataParallel(module, broadcast_buffers=False, gradient_as_bucket_view=True)
 
 
 def add_to_means(means: dict[str, Tensor], outputs: Mapping[str, Tensor], num: int) -> None:

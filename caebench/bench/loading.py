@@ -1,0 +1,76 @@
+"""What making samples takes beside decoding the files alone, in one process."""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import skimage.data
+import torch
+from PIL import Image
+
+from caebench.bench.settings import Settings
+from caebench.bench.timing import paired, take_turns
+from caebench.config.method import CAE
+from caebench.config.variants import VARIANTS
+from caebench.data.datasets import ImageSplit
+from caebench.data.loading import MakeSample, Samples, open_image
+from caebench.data.transforms import crop_and_flip, evaluation
+from caebench.methods.masked import MaskedSample
+from caebench.models.vit import Encoder
+from caebench.tasks.probes import LabelledSample
+
+SIZE = (500, 375)  # the commonest size in ImageNet
+QUALITY = 90
+COLOUR = ("astronaut", "chelsea", "coffee", "rocket")  # scikit-image's photographs
+
+
+def write_images(folder: Path, num_images: int) -> ImageSplit:
+    """JPEG files of ImageNet's commonest size, cut from scikit-image's photographs."""
+    photographs = [Image.fromarray(getattr(skimage.data, name)()).resize(SIZE) for name in COLOUR]
+    for number in range(num_images):
+        picture = photographs[number % len(photographs)].rotate(number)
+        picture.save(folder / f"{number}.jpg", quality=QUALITY)
+    return ImageSplit(folder, [(f"{number}.jpg", 0) for number in range(num_images)], "")
+
+
+class _WithView:
+    """What a sampler asks of a tokenizer."""
+
+    stride = 8
+
+
+def makers(settings: Settings) -> dict[str, MakeSample]:
+    """How a sample of each kind is made of an image."""
+    method, config = settings.config.method, settings.config
+    assert isinstance(method, CAE)
+    encoder = Encoder(VARIANTS[config.variant], config.image_size)
+    tokenizer: Any = _WithView()
+    num_draws = 2 * encoder.num_draws + 2 * (method.regressor_depth + method.decoder_depth)
+    return {
+        "pretraining": MaskedSample(config, method.masking, encoder, num_draws, tokenizer),
+        "probe": LabelledSample(crop_and_flip(config.image_size, 0.08), 0),
+        "evaluation": LabelledSample(evaluation(config.image_size), 0),
+    }
+
+
+def bench_data(settings: Settings) -> dict[str, Any]:
+    """Images a second of each kind of sample, and of decoding alone, over the same files in turns."""
+    with TemporaryDirectory() as name:
+        split = write_images(Path(name), settings.batch)
+        paths = [split.root / path for path, _ in split.entries]
+        things = {"decoding": lambda: [open_image(path) for path in paths]}
+        things |= {kind: _reader(Samples(split, maker)) for kind, maker in makers(settings).items()}
+        times = take_turns(things, torch.device("cpu"), warm_up=min(1, settings.warm_up), repeats=settings.repeats)
+        num_bytes = sum(path.stat().st_size for path in paths) / len(paths)
+    return {
+        "file": {"width": SIZE[0], "height": SIZE[1], "quality": QUALITY, "mean_bytes": num_bytes},
+        "images_per_second": {kind: settings.batch / seconds.median for kind, seconds in times.items()},
+        "time_over_decoding": {
+            kind: paired(seconds, times["decoding"])._asdict() for kind, seconds in times.items() if kind != "decoding"
+        },
+    }
+
+
+def _reader(samples: Samples) -> Any:
+    samples._open = open_image  # each file anew, as where a split does not fit into memory
+    return lambda: [samples[0, number] for number in range(len(samples))]
