@@ -221,9 +221,10 @@ def make_plan(table: Table, scale: Scale, seeds: Sequence[int] = (0,)) -> Plan:
 
 def _encoders(table: Table, row: Row, scale: Scale, seeds: Sequence[int]) -> list[tuple[Job, int]]:
     try:
-        source = table.pretraining(row)
-        sources = (source if isinstance(source, Imported) else source.replace(seed=seed) for seed in seeds)
-        return [(make_job(scale.apply(config)), seed) for config, seed in zip(sources, seeds, strict=True)]
+        source = scale.apply(table.pretraining(row))
+        return [
+            (make_job(source if isinstance(source, Imported) else source.replace(seed=seed)), seed) for seed in seeds
+        ]
     except SuiteError:
         raise
     except ValueError as error:
@@ -237,9 +238,9 @@ def _evaluate(table: Table, row: Row, column: Column, scale: Scale, encoders: li
         return [make_job(scale.apply(config))]
     seeded = "seed" in type(config).model_fields
     try:
+        config = scale.apply(config)
         return [
-            make_job(scale.apply(config.replace(seed=seed) if seeded else config), encoder=encoder)
-            for encoder, seed in encoders
+            make_job(config.replace(seed=seed) if seeded else config, encoder=encoder) for encoder, seed in encoders
         ]
     except ValueError as error:
         raise SuiteError(table.where(row), str(error)) from error

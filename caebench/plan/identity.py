@@ -73,8 +73,11 @@ def version_of(config: Config) -> list[int]:
 
 def identity(config: Config) -> dict[str, Any]:
     """Result-bearing fields that differ from their defaults, in values that JSON holds exactly."""
-    values = {name: (getattr(config, name), default) for name, default in _defaults(type(config))}
-    return {name: canonical(value) for name, (value, default) in values.items() if value != default}
+    return {
+        name: canonical(value)
+        for name, default in _defaults(type(config))
+        if (value := getattr(config, name)) is not default and value != default
+    }
 
 
 @cache
@@ -106,10 +109,10 @@ def canonical(value: Any) -> Any:
         TypeError: the value has no stable form; never its `str`.
     """
     match value:
+        case None | str() | int():  # bool is an int
+            return value
         case Config():
             return identity(value)
-        case None | bool() | str() | int():
-            return value
         case float():
             return float(repr(value))
         case tuple():
