@@ -111,7 +111,7 @@ class OurStep:
         watch, network = Stopwatch(self.device), self.method.model
         hooks = watch.watch(network.encoder, lambda: "encoder" if torch.is_grad_enabled() else "target")
         hooks += watch.watch(network.regressor, lambda: "regressor") + watch.watch(network.decoder, lambda: "decoder")
-        targets, self.method.targets = self.method.targets, _timed(self.method.targets, watch)
+        self.method.targets = cast(Any, _timed(self.method.targets, watch))
         try:
             with watch.stage("losses"), autocast(self.device, self.config.optimization.precision):
                 loss = self.model(batch)["loss"]
@@ -120,7 +120,7 @@ class OurStep:
             with watch.stage("optimizer"):
                 self.update()
         finally:
-            self.method.targets = targets
+            del self.method.targets  # the class has it
             for hook in hooks:
                 hook.remove()
         return {name: watch.seconds[name] for name in STAGES}

@@ -44,7 +44,7 @@ def take_turns(
     turns: dict[str, list[float]] = {name: [] for name in things}
     gc.collect()
     for number in range(warm_up + repeats):
-        for name in list(things) if number % 2 == 0 else reversed(things):
+        for name in list(things) if number % 2 == 0 else reversed(list(things)):
             turns[name].append(_seconds(things[name], device))
     return {name: Seconds(tuple(seconds[warm_up:])) for name, seconds in turns.items()}
 

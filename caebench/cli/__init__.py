@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from caebench.cli import assets, ckpt, data, diff, follow, inspect, report, run, site, status
+from caebench.cli import assets, bench, ckpt, data, diff, follow, inspect, report, run, site, status
 
 app = typer.Typer(
     help="Benchmarks for self-supervised vision: one command from a suite file to the tables of the CAE paper.",
@@ -29,6 +29,9 @@ app.add_typer(assets_app, name="assets")
 ckpt_app = typer.Typer(help="Read, check, import and export released checkpoints.", no_args_is_help=True)
 app.add_typer(ckpt_app, name="ckpt")
 
+bench_app = typer.Typer(help="Measure speed, beside a plain form of the same in one process.", no_args_is_help=True)
+app.add_typer(bench_app, name="bench")
+
 app.command("ls")(inspect.list_suites)
 app.command("plan")(inspect.plan)
 app.command("status")(status.status)
@@ -49,6 +52,12 @@ data_app.command("check")(data.check)
 assets_app.command("list")(assets.list_assets)
 assets_app.command("fetch")(assets.fetch)
 assets_app.command("verify")(assets.verify)
+bench_app.command("pretrain")(bench.pretrain)
+bench_app.command("probe")(bench.probe)
+bench_app.command("data")(bench.data)
+bench_app.command("plan")(bench.plan)
+bench_app.command("ablate")(bench.ablate)
+bench_app.command("calibrate")(bench.calibrate)
 ckpt_app.command("inspect")(ckpt.inspect)
 ckpt_app.command("families")(ckpt.families)
 ckpt_app.command("import")(ckpt.import_file)

@@ -18,6 +18,8 @@ from caebench.cli.options import (
 
 if TYPE_CHECKING:
     from caebench.cli.setup import Setup
+    from caebench.config.calibration import Calibration
+    from caebench.config.site import Site
     from caebench.plan.graph import Job
     from caebench.plan.store import Store
     from caebench.suites import Table
@@ -85,7 +87,7 @@ class JobFacts(TypedDict):
     kind: str
     state: str
     inputs: dict[str, str]  # role -> id
-    gpu_hours: float
+    gpu_hours: float  # of the site's device, if it is calibrated, else of an A100
     disk_bytes: int
 
 
@@ -96,6 +98,7 @@ class PlanFacts(TypedDict):
     scale: str
     jobs_asked: int  # each cell with all that it rests on
     jobs_unique: int
+    hours: str  # whose, and how they are known
     gpu_hours_naive: float  # each suite planned alone
     gpu_hours: float
     disk_bytes: int
@@ -104,13 +107,17 @@ class PlanFacts(TypedDict):
 
 def plan_facts(setup: "Setup") -> PlanFacts:
     """A plan in plain values."""
-    jobs = jobs_facts(setup.plans.jobs, setup.store)
+    from caebench.plan.cost import describe_hours
+
+    calibration = setup.site.calibration
+    jobs = jobs_facts(setup.plans.jobs, setup.store, calibration)
     hours = {job["id"]: job["gpu_hours"] for job in jobs}
     return {
         "suite": setup.plans.name,
         "scale": setup.scale.name,
         "jobs_asked": setup.plans.jobs_asked,
         "jobs_unique": len(jobs),
+        "hours": describe_hours(calibration),
         "gpu_hours_naive": sum(hours[job.id] for plan in setup.plans.plans for job in plan.jobs),
         "gpu_hours": sum(job["gpu_hours"] for job in jobs),
         "disk_bytes": sum(job["disk_bytes"] for job in jobs),
@@ -118,12 +125,12 @@ def plan_facts(setup: "Setup") -> PlanFacts:
     }
 
 
-def jobs_facts(jobs: "list[Job]", store: "Store") -> list[JobFacts]:
-    """Jobs in plain values."""
-    return [_job_facts(job, store) for job in jobs]
+def jobs_facts(jobs: "list[Job]", store: "Store", calibration: "Calibration | None") -> list[JobFacts]:
+    """Jobs in plain values; hours are the calibrated device's, or an A100's."""
+    return [_job_facts(job, store, calibration) for job in jobs]
 
 
-def _job_facts(job: "Job", store: "Store") -> JobFacts:
+def _job_facts(job: "Job", store: "Store", calibration: "Calibration | None") -> JobFacts:
     from caebench.plan.cost import disk_bytes, gpu_hours
 
     return {
@@ -132,7 +139,7 @@ def _job_facts(job: "Job", store: "Store") -> JobFacts:
         "kind": job.kind,
         "state": store.state(job),
         "inputs": {role: parent.id for role, parent in job.inputs.items()},
-        "gpu_hours": gpu_hours(job),
+        "gpu_hours": gpu_hours(job, calibration),
         "disk_bytes": disk_bytes(job),
     }
 
@@ -145,9 +152,14 @@ def print_plan(setup: "Setup", details: bool) -> None:
     title = f"Plan of {facts['suite']} at {facts['scale'].upper()} scale"
     if details:
         rows = [job_row(job) for job in facts["jobs"]]
-        print_table(title, ["job", "state", "A100 h", "disk", "inputs"], rows)
+        print_table(title, ["job", "state", hours_header(setup.site), "disk", "inputs"], rows)
     for line in _summary(title, facts):
         console().print(line, highlight=False)
+
+
+def hours_header(site: "Site") -> str:
+    """The head of a column of hours."""
+    return "A100 h" if site.calibration is None else "device h"
 
 
 def job_row(job: JobFacts) -> list[str]:
@@ -163,13 +175,13 @@ def _summary(title: str, facts: PlanFacts) -> list[str]:
     naive, to_do = _hours(facts["gpu_hours_naive"]), sum_hours(missing)
     return [
         f"{title}: {facts['jobs_unique']} jobs ({facts['jobs_asked']} if no two cells shared), {len(missing)} to do.",
-        f"A100-80GB hours, estimated: {_hours(facts['gpu_hours'])} in all ({naive} if each suite ran alone), "
+        f"{facts['hours']}: {_hours(facts['gpu_hours'])} in all ({naive} if each suite ran alone), "
         f"{to_do} to do. Disk: {size(facts['disk_bytes'])}.",
     ]
 
 
 def sum_hours(jobs: list[JobFacts]) -> str:
-    """A100 hours of some jobs."""
+    """Hours of some jobs."""
     return _hours(sum(job["gpu_hours"] for job in jobs))
 
 

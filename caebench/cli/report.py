@@ -51,7 +51,7 @@ def report(
     reports = make_reports(scale, site, store, results, versus, chosen)
     format = "json" if json else format
     if missing:
-        _print_missing(reports, tables, format)
+        _print_missing(reports, tables, format, site)
         return
     if strict:
         _refuse_departures(reports, tables)
@@ -179,19 +179,25 @@ def _refuse_departures(reports: "Reports", tables: "list[Table]") -> None:
         raise ValueError("\n       ".join(["--strict: numbers depart from their column's protocol:", *found]))
 
 
-def _print_missing(reports: "Reports", tables: "list[Table]", format: str) -> None:
-    from caebench.cli.inspect import job_row, jobs_facts, size, sum_hours
+def _print_missing(reports: "Reports", tables: "list[Table]", format: str, site: str) -> None:
+    from caebench.cli.inspect import hours_header, job_row, jobs_facts, size, sum_hours
     from caebench.cli.show import print_table
+    from caebench.config.site import load_site
+    from caebench.plan.cost import describe_hours
     from caebench.plan.graph import Plans
+
+    where = load_site(site)
 
     plans = Plans("missing", tuple(reports.plan(table) for table in tables))
     jobs = [job for job in plans.jobs if reports.records.state(job) != "done"]
-    facts = jobs_facts(jobs, reports.records.store)
+    facts = jobs_facts(jobs, reports.records.store, where.calibration)
     if format == "json":
         print_json([{**fact} for fact in facts])
         return
-    print_table("Missing", ["job", "state", "A100 h", "disk", "inputs"], [job_row(fact) for fact in facts])
-    print(f"{len(facts)} jobs, {sum_hours(facts)} A100-80GB hours, {size(sum(f['disk_bytes'] for f in facts))}.")
+    header = ["job", "state", hours_header(where), "disk", "inputs"]
+    print_table("Missing", header, [job_row(fact) for fact in facts])
+    disk = size(sum(fact["disk_bytes"] for fact in facts))
+    print(f"{len(facts)} jobs. {describe_hours(where.calibration)}: {sum_hours(facts)}. Disk: {disk}.")
 
 
 def export_records(

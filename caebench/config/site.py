@@ -8,6 +8,7 @@ from typing import Literal, Self
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError, model_validator
 
 from caebench.config.base import Config
+from caebench.config.calibration import Calibration, read_calibration
 from caebench.config.variants import VARIANTS, Variant, VariantName
 
 SITES = Path("~/.config/caebench/sites")
@@ -102,6 +103,7 @@ class Site(Config):
     data: Roots = Roots()
     assets: Assets = Assets()
     slurm: Slurm | None = None  # None: jobs run on this machine
+    calibration: Calibration | None = None  # read from a file of its own beside the site's
     shared_store: bool = False  # that a store below /tmp is seen by every node after all
 
     def most_images(self, variant: Variant) -> int:
@@ -131,11 +133,12 @@ def load_site(name: str = "local") -> Site:
     path = (SITES / f"{name}.toml").expanduser()
     if not path.exists():
         if name == "local":
-            return Site.model_validate(_environment())
+            return Site.model_validate({**_calibration(name), **_environment()})
         known = sorted(p.stem for p in path.parent.glob("*.toml"))
         raise ValueError(f"{path}: no such site. Known: {', '.join(['local', *known])}. Write the file, or use local.")
     try:
-        return Site.model_validate({**tomllib.loads(path.read_text(encoding="utf8")), **_environment()})
+        written = tomllib.loads(path.read_text(encoding="utf8"))
+        return Site.model_validate({**_calibration(name), **written, **_environment()})
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"{path}: not valid TOML: {error}. Correct the file.") from error
     except ValidationError as error:
@@ -154,6 +157,11 @@ def describe(error: ValidationError) -> str:
         else:
             parts.append(f"field '{field}' is {item['input']!r}: {item['msg'].lower()}")
     return "; ".join(parts)
+
+
+def _calibration(name: str) -> dict[str, Calibration]:
+    found = read_calibration(SITES, name)
+    return {} if found is None else {"calibration": found}
 
 
 def _environment() -> dict[str, str]:

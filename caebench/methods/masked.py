@@ -43,7 +43,8 @@ def split_patches(
         RuntimeError: an image has another number of masked patches; on a GPU some time later.
     """
     exact = (masked.sum(dim=1) == num_masked).all()
-    torch._assert_async(exact, f"every image must have {num_masked} masked patches")
+    check: Any = torch._assert_async  # pyright: ignore[reportPrivateImportUsage] the only check without a wait
+    check(exact, f"every image must have {num_masked} masked patches")
     order = masked.byte().argsort(dim=1, stable=True)
     visible, hidden = order.split([masked.shape[1] - num_masked, num_masked], dim=1)
     return visible, hidden

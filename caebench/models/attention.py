@@ -48,8 +48,8 @@ class SampleDropPath(nn.Module):
 
     def draw(self, numbers: Float[Tensor, " batch"] | None) -> None:
         """Decide which samples keep the branch: those whose number reaches the rate, rescaled."""
-        drops = numbers is not None and self.rate > 0.0
-        self.keep = (numbers >= self.rate).float() / (1.0 - self.rate) if drops else None
+        kept = None if numbers is None or self.rate == 0.0 else (numbers >= self.rate).float()
+        self.keep = None if kept is None else kept / (1.0 - self.rate)
 
     def forward(self, x: Float[Tensor, "batch tokens dim"]) -> Float[Tensor, "batch tokens dim"]:
         """Zero the branch of the samples that drop it, and rescale the others'."""

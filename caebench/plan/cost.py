@@ -1,9 +1,11 @@
 """What a plan costs, before anything runs: GPU-hours and disk, estimated from the configs alone.
 
-Hours are A100-80GB hours at a fixed share of its peak, until a site calibrates them. They count matrix products
-(multiply-adds of linear layers and attention), not data loading: expect a factor of two either way.
+Hours are A100-80GB hours at a fixed share of its peak, until `caebench bench calibrate` measures the site's device.
+They count matrix products (multiply-adds of linear layers and attention), not data loading: expect a factor of two
+either way.
 """
 
+from caebench.config.calibration import Calibration
 from caebench.config.data import EmbeddedData, size_of
 from caebench.config.dense import Detection, KNNSegmentation, Segmentation
 from caebench.config.method import DVAE
@@ -26,10 +28,31 @@ UTILISATION = 0.35  # of the peak: what a plain ViT step reaches with fused atte
 BYTES = 4  # float32 weights
 
 
-def gpu_hours(job: Job) -> float:
-    """A100 hours of a job; 0 for what needs no GPU."""
-    flops = 2.0 * multiply_adds(job)
-    return flops / (A100_BF16 * UTILISATION) / 3600.0
+def gpu_hours(job: Job, calibration: Calibration | None = None) -> float:
+    """Hours of a job on the calibrated device, or on an A100; 0 for what needs no GPU."""
+    if calibration is None:
+        speed = A100_BF16 * UTILISATION
+    else:
+        speed = calibration.frozen if _is_frozen(job) else calibration.training
+    return 2.0 * multiply_adds(job) / speed / 3600.0
+
+
+def describe_hours(calibration: Calibration | None) -> str:
+    """Whose hours, and how they are known."""
+    if calibration is None:
+        return "A100-80GB hours, estimated"
+    return f"{calibration.device} hours, calibrated on {calibration.measured}"
+
+
+def _is_frozen(job: Job) -> bool:
+    """Whether nearly all of its work is an encoder's forward pass."""
+    match job.config:
+        case LinearProbe() | AttentiveProbe() | KNN() | KNNSegmentation():
+            return True
+        case Segmentation(head=head):
+            return head == "linear"
+        case _:
+            return False
 
 
 def disk_bytes(job: Job) -> int:

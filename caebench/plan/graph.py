@@ -122,7 +122,8 @@ def make_job(config: Config, **inputs: Job) -> Job:
         case _:
             pass
     if isinstance(data := getattr(config, "data", None), RealData | EmbeddedData):
-        inputs["data"] = _data_job(data.rendered_by if isinstance(data, EmbeddedData) else data)
+        origin: Any = data.rendered_by if isinstance(data, EmbeddedData) else data  # frozen, so it has a hash
+        inputs["data"] = _data_job(origin)
     return Job(config, inputs)
 
 

@@ -1,0 +1,45 @@
+"""What a figure was measured on. Without torch until a device is asked for."""
+
+import platform
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+CPUINFO = Path("/proc/cpuinfo")
+
+
+def find_device(wanted: str) -> "torch.device":
+    """The device of a process group of this process alone.
+
+    Raises:
+        ValueError: there is no such device.
+    """
+    import torch
+
+    from caebench.training.distributed import join_group
+
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise ValueError("--device cuda: PyTorch finds no GPU here. `caebench doctor` looks for one; or use cpu.")
+    return join_group(wanted).device
+
+
+def device_name(device: "torch.device") -> str:
+    """The GPU's name, or `CPU` with its model and the threads in use: nobody takes the one for the other."""
+    import torch
+
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_name(torch.get_num_threads())
+
+
+def cpu_name(threads: int) -> str:
+    """The CPU's model, and threads in use."""
+    return f"CPU, {_model()}, {threads} thread{'s' if threads > 1 else ''}"
+
+
+def _model() -> str:
+    if CPUINFO.exists():
+        for line in CPUINFO.read_text(encoding="utf8").splitlines():
+            if line.startswith("model name"):
+                return " ".join(line.partition(":")[2].split())
+    return platform.processor() or platform.machine()
