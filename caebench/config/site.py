@@ -99,6 +99,7 @@ class Site(Config):
         default_factory=dict[VariantName, PositiveInt]
     )  # where a variant's differs
     compile: bool = False
+    activation_checkpointing: bool = False  # encoder blocks run again in the backward pass: memory for time
     checkpoint_minutes: PositiveFloat = 10.0
     data: Roots = Roots()
     assets: Assets = Assets()

@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float, Int, Shaped
 from timm.layers.pos_embed import resample_abs_pos_embed
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from caebench.config.variants import Variant
 from caebench.models.attention import RelativePositionBias, SampleDropPath
@@ -92,6 +93,24 @@ def make_block(dim: int, num_heads: int, layer_scale: float | None, drop_path: f
 def linear_rates(drop_path: float, depth: int) -> list[float]:
     """Stochastic depth rising linearly over the blocks, from 0."""
     return torch.linspace(0, drop_path, depth, device="cpu").tolist()
+
+
+def through(block: nn.Module, tokens: Float[Tensor, "batch tokens dim"], attn_mask: Tensor | None) -> Tensor:
+    """The tokens behind a block; one that is `recomputed` keeps its input alone, and runs again in the backward pass.
+
+    It drops the same branches again: another pass may have been given other numbers meanwhile.
+    """
+    if not (torch.is_grad_enabled() and getattr(block, "recomputed", False)):
+        return block(tokens, attn_mask=attn_mask)
+    layers = [cast(SampleDropPath, layer) for layer in (block.drop_path1, block.drop_path2)]
+    kept = [layer.keep for layer in layers]
+
+    def run(tokens: Tensor) -> Tensor:
+        for layer, keep in zip(layers, kept, strict=True):
+            layer.keep = keep
+        return block(tokens, attn_mask=attn_mask)
+
+    return cast(Tensor, checkpoint(run, tokens, use_reentrant=False, preserve_rng_state=False))
 
 
 def set_draws(blocks: nn.ModuleList, draws: Float[Tensor, "batch numbers"] | None) -> None:
@@ -241,10 +260,10 @@ class Encoder(nn.Module):
         set_draws(self.blocks, draws)
         shared = self.bias(0, grid) if self.relative_position_bias == "shared" else None
         for number, block in enumerate(self.blocks):
-            tokens = block(tokens, attn_mask=self.bias(number, grid) if shared is None else shared)
+            tokens = through(block, tokens, self.bias(number, grid) if shared is None else shared)
             yield tokens
 
-    def embed(self, images: Tensor, visible: Chosen | None, fill: Fill | None) -> Float[Tensor, "batch patches dim"]:
+    def embed(self, images: Tensor, visible: Chosen | None, fill: Fill | None) -> Float[Tensor, "batch tokens dim"]:
         """The chosen patches and their positions."""
         tokens = self.patch_embed(images).flatten(2).transpose(1, 2)
         if fill is not None:

@@ -61,7 +61,7 @@ class Stepper:
         self.run, self.optimization = run, pretraining.optimization
         tokenizer = load_tokenizer(pretraining.method, run)
         self.module = build_method(pretraining, tokenizer).to(run.device).train()
-        run.compile([*self.module.blocks, *([tokenizer] if tokenizer else [])])
+        run.adapt([*self.module.blocks, *([tokenizer] if tokenizer else [])])
         self.optimizer = make_optimizer(self.optimization, split_decay(self.module))
         self.num_parameters = self.module.num_parameters
         samples = Samples(run.open_split(pretraining.data, "train"), self.module.make_sampler(pretraining))

@@ -58,7 +58,7 @@ def finetune(config: Finetune, run: Run) -> dict[str, Any]:
         drop_path=config.drop_path,
         relative_position_bias=config.relative_position_bias,
     )
-    run.compile(encoder.blocks)
+    run.adapt(encoder.blocks)
     with seeded(derive(Purpose.INITIALISATION, config.seed)):
         classifier = Classifier(encoder, FinetuneHead(encoder.variant.dim, num_classes, config.head_init_scale))
     evaluator = Evaluator(

@@ -30,7 +30,7 @@ def pretrain(config: Pretrain, run: Run) -> Result:
     split = run.open_split(config.data, "train")
     tokenizer = load_tokenizer(config.method, run)
     method = build_method(config, tokenizer)
-    run.compile([*method.blocks, *([tokenizer] if tokenizer else [])])
+    run.adapt([*method.blocks, *([tokenizer] if tokenizer else [])])
     training = Training(
         module=method,
         groups=split_decay(method),

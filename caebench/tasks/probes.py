@@ -70,7 +70,7 @@ SELECT: Mapping[str, Callable[[Tensor], Tensor]] = {
 def freeze(run: Run, image_size: int, feature: str) -> Frozen:
     """The encoder of the job's input, frozen."""
     encoder = read_encoder(run.inputs["encoder"] / ENCODER, image_size).to(run.device).eval().requires_grad_(False)
-    run.compile(encoder.blocks)
+    run.adapt(encoder.blocks)
     return Frozen(encoder, SELECT[feature], run.site.most_images(encoder.variant))
 
 

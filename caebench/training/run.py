@@ -79,10 +79,11 @@ class Run:
                 raise DataError(found.root, what, "Point the site file to the data that job saw, or run it again.")
         self.fingerprints[name] = found.fingerprint
 
-    def compile(self, modules: Iterable[nn.Module]) -> None:
-        """Compile modules in place where the site asks for it; changes speed only."""
-        if self.site.compile:
-            for module in modules:
+    def adapt(self, modules: Iterable[nn.Module]) -> None:
+        """Compile modules, and have an encoder's blocks recomputed, where the site asks for it: no number changes."""
+        for module in modules:
+            module.recomputed = self.site.activation_checkpointing  # pyright: ignore[reportAttributeAccessIssue, reportArgumentType] a plain mark, which `models.vit.through` reads
+            if self.site.compile:
                 module.compile()
 
     def append_metrics(self, **values: Any) -> None:

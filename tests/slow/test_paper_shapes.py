@@ -174,7 +174,7 @@ def test_knn_features_have_the_encoders_width(encoder):
 @pytest.mark.skipif(shutil.which("g++") is None and shutil.which("clang++") is None, reason="no C++ compiler here")
 @pytest.mark.filterwarnings("ignore")
 def test_compiled_blocks_compute_the_same_losses():
-    """As `Run.compile` does it: each block in place. In a process without jaxtyping's wrappers."""
+    """As `Run.adapt` does it: each block in place. In a process without jaxtyping's wrappers."""
     import subprocess
     import sys
 

@@ -43,7 +43,7 @@ def detect(config: Detection, run: Run) -> dict[str, Any]:
     job = DenseJob(run, config.optimization, make_dataset(config, train, training=True), config.seed, encoder.variant)
     with seeded_everywhere(derive(Purpose.INITIALISATION, config.seed)):
         model = build_model(config, encoder, len(train.classes), sync=job.sync_norm)
-    run.compile(encoder.blocks)
+    run.adapt(encoder.blocks)
     dataset = make_dataset(config, val, training=False)
     metrics = make_metrics(val.root / val.labels)
     runner = make_runner(job, model, dataset, metrics, "mmdet")

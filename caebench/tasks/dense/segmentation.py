@@ -46,7 +46,7 @@ def segment(config: Segmentation, run: Run) -> dict[str, Any]:
         refuse_lone_images(job)
     with seeded_everywhere(derive(Purpose.INITIALISATION, config.seed)):
         model = build_model(config, encoder, len(train.classes), sync=job.sync_norm)
-    run.compile(encoder.blocks)
+    run.adapt(encoder.blocks)
     metric = PerClassIoU(ignore_index=IGNORED)
     dataset = evaluation_dataset(val, config.crop_size)
     runner = make_runner(job, model, dataset, [metric], "mmseg")

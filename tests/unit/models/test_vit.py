@@ -174,3 +174,35 @@ def test_one_bias_is_shared_by_all_blocks(images):
     table = state["relative_position_biases.0.table"]
     each.load_state_dict(state | {f"relative_position_biases.{n}.table": table for n in range(VARIANT.depth)})
     torch.testing.assert_close(each(images), encoder(images), rtol=0, atol=0)
+
+
+# ---- blocks that run again in the backward pass ---------------------------------------------------------------------
+
+
+def gradients(recomputed, images, bias="none"):
+    """Of two training passes with other draws, and an evaluation between them and the backward pass; bytes kept."""
+    encoder = make_encoder(drop_path=0.5, relative_position_bias=bias)
+    for block in encoder.blocks:
+        block.recomputed = recomputed
+    kept = 0
+
+    def keep(tensor):
+        nonlocal kept
+        kept += tensor.nbytes
+        return tensor
+
+    draws = torch.rand(2, len(images), encoder.num_draws, generator=torch.Generator().manual_seed(2))
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        loss = sum(encoder(images, draws=draw).square().mean() for draw in draws)
+    with torch.no_grad():
+        encoder(images)
+    loss.backward()
+    return loss, [parameter.grad for parameter in encoder.parameters()], kept
+
+
+@pytest.mark.parametrize("bias", ["none", "block", "shared"])
+def test_a_block_that_runs_again_changes_no_gradient_and_keeps_less(images, bias):
+    plain, again = gradients(False, images, bias), gradients(True, images, bias)
+    assert torch.equal(plain[0], again[0])
+    assert all(torch.equal(ours, theirs) for ours, theirs in zip(plain[1], again[1], strict=True))
+    assert again[2] < plain[2] / 4
