@@ -22,6 +22,7 @@ from caebench.config.stage import (
     Finetune,
     Imported,
     LinearProbe,
+    LinearProbeGrid,
     Pretrain,
     PretrainingCost,
     RandomEncoder,
@@ -77,6 +78,11 @@ class Scale:
                 return config.replace(
                     optimization=_shrunk(self.linear, config.optimization, self.precision), **self._common(config)
                 )
+            case LinearProbeGrid():
+                optimization = _shrunk(self.linear, config.optimization, self.precision)
+                factor = optimization.base_lr / config.optimization.base_lr
+                rates = tuple(rate * factor for rate in config.base_lrs)
+                return config.replace(optimization=optimization, base_lrs=rates, **self._common(config))
             case AttentiveProbe():
                 return config.replace(
                     init_std=config.init_std * self.init_std,
@@ -105,7 +111,9 @@ class Scale:
                     f"scale '{self.name}' does not know a {type(config).__name__}: teach it in plan/scale.py"
                 )
 
-    def _common(self, config: Pretrain | LinearProbe | AttentiveProbe | Finetune) -> dict[str, object]:
+    def _common(
+        self, config: Pretrain | LinearProbe | LinearProbeGrid | AttentiveProbe | Finetune
+    ) -> dict[str, object]:
         return {
             "data": self._data(config.data),
             "image_size": self._size(config.image_size),
