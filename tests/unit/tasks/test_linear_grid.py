@@ -22,7 +22,7 @@ from caebench.training.run import Run
 
 DIMS = {"cls": 6, "last4": 24}
 CLASSES, STEPS = 5, 20
-OPTIMIZATION = linear_probe_grid().optimization
+OPTIMIZATION = linear_probe_grid().optimization.replace(global_batch=256)  # at 16384 biases swing, and rounding grows
 
 
 class Given(Frozen):
