@@ -252,9 +252,9 @@ NANO = Scale(
     image_size=48,
     pretrain=Shrink(epochs=0.03, batch=64, lr=80.0),
     methods={  # docs/performance.md
-        "mae": Shrink(epochs=3.5, power=0.5, batch=128, lr=107.0),
-        "beit": Shrink(epochs=2.1, power=0.5, batch=64, lr=64.0),
-        "deit": Shrink(epochs=3.5, power=0.5, batch=32, lr=16.0),
+        "mae": Shrink(epochs=56.5, power=0.1, batch=128, lr=107.0),
+        "beit": Shrink(epochs=62.2, power=0.1, batch=64, lr=64.0),
+        "deit": Shrink(epochs=36.0, power=0.25, batch=32, lr=16.0),
         "moco_v3": Shrink(epochs=0.04, batch=64, lr=2.7),
         "dino": Shrink(epochs=0.025, batch=32, lr=1.0),
         "ibot": Shrink(epochs=0.025, batch=32, lr=1.0),
