@@ -106,6 +106,7 @@ class Site(Config):
         default_factory=dict[VariantName, PositiveInt]
     )  # where a variant's differs
     compile: bool = False
+    code_cache_gb: PositiveFloat | None = None  # the most disk for a cache of codes that pretrainings share; None: none
     checkpoint_minutes: PositiveFloat = 10.0
     data: Roots = Roots()
     extras: Extras = Extras()

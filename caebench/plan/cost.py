@@ -4,6 +4,7 @@ Hours are A100-80GB hours at a fixed share of its peak, until a site calibrates 
 (multiply-adds of linear layers and attention), not data loading: expect a factor of two either way.
 """
 
+from caebench.config.codes import CODES, Codes
 from caebench.config.data import EmbeddedData, size_of
 from caebench.config.dense import Detection, KNNSegmentation, Segmentation
 from caebench.config.method import DVAE
@@ -19,7 +20,14 @@ from caebench.config.stage import (
 )
 from caebench.config.variants import VARIANTS, Variant
 from caebench.plan.graph import Job
-from caebench.plan.pretraining import blocks, encode, encoder_parameters, pretraining_parameters, pretraining_step
+from caebench.plan.pretraining import (
+    blocks,
+    encode,
+    encoder_parameters,
+    pretraining_parameters,
+    pretraining_step,
+    tokenize,
+)
 
 A100_BF16 = 312e12  # FLOP/s, NVIDIA's data sheet
 UTILISATION = 0.35  # of the peak: what a plain ViT step reaches with fused attention
@@ -27,9 +35,24 @@ BYTES = 4  # float32 weights
 
 
 def gpu_hours(job: Job) -> float:
-    """A100 hours of a job; 0 for what needs no GPU."""
-    flops = 2.0 * multiply_adds(job)
-    return flops / (A100_BF16 * UTILISATION) / 3600.0
+    """A100 hours of a job, without what a code cache saves it; 0 for what needs no GPU."""
+    return _hours(multiply_adds(job)) - gpu_hours_saved(job)
+
+
+def gpu_hours_saved(job: Job) -> float:
+    """A100 hours that a code cache saves a pretraining: the tokenizer's, in the epochs that both go through."""
+    cache = job.aids[CODES].config if CODES in job.aids else None
+    if not isinstance(cache, Codes) or not isinstance(job.config, Pretrain):
+        return 0.0
+    return _hours(_tokenize_all(cache, min(cache.epochs, job.config.optimization.epochs)))
+
+
+def _hours(multiply_adds: float) -> float:
+    return 2.0 * multiply_adds / (A100_BF16 * UTILISATION) / 3600.0
+
+
+def _tokenize_all(config: Codes, epochs: int) -> float:
+    return tokenize(config.target, config.num_patches) * size_of(config.data).train * epochs
 
 
 def disk_bytes(job: Job) -> int:
@@ -41,6 +64,8 @@ def disk_bytes(job: Job) -> int:
             return encoder_parameters(config.size) * BYTES
         case Finetune() | Segmentation() | Detection():
             return int(encoder_parameters(_variant(job)) * BYTES * (2 * 3))
+        case Codes() as config:
+            return config.epoch_bytes * config.epochs
         case EmbeddedData() as config:
             size = size_of(config)
             return 2200 * len(config.layouts) * (size.train + size.val)
@@ -73,6 +98,8 @@ def multiply_adds(job: Job) -> float:
             return encode(_variant(job), config.image_size) * (size.train + size.val)
         case DVAE() as config:
             return _dvae(config)
+        case Codes() as config:
+            return _tokenize_all(config, config.epochs)
         case _:
             return 0.0
 

@@ -37,7 +37,7 @@ def pretraining_step(config: Pretrain) -> float:
             return 3 * (encode(variant, size, 1 - masking.ratio) + decoder)
         case BEiT(masking=masking, target=target):
             head = masking.ratio * patches * variant.dim * target.vocabulary
-            return 3 * (whole + head) + _tokenize(target, patches)
+            return 3 * (whole + head) + tokenize(target, patches)
         case DeiT():
             return 3 * whole
         case MoCoV3():
@@ -88,10 +88,11 @@ def _cae_step(method: CAE, variant: Variant, image_size: int) -> float:
     latent = blocks(variant.dim, method.regressor_depth, masked, patches)
     latent += blocks(variant.dim, method.decoder_depth, masked, masked)
     outputs = 3 * variant.patch_size**2 if method.target.kind == "pixels" else method.target.vocabulary
-    return 3 * (encoder + latent + masked * variant.dim * outputs) + target + _tokenize(method.target, patches)
+    return 3 * (encoder + latent + masked * variant.dim * outputs) + target + tokenize(method.target, patches)
 
 
-def _tokenize(target: Target, patches: float) -> float:
+def tokenize(target: Target, patches: float) -> float:
+    """The tokenizer on one view."""
     match target:
         case DALLETarget():
             return DALLE_MULTIPLY_ADDS * patches * 8**2
