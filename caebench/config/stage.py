@@ -111,6 +111,24 @@ class LinearProbe(Config):
     seed: int = 0
 
 
+class LinearProbeGrid(Config):
+    """Linear probes at many learning rates on several features, in one pass of the encoder; not in the paper.
+
+    The head that is reported is chosen on training images that were held out, not on the validation set.
+    """
+
+    kind: Literal["linear_probe_grid"]
+    data: Data
+    image_size: PositiveInt
+    optimization: Optimization  # its base_lr is one of `base_lrs`
+    base_lrs: tuple[PositiveFloat, ...] = Field(min_length=1)
+    features: tuple[Feature, ...] = Field(default=("cls", "mean", "last4"), min_length=1)
+    norm: bool = True
+    hold_out: float = Field(default=0.1, gt=0.0, lt=1.0)  # share of the training images
+    crop_scale_min: float = Field(default=0.08, gt=0.0, le=1.0)
+    seed: int = 0
+
+
 class AttentiveProbe(Config):
     """Attentive probe (CAE, Sec. 4.2; official tools/run_attentive.py): one cross-attention with its own query."""
 
@@ -177,6 +195,7 @@ class PretrainingCost(Config):
 
 Evaluation = (
     LinearProbe
+    | LinearProbeGrid
     | AttentiveProbe
     | KNN
     | Finetune
@@ -192,6 +211,7 @@ Stage = Annotated[RealData | EmbeddedData | Released | DVAE | Codes | Source | E
 # The numbers of a result that a column may show.
 METRICS: dict[type[Config], tuple[str, ...]] = {
     LinearProbe: ("top1", "top5", "top1_last_epoch"),
+    LinearProbeGrid: ("top1", "top1_best_on_val", "top1_held_out"),
     AttentiveProbe: ("top1", "top5", "top1_last_epoch"),
     Finetune: ("top1", "top5", "top1_last_epoch"),
     Segmentation: ("mIoU", "mAcc", "aAcc"),

@@ -5,7 +5,7 @@ always sees the global batch, whatever the memory (ADR 4).
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -61,21 +61,30 @@ class Frozen:
     @property
     def dim(self) -> int:
         """Width of a feature, or of a token."""
-        return self.encoder.variant.dim * self._num_blocks
+        return self.dim_of(self.part)
 
-    @property
-    def _num_blocks(self) -> int:
-        return min(4, self.encoder.variant.depth) if self.part == "last4" else 1
+    def dim_of(self, part: Part) -> int:
+        """Width of a feature of that kind."""
+        return self.encoder.variant.dim * self._num_blocks(part)
 
-    @torch.no_grad()
+    def _num_blocks(self, part: Part) -> int:
+        return min(4, self.encoder.variant.depth) if part == "last4" else 1
+
     def __call__(self, images: Float[Tensor, "batch 3 height width"]) -> Tensor:
         """Features of a batch of any size."""
-        return torch.cat([self._read(part) for part in images.split(self.chunk)])
+        return self.read(images, (self.part,))[self.part]
 
-    def _read(self, images: Float[Tensor, "batch 3 height width"]) -> Tensor:
-        kept = deque(self.encoder.run(images), maxlen=self._num_blocks)
+    @torch.no_grad()
+    def read(self, images: Float[Tensor, "batch 3 height width"], parts: Sequence[Part]) -> dict[Part, Tensor]:
+        """Several features of the same pass."""
+        chunks = [self._read(chunk, parts) for chunk in images.split(self.chunk)]
+        return {part: torch.cat([chunk[part] for chunk in chunks]) for part in parts}
+
+    def _read(self, images: Float[Tensor, "batch 3 height width"], parts: Sequence[Part]) -> dict[Part, Tensor]:
+        num = {part: self._num_blocks(part) for part in parts}
+        kept = deque(self.encoder.run(images), maxlen=max(num.values()))
         outputs = [self.encoder.norm(tokens) if self.norm else tokens for tokens in kept]
-        return torch.cat([SELECT[self.part](tokens) for tokens in outputs], dim=-1)
+        return {part: torch.cat([SELECT[part](tokens) for tokens in outputs[-num[part] :]], dim=-1) for part in parts}
 
 
 SELECT: Mapping[Part, Callable[[Tensor], Tensor]] = {
