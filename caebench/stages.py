@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from caebench.config.base import Config
+from caebench.config.codes import Codes
 from caebench.config.data import EmbeddedData, RealData
 from caebench.config.dense import Detection, KNNSegmentation, LearningRateGrid, Segmentation
 from caebench.config.method import DVAE, Released
@@ -18,6 +19,7 @@ from caebench.config.stage import (
     PretrainingCost,
     RandomEncoder,
 )
+from caebench.tasks.codes import cache_codes
 from caebench.tasks.cost import compare_costs
 from caebench.tasks.data import check_data, render_data
 from caebench.tasks.dvae import train_dvae
@@ -55,6 +57,7 @@ STAGES: dict[type[Config], Callable[[Any, Run], dict[str, Any]]] = {
     EmbeddedData: render_data,
     Released: read_released,
     DVAE: train_dvae,
+    Codes: cache_codes,
     Pretrain: pretrain,
     RandomEncoder: random_encoder,
     Imported: import_encoder,

@@ -126,7 +126,7 @@ def _broken(store: "Store", jobs: "list[Job]") -> "list[Job]":
     states = _states(store, jobs)
     broken: set[str] = set()
     for job in jobs:
-        rests = any(parent.id in broken for parent in job.inputs.values())
+        rests = any(parent.id in broken for parent in job.parents)
         if states[job.id] in ("failed", "cancelled", "lost") or (rests and states[job.id] not in ("queued", "running")):
             broken.add(job.id)
     return [job for job in jobs if job.id in broken]
@@ -151,7 +151,7 @@ def _broken_from(name: str, site_name: str, at: Path | None) -> "tuple[Setup, li
     present = {one.id for one in known if states[one.id] in ("done", "queued", "running")}
     chosen: list[Job] = []
     for one in _broken(store, [one for one in known if job.id in (one.id, *(below.id for below in one.ancestors()))]):
-        if {parent.id for parent in one.inputs.values()} <= present | {other.id for other in chosen}:
+        if {parent.id for parent in one.parents} <= present | {other.id for other in chosen}:
             chosen.append(one)
     return Setup(site, store, Plans("", ()), find_scale(site.scale)), chosen
 

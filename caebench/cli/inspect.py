@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from caebench.cli.setup import Setup
     from caebench.config.calibration import Calibration
     from caebench.config.site import Site
+    from caebench.plan.codes import CacheFacts
     from caebench.plan.graph import Job
     from caebench.plan.store import Store
     from caebench.suites import Table
@@ -102,11 +103,13 @@ class PlanFacts(TypedDict):
     gpu_hours_naive: float  # each suite planned alone
     gpu_hours: float
     disk_bytes: int
+    code_caches: "list[CacheFacts]"
     jobs: list[JobFacts]
 
 
 def plan_facts(setup: "Setup") -> PlanFacts:
     """A plan in plain values."""
+    from caebench.plan.codes import cache_facts
     from caebench.plan.cost import describe_hours
 
     calibration = setup.site.calibration
@@ -121,6 +124,7 @@ def plan_facts(setup: "Setup") -> PlanFacts:
         "gpu_hours_naive": sum(hours[job.id] for plan in setup.plans.plans for job in plan.jobs),
         "gpu_hours": sum(job["gpu_hours"] for job in jobs),
         "disk_bytes": sum(job["disk_bytes"] for job in jobs),
+        "code_caches": cache_facts(setup.plans.jobs),
         "jobs": jobs,
     }
 
@@ -177,7 +181,17 @@ def _summary(title: str, facts: PlanFacts) -> list[str]:
         f"{title}: {facts['jobs_unique']} jobs ({facts['jobs_asked']} if no two cells shared), {len(missing)} to do.",
         f"{facts['hours']}: {_hours(facts['gpu_hours'])} in all ({naive} if each suite ran alone), "
         f"{to_do} to do. Disk: {size(facts['disk_bytes'])}.",
+        *map(_cache_line, facts["code_caches"]),
     ]
+
+
+def _cache_line(cache: "CacheFacts") -> str:
+    left = cache["gpu_hours_saved"] - cache["gpu_hours"]
+    return (
+        f"{cache['name']}: {size(cache['disk_bytes'])} for {cache['epochs']} epochs at {cache['image_bytes']} bytes an "
+        f"image; {cache['shared_by']} pretrainings share it, and {_hours(left)} hours are saved "
+        f"({_hours(cache['gpu_hours_saved'])} of tokenizing, for {_hours(cache['gpu_hours'])} to fill it)."
+    )
 
 
 def sum_hours(jobs: list[JobFacts]) -> str:

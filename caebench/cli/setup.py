@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from caebench.config.site import Site, load_site
+from caebench.plan.codes import with_code_caches
 from caebench.plan.graph import Plan, Plans, make_plan
 from caebench.plan.scale import Scale, find_scale
 from caebench.plan.store import Store
@@ -25,7 +26,9 @@ def set_up(suite: str, scale: str | None, site_name: str, store: Path | None, se
     site = load_site(site_name)
     chosen = find_scale(scale or site.scale)
     plans: list[Plan] = [make_plan(table, chosen, seeds) for table in load_all(suite)]
-    return Setup(site, open_store(site, store), Plans(suite, tuple(plans)), chosen)
+    jobs = open_store(site, store)
+    planned = with_code_caches(Plans(suite, tuple(plans)), site.code_cache_gb, lambda job: jobs.state(job) == "done")
+    return Setup(site, jobs, planned, chosen)
 
 
 def open_store(site: Site, store: Path | None) -> Store:

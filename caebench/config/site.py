@@ -108,6 +108,7 @@ class Site(Config):
     )  # where a variant's differs
     compile: bool = False
     activation_checkpointing: bool = False  # encoder blocks run again in the backward pass: memory for time
+    code_cache_gb: PositiveFloat | None = None  # the most disk for a cache of codes that pretrainings share; None: none
     checkpoint_minutes: PositiveFloat = 10.0
     data: Roots = Roots()
     extras: Extras = Extras()

@@ -6,6 +6,7 @@ from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from caebench.config.augmentation import Mixing
 from caebench.config.base import NOT_IDENTITY, Config
+from caebench.config.codes import Codes
 from caebench.config.compared import IBOT, MAE, BEiT, Method
 from caebench.config.data import Data, EmbeddedData, RealData
 from caebench.config.dense import Detection, KNNSegmentation, LearningRateGrid, Segmentation
@@ -205,7 +206,7 @@ Evaluation = (
     | PretrainingCost
 )
 Source = Pretrain | RandomEncoder | Imported
-Stage = Annotated[RealData | EmbeddedData | Released | DVAE | Source | Evaluation, Field(discriminator="kind")]
+Stage = Annotated[RealData | EmbeddedData | Released | DVAE | Codes | Source | Evaluation, Field(discriminator="kind")]
 
 # The numbers of a result that a column may show.
 METRICS: dict[type[Config], tuple[str, ...]] = {

@@ -46,17 +46,26 @@ class TwoViews:
 
     def __call__(self, image: Image.Image) -> tuple[Tensor, Tensor | None]:
         """Both views of one random crop."""
+        image = self._cut(image)
+        view = normalize(to_tensor(image.resize((self.image_size, self.image_size), Image.Resampling.BICUBIC)))
+        return view, None if self.tokenizer_size is None else self._for_tokenizer(image, self.tokenizer_size)
+
+    def tokenizer_view(self, image: Image.Image) -> Tensor:
+        """The second view of the same crop, alone."""
+        assert self.tokenizer_size is not None, "there is no tokenizer"
+        return self._for_tokenizer(self._cut(image), self.tokenizer_size)
+
+    def _for_tokenizer(self, crop: Image.Image, size: int) -> Tensor:
+        return to_tensor(crop.resize((size, size), Image.Resampling.LANCZOS))
+
+    def _cut(self, image: Image.Image) -> Image.Image:
+        """A random crop, which depends on neither size."""
         if self.jitter is not None:
             image = self.jitter(image)
         if torch.rand(()) < 0.5:
             image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
         box = self.crop.make_params([image])
-        image = image.crop((box["left"], box["top"], box["left"] + box["width"], box["top"] + box["height"]))
-        view = image.resize((self.image_size, self.image_size), Image.Resampling.BICUBIC)
-        if self.tokenizer_size is None:
-            return normalize(to_tensor(view)), None
-        tokenizer_view = image.resize((self.tokenizer_size, self.tokenizer_size), Image.Resampling.LANCZOS)
-        return normalize(to_tensor(view)), to_tensor(tokenizer_view)
+        return image.crop((box["left"], box["top"], box["left"] + box["width"], box["top"] + box["height"]))
 
 
 class OneTryCrop(v2.RandomResizedCrop):

@@ -69,7 +69,7 @@ def _drain(waiting: list[Job], outcomes: Outcomes, watcher: Watcher, store: Stor
     running: dict[str, Job] = {}
     while waiting or running:
         for job in list(waiting):
-            parents = {outcomes.by_id.get(parent.id) for parent in job.inputs.values()}
+            parents = {outcomes.by_id.get(parent.id) for parent in job.parents}
             if parents & {"failed", "blocked", "stopped"}:
                 waiting.remove(job)
                 _end(outcomes, watcher, job, "blocked", _blocking(job, outcomes))
@@ -101,7 +101,7 @@ def _reason(store: Store, job: Job, kind: str, payload: str) -> str:
 
 
 def _blocking(job: Job, outcomes: Outcomes) -> str:
-    names = [j.name for j in job.inputs.values() if outcomes.by_id.get(j.id) in ("failed", "blocked", "stopped")]
+    names = [j.name for j in job.parents if outcomes.by_id.get(j.id) in ("failed", "blocked", "stopped")]
     return f"rests on {', '.join(names)}"
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from caebench.plan.graph import Job
 
-COMMON = ("real", "embedded", "released", "dvae")  # kinds of job that many others rest on
+COMMON = ("real", "embedded", "released", "dvae", "codes")  # kinds of job that many others rest on
 Shape = Callable[[Job], Hashable]  # equal for jobs that one sbatch line fits
 
 
@@ -54,7 +54,7 @@ class Graph:
 
     def parents(self, job: Job) -> tuple[Job, ...]:
         """The inputs that a job waits for, without those that another of them waits for anyway."""
-        direct = [parent for parent in job.inputs.values() if parent.id in self.waited]
+        direct = [parent for parent in job.parents if parent.id in self.waited]
         covered = {ancestor.id for parent in direct for ancestor in parent.ancestors()}
         return tuple({parent.id: parent for parent in direct if parent.id not in covered}.values())
 
@@ -91,7 +91,7 @@ def _levels(missing: Sequence[Job], waited: Mapping[str, Job]) -> list[list[Job]
 
     def find(job: Job) -> int:
         if job.id not in depth:
-            parents = [parent for parent in job.inputs.values() if parent.id in waited]
+            parents = [parent for parent in job.parents if parent.id in waited]
             depth[job.id] = 1 + max((find(parent) for parent in parents), default=-1)
         return depth[job.id]
 

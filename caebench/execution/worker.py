@@ -83,18 +83,20 @@ def _attempt(folder: Path, store: Path, site: Site, progress: Progress, group: A
 
     job = read_json(folder / JOB)
     inputs = {role: store / name for role, name in job["inputs"].items()}
+    aids = {role: store / name for role, name in job.get("aids", {}).items() if (store / name / RESULT).exists()}
     started = time.monotonic()
     if group.is_main:
         (folder / FAILURE).unlink(missing_ok=True)
     try:
         config = read_config(job["config"])
         require_inputs(inputs)
-        run = Run(folder, inputs, site, group, progress)
+        run = Run(folder, inputs, site, group, progress, aids=aids)
         made_with = {
             **provenance.collect(),
             "device": device_name(group.device),
             "processes": group.size,
             "started": now(),
+            **({"aids": {role: path.name for role, path in aids.items()}} if aids else {}),
         }
         if group.is_main:
             write_json(folder / PROVENANCE, made_with)

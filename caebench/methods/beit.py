@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from caebench.config.compared import BEiT
 from caebench.config.stage import Pretrain
 from caebench.config.variants import VARIANTS
-from caebench.methods.masked import MaskedSample
+from caebench.methods.masked import MaskedSample, read_codes
 from caebench.methods.method import Method
 from caebench.models.tokenizer import Tokenizer
 from caebench.models.vit import Encoder, Fill, truncated_normal
@@ -56,7 +56,7 @@ class BEiTMethod(Method):
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """The loss of one micro-batch, and how often the likeliest code is the right one."""
         masked = batch["masked"]
-        codes = self.tokenizer[0].codes(batch["view"])
+        codes = read_codes(batch, self.tokenizer)
         tokens = self.encode(batch["image"], masked, batch["draws"])
         logits = self.head(tokens[:, 1:][masked]).float()
         accuracy = (logits.argmax(-1) == codes[masked]).float().mean()

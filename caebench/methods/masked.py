@@ -50,6 +50,12 @@ def split_patches(
     return visible, hidden
 
 
+@torch.no_grad()
+def read_codes(batch: dict[str, Tensor], tokenizer: list[Tokenizer]) -> Int[Tensor, "batch patches"]:
+    """The codes that came with the batch, or else the tokenizer's."""
+    return batch["codes"] if "codes" in batch else tokenizer[0].codes(batch["view"])
+
+
 class MaskedSample:
     """A view, its mask, stochastic-depth numbers, and the tokenizer's view of the same crop where there is one."""
 
@@ -66,11 +72,12 @@ class MaskedSample:
         self.grid, self.num_masked = encoder.grid, count_masked(masking, encoder)
         tokenizer_size = self.grid * tokenizer.stride if tokenizer else None
         self.views = TwoViews(config.image_size, tokenizer_size, config.crop_scale_min, color_jitter)
+        self.one_view = TwoViews(config.image_size, None, config.crop_scale_min, color_jitter)
 
-    def __call__(self, image: Image.Image, label: int, key: Key) -> dict[str, Any]:
-        """The label is not used."""
+    def __call__(self, image: Image.Image, label: int, key: Key, *, with_view: bool = True) -> dict[str, Any]:
+        """The label is not used; without the tokenizer's view where its codes are known."""
         with seeded(derive(Purpose.VIEW, self.seed, *key)):
-            view, tokenizer_view = self.views(image)
+            view, tokenizer_view = self.views(image) if with_view else self.one_view(image)
         rng = generator(Purpose.MASK, self.seed, *key)
         mask = sample_mask(self.masking, self.grid, self.num_masked, rng)
         draws = generator(Purpose.DEPTH, self.seed, *key).random(self.num_draws, dtype="float32")

@@ -11,7 +11,7 @@ from caebench.config.method import CAE, PixelTarget
 from caebench.config.stage import Pretrain
 from caebench.config.variants import VARIANTS
 from caebench.methods.cae import CAEModel
-from caebench.methods.masked import MaskedSample, normalize_patches, patchify, split_patches
+from caebench.methods.masked import MaskedSample, normalize_patches, patchify, read_codes, split_patches
 from caebench.methods.method import Method, rankme
 from caebench.models.tokenizer import Tokenizer
 from caebench.models.vit import Encoder, gather
@@ -55,13 +55,11 @@ class PretrainingStep(Method):
     def targets(self, batch: dict[str, Tensor]) -> Tensor:
         """What the decoder must predict, for the masked patches image by image."""
         _, hidden = split_patches(batch["masked"], self.model.num_masked)
-        if not self.tokenizer:
-            target = self.model.config.target
-            assert isinstance(target, PixelTarget), "every other target comes with a tokenizer"
+        if isinstance(target := self.model.config.target, PixelTarget):
             patches = patchify(batch["image"], self.model.encoder.variant.patch_size)
             values = normalize_patches(patches) if target.normalize_patches else patches
             return gather(values, hidden).flatten(0, 1)
-        return gather(self.tokenizer[0].codes(batch["view"]), hidden).flatten()
+        return gather(read_codes(batch, self.tokenizer), hidden).flatten()
 
 
 def build_cae(config: Pretrain, tokenizer: Tokenizer | None) -> PretrainingStep:

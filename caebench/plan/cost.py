@@ -6,6 +6,7 @@ either way.
 """
 
 from caebench.config.calibration import Calibration
+from caebench.config.codes import CODES, Codes
 from caebench.config.data import EmbeddedData, size_of
 from caebench.config.dense import Detection, KNNSegmentation, Segmentation
 from caebench.config.method import DVAE
@@ -22,7 +23,14 @@ from caebench.config.stage import (
 )
 from caebench.config.variants import VARIANTS, Variant
 from caebench.plan.graph import Job
-from caebench.plan.pretraining import blocks, encode, encoder_parameters, pretraining_parameters, pretraining_step
+from caebench.plan.pretraining import (
+    blocks,
+    encode,
+    encoder_parameters,
+    pretraining_parameters,
+    pretraining_step,
+    tokenize,
+)
 
 A100_BF16 = 312e12  # FLOP/s, NVIDIA's data sheet
 UTILISATION = 0.35  # of the peak: what a plain ViT step reaches with fused attention
@@ -30,12 +38,31 @@ BYTES = 4  # float32 weights
 
 
 def gpu_hours(job: Job, calibration: Calibration | None = None) -> float:
-    """Hours of a job on the calibrated device, or on an A100; 0 for what needs no GPU."""
-    if calibration is None:
-        speed = A100_BF16 * UTILISATION
-    else:
-        speed = calibration.frozen if _is_frozen(job) else calibration.training
-    return 2.0 * multiply_adds(job) / speed / 3600.0
+    """Hours of a job on the calibrated device, or on an A100, without what a code cache saves it.
+
+    0 for what needs no GPU.
+    """
+    speed = calibration.frozen if calibration is not None and _is_frozen(job) else None
+    return _hours(multiply_adds(job), calibration, speed) - gpu_hours_saved(job, calibration)
+
+
+def gpu_hours_saved(job: Job, calibration: Calibration | None = None) -> float:
+    """Hours that a code cache saves a pretraining: the tokenizer's, in the epochs that both go through."""
+    cache = job.aids[CODES].config if CODES in job.aids else None
+    if not isinstance(cache, Codes) or not isinstance(job.config, Pretrain):
+        return 0.0
+    return _hours(_tokenize_all(cache, min(cache.epochs, job.config.optimization.epochs)), calibration)
+
+
+def _hours(multiply_adds: float, calibration: Calibration | None = None, speed: float | None = None) -> float:
+    """At a speed in FLOP/s; by default that of training."""
+    if speed is None:
+        speed = A100_BF16 * UTILISATION if calibration is None else calibration.training
+    return 2.0 * multiply_adds / speed / 3600.0
+
+
+def _tokenize_all(config: Codes, epochs: int) -> float:
+    return tokenize(config.target, config.num_patches) * size_of(config.data).train * epochs
 
 
 def describe_hours(calibration: Calibration | None) -> str:
@@ -65,6 +92,8 @@ def disk_bytes(job: Job) -> int:
             return encoder_parameters(config.size) * BYTES
         case Finetune() | Segmentation() | Detection():
             return int(encoder_parameters(_variant(job)) * BYTES * (2 * 3))
+        case Codes() as config:
+            return config.epoch_bytes * config.epochs
         case EmbeddedData() as config:
             size = size_of(config)
             return 2200 * len(config.layouts) * (size.train + size.val)
@@ -101,6 +130,8 @@ def multiply_adds(job: Job) -> float:
             return encode(_variant(job), config.image_size) * (size.train + size.val)
         case DVAE() as config:
             return _dvae(config)
+        case Codes() as config:
+            return _tokenize_all(config, config.epochs)
         case _:
             return 0.0
 

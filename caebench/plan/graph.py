@@ -7,6 +7,7 @@ from typing import Any
 
 from caebench.config.augmentation import Mixing
 from caebench.config.base import Config
+from caebench.config.codes import Codes
 from caebench.config.compared import BEiT, DeiT, Method
 from caebench.config.data import EmbeddedData, RealData, size_of
 from caebench.config.dense import KNNSegmentation, LearningRateGrid, Segmentation
@@ -33,11 +34,17 @@ class Job:
 
     config: Config
     inputs: dict[str, "Job"] = field(default_factory=dict[str, "Job"])  # role -> job
+    aids: dict[str, "Job"] = field(default_factory=dict[str, "Job"])  # role -> job that only makes it faster: in no id
 
     @cached_property
     def id(self) -> str:
         """The identity, from config and inputs."""
         return job_id(self.config, {role: job.id for role, job in self.inputs.items()})
+
+    @property
+    def parents(self) -> "list[Job]":
+        """What must be done before it starts."""
+        return [*self.inputs.values(), *self.aids.values()]
 
     @property
     def kind(self) -> str:
@@ -67,6 +74,8 @@ class Job:
                 return f"{c.name}-embedded"
             case DVAE() as c:
                 return f"dvae-{c.vocabulary}-{c.data.name}"
+            case Codes() as c:
+                return f"{c.target.kind}-{c.data.name}-{c.epochs}e-s{c.seed}"
             case LearningRateGrid() as c:
                 return f"{c.task.data.name}-{self.inputs['encoder'].slug}"
             case _ if "encoder" in self.inputs:
@@ -75,9 +84,9 @@ class Job:
                 return self.kind
 
     def ancestors(self) -> "list[Job]":
-        """This job's inputs and theirs, each once, inputs first."""
+        """This job's parents and theirs, each once, parents first."""
         found: dict[str, Job] = {}
-        for job in self.inputs.values():
+        for job in self.parents:
             for ancestor in (*job.ancestors(), job):
                 found.setdefault(ancestor.id, ancestor)
         return list(found.values())
@@ -103,11 +112,12 @@ def make_job(config: Config, **inputs: Job) -> Job:
     """
     _refuse_large_batch(config)
     match config:
-        case Pretrain(
-            method=CAE(target=DVAETarget(tokenizer=tokenizer)) | BEiT(target=DVAETarget(tokenizer=tokenizer))
+        case (
+            Pretrain(method=CAE(target=DVAETarget(tokenizer=tokenizer)) | BEiT(target=DVAETarget(tokenizer=tokenizer)))
+            | Codes(target=DVAETarget(tokenizer=tokenizer))
         ):
             inputs["tokenizer"] = make_job(tokenizer)
-        case Pretrain(method=CAE(target=DALLETarget()) | BEiT(target=DALLETarget())):
+        case Pretrain(method=CAE(target=DALLETarget()) | BEiT(target=DALLETarget())) | Codes(target=DALLETarget()):
             inputs["tokenizer"] = Job(Released(kind="released", name="dalle_encoder"))
         case Finetune(mixing=mixing) | Pretrain(method=DeiT(mixing=mixing)):
             _refuse_broken_groups(mixing, config.optimization.global_batch)

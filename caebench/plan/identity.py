@@ -24,6 +24,7 @@ VERSIONS: dict[str, int] = {
     "embedded": 4,
     "released": 1,
     "dvae": 1,
+    "codes": 1,
     "pretrain": 2,
     "pretrain/cae": 1,
     "pretrain/mae": 1,

@@ -92,7 +92,7 @@ def _cae_step(method: CAE, variant: Variant, image_size: int) -> float:
 
 
 def tokenize(target: Target, patches: float) -> float:
-    """The tokenizer's forward pass on one image; 0 where the targets are no codes."""
+    """The tokenizer's forward pass on one view; 0 where the targets are no codes."""
     match target:
         case DALLETarget():
             return DALLE_MULTIPLY_ADDS * patches * 8**2

@@ -115,7 +115,8 @@ def _failure(folder: Path) -> str:
 def _blocked(folder: Path, queue: Queue | None) -> tuple[str, str] | None:
     """What a job is while one of its inputs can never be done; None while all may be."""
     store = folder.parents[1]
-    inputs = read_json(folder / JOB)["inputs"].values() if (folder / JOB).exists() else ()
+    job: dict[str, Any] = read_json(folder / JOB) if (folder / JOB).exists() else {}
+    inputs: list[str] = [*job.get("inputs", {}).values(), *job.get("aids", {}).values()]
     states = {name: standing(store / name, queue)[0] for name in inputs}
     broken = [f"{name} ({state})" for name, state in states.items() if state in ("failed", "lost", "blocked")]
     return ("blocked", f"rests on {', '.join(broken)}") if broken else None

@@ -91,6 +91,7 @@ class Store:
                 "kind": job.kind,
                 "config": full(job.config),
                 "inputs": {role: parent.name for role, parent in job.inputs.items()},
+                **({"aids": {role: parent.name for role, parent in job.aids.items()}} if job.aids else {}),
                 "gpu_hours": round(gpu_hours(job), 6),  # the plan's estimate, on an A100
             },
         )
@@ -116,7 +117,9 @@ class Store:
         """
         content = read_json(folder / JOB)
         inputs = {role: self.read_job(self.root / name) for role, name in content["inputs"].items()}
-        job = Job(read_config(content["config"]), inputs)
+        aids = {role: self.root / name for role, name in content.get("aids", {}).items()}
+        there = {role: self.read_job(path) for role, path in aids.items() if (path / JOB).exists()}
+        job = Job(read_config(content["config"]), inputs, there)
         if job.id != content["id"]:
             raise DriftError(
                 f"{folder / JOB}: today this is job {job.id}: a default or a version has changed. Run its suite again."
@@ -126,7 +129,9 @@ class Store:
     def resting_on(self, folder: Path) -> list[Path]:
         """The folders of all jobs that rest on one, directly or not."""
         inputs = {
-            path: {self.root / name for name in read_json(path / JOB)["inputs"].values()} for path in self.folders()
+            path: {self.root / name for name in (*job["inputs"].values(), *job.get("aids", {}).values())}
+            for path in self.folders()
+            if (job := read_json(path / JOB))
         }
         found, new = {folder}, {folder}
         while new:

@@ -5,19 +5,19 @@ from typing import Any
 import torch
 
 from caebench.config.compared import Method as MethodConfig
-from caebench.config.method import DALLETarget, DVAETarget
 from caebench.config.stage import ENCODER, Pretrain, RandomEncoder
 from caebench.config.variants import VARIANTS
+from caebench.data.codes import CachedSample
 from caebench.data.loading import Samples
 from caebench.data.randomness import Purpose, derive, seeded
+from caebench.methods.beit import BEiTMethod
 from caebench.methods.builders import build_method
 from caebench.methods.method import Method
+from caebench.methods.pretraining import PretrainingStep
 from caebench.models.checkpoint import save_encoder
-from caebench.models.dalle_file import load_dalle
 from caebench.models.tokenizer import Tokenizer
 from caebench.models.vit import Encoder
-from caebench.tasks.dvae import load_dvae
-from caebench.tasks.released import WEIGHTS
+from caebench.tasks.codes import load_target, open_cache, verify
 from caebench.training.loop import Training, fit
 from caebench.training.optim import split_decay
 from caebench.training.run import Run
@@ -31,17 +31,24 @@ def pretrain(config: Pretrain, run: Run) -> Result:
     tokenizer = load_tokenizer(config.method, run)
     method = build_method(config, tokenizer)
     run.adapt([*method.blocks, *([tokenizer] if tokenizer else [])])
+    make_sample = method.make_sampler(config)
     training = Training(
         module=method,
         groups=split_decay(method),
         config=config.optimization,
-        samples=Samples(split, method.make_sampler(config)),
+        samples=Samples(split, make_sample),
         seed=config.seed,
         per_device=_per_device(method, config, run),
         multiple_of=method.multiple_of,
         repeats=method.repeats,
         hooks=method,
     )
+    if tokenizer is not None and (cache := open_cache(run, len(split.entries))) is not None:
+        verify(cache, training, tokenizer, run)
+        training.samples = Samples(split, CachedSample(make_sample, cache))
+        if cache.config.epochs >= config.optimization.epochs and isinstance(method, PretrainingStep | BEiTMethod):
+            method.tokenizer.clear()
+            del tokenizer
     fit(training, run)
     if run.group.is_main:
         save_encoder(method.pretrained, run.folder / ENCODER)
@@ -77,11 +84,5 @@ def random_encoder(config: RandomEncoder, run: Run) -> Result:
 
 def load_tokenizer(method: MethodConfig, run: Run) -> Tokenizer | None:
     """The tokenizer that a finished job left; none where the targets are no codes."""
-    match getattr(method, "target", None):
-        case DALLETarget():
-            tokenizer = load_dalle(run.inputs["tokenizer"] / WEIGHTS)
-        case DVAETarget(tokenizer=config):
-            tokenizer = load_dvae(config, run.inputs["tokenizer"])
-        case _:
-            return None
-    return tokenizer.to(run.device).eval().requires_grad_(False)
+    target = getattr(method, "target", None)
+    return None if target is None else load_target(target, run)

@@ -37,6 +37,7 @@ class Run:
     group: Group
     progress: Progress = no_progress
     fingerprints: dict[str, str] = field(default_factory=dict)  # "imagenet1k/train" -> fingerprint, as the job saw it
+    aids: Mapping[str, Path] = field(default_factory=dict[str, Path])  # role ("codes") -> folder; may be gone
     intervals: dict[str, tuple[float, float]] = field(default_factory=dict)  # 95 %, of metrics; in the main process
 
     @property
@@ -72,7 +73,7 @@ class Run:
 
     def _note(self, name: str, found: ImageSplit | SceneSplit) -> None:
         """Keep a split's fingerprint, and compare it with what the input jobs saw."""
-        for role, folder in self.inputs.items():
+        for role, folder in {**self.inputs, **self.aids}.items():
             seen = json.loads((folder / RESULT).read_text(encoding="utf8")).get("fingerprints", {}).get(name)
             if seen not in (None, found.fingerprint):
                 what = f"{name} has fingerprint {found.fingerprint}, but the {role} job saw {seen} ({folder})"

@@ -12,8 +12,8 @@ from caebench.plan.graph import make_job
 from caebench.plan.store import Store
 from caebench.recipes import EVALUATIONS
 
-# no real data or released tokenizer is at hand: tests/unit/tasks/test_data_jobs.py; test_ckpt.py
-ELSEWHERE = {"RealData", "Released", "Imported"}
+# no real data or released tokenizer is at hand: tests/unit/tasks/test_data_jobs.py; test_ckpt.py; test_codes.py
+ELSEWHERE = {"RealData", "Released", "Imported", "Codes"}
 HERE = ("ade20k_grid", "pretraining_cost", "knn_segmentation", "linear_probe_grid")
 
 
