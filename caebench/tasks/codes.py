@@ -51,7 +51,7 @@ def cache_codes(config: Codes, run: Run) -> dict[str, Any]:
     split = run.open_split(config.data, "train")
     tokenizer = load_target(config.target, run)
     assert tokenizer is not None, "only targets that are codes have a cache"
-    run.compile([tokenizer])
+    run.adapt([tokenizer])
     if run.group.is_main:
         _forget_others(config, run)
     samples = Samples(split, TokenizerView(config))
