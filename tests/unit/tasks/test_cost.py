@@ -27,7 +27,7 @@ def measure(tiny, data, tmp_path):
     def run(**method):
         full = SOURCES["cae"](target="pixels")
         full = full.replace(method=full.method.replace(**method))
-        config = tiny.apply(EVALUATIONS["pretraining_cost"](pretraining=full)).replace(num_images=4, num_steps=5)
+        config = tiny.apply(EVALUATIONS["pretraining_cost"](pretraining=full)).replace(num_images=4, num_steps=25)
         job = Run(tmp_path, {"data": data}, Site(device="cpu"), join_group("cpu"))
         return run_stage(config, job), job.intervals
 
