@@ -244,7 +244,7 @@ class Encoder(nn.Module):
             tokens = block(tokens, attn_mask=self.bias(number, grid) if shared is None else shared)
             yield tokens
 
-    def embed(self, images: Tensor, visible: Chosen | None, fill: Fill | None) -> Float[Tensor, "batch patches dim"]:
+    def embed(self, images: Tensor, visible: Chosen | None, fill: Fill | None) -> Float[Tensor, "batch tokens dim"]:
         """The chosen patches and their positions."""
         tokens = self.patch_embed(images).flatten(2).transpose(1, 2)
         if fill is not None:
