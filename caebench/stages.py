@@ -13,6 +13,7 @@ from caebench.config.stage import (
     Finetune,
     Imported,
     LinearProbe,
+    LinearProbeGrid,
     Pretrain,
     PretrainingCost,
     RandomEncoder,
@@ -23,6 +24,7 @@ from caebench.tasks.dvae import train_dvae
 from caebench.tasks.finetune import finetune
 from caebench.tasks.imported import import_encoder
 from caebench.tasks.knn import knn
+from caebench.tasks.linear_grid import linear_probe_grid
 from caebench.tasks.lr_grid import select_rate
 from caebench.tasks.pretrain import pretrain, random_encoder
 from caebench.tasks.probes import attentive_probe, linear_probe
@@ -57,6 +59,7 @@ STAGES: dict[type[Config], Callable[[Any, Run], dict[str, Any]]] = {
     RandomEncoder: random_encoder,
     Imported: import_encoder,
     LinearProbe: linear_probe,
+    LinearProbeGrid: linear_probe_grid,
     AttentiveProbe: attentive_probe,
     KNN: knn,
     Finetune: finetune,

@@ -15,7 +15,7 @@ from caebench.config.base import Config, is_table
 from caebench.config.claim import CellName, Claim, ClaimPart
 from caebench.config.names import suggest
 from caebench.config.site import describe
-from caebench.config.stage import METRICS, Evaluation, Source
+from caebench.config.stage import EXTRA_METRICS, METRICS, Evaluation, Source
 from caebench.recipes import EVALUATIONS, SOURCES
 
 T = TypeVar("T")
@@ -80,6 +80,11 @@ class Column(Config):
     note: str | None = None  # printed under the table
     set: dict[str, Any] = Field(default_factory=dict)
 
+    @property
+    def is_extra(self) -> bool:
+        """Whether it is shown only where a job has its number."""
+        return any(self.metric in metrics for metrics in EXTRA_METRICS.values())
+
 
 class Table(Config):
     """A suite file."""
@@ -126,7 +131,8 @@ class Table(Config):
         if "pretraining" in inspect.signature(recipe).parameters:
             arguments["pretraining"] = self.pretraining(row)
         config = override(build(recipe, arguments, where), column.set, where)
-        look_up(dict.fromkeys(METRICS[type(config)]), column.metric, where, "metric", "Choose one of them.")
+        known = (*METRICS[type(config)], *EXTRA_METRICS.get(type(config), ()))
+        look_up(dict.fromkeys(known), column.metric, where, "metric", "Choose one of them.")
         return config
 
     def check(self) -> None:

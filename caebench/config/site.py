@@ -27,6 +27,14 @@ class Roots(Config):
     coco: Path | None = None  # holds train2017/, val2017/, annotations/
 
 
+class Extras(Config):
+    """More of ImageNet than the paper uses: each that is named adds a number to ImageNet's k-NN."""
+
+    v2: Path | None = None  # ImageNet-V2, matched frequency: holds the folders 0 to 999
+    real: Path | None = None  # ReaL's real.json
+    subsets: Path | None = None  # holds SimCLR's 1percent.txt and 10percent.txt
+
+
 class Assets(Config):
     """Files that users bring themselves."""
 
@@ -101,6 +109,7 @@ class Site(Config):
     compile: bool = False
     checkpoint_minutes: PositiveFloat = 10.0
     data: Roots = Roots()
+    extras: Extras = Extras()
     assets: Assets = Assets()
     slurm: Slurm | None = None  # None: jobs run on this machine
     calibration: Calibration | None = None  # read from a file of its own beside the site's

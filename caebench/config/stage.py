@@ -91,6 +91,9 @@ class Imported(Config):
 
 
 Selection = Literal["best_epoch", "last_epoch"]
+# Class token, mean of the patches, or the class tokens of the last four blocks side by side (DINO's linear evaluation
+# of ViT-S). Numbers of one encoder in k-NN compare only where feature and norm are the same.
+Feature = Literal["cls", "mean", "last4"]
 
 
 class LinearProbe(Config):
@@ -100,8 +103,27 @@ class LinearProbe(Config):
     data: Data
     image_size: PositiveInt
     optimization: Optimization
-    feature: Literal["cls", "mean"] = "cls"
+    feature: Feature = "cls"
+    norm: bool = True  # features after the encoder's final norm
     selection: Selection = "best_epoch"  # the official code reports its best epoch on the validation set
+    crop_scale_min: float = Field(default=0.08, gt=0.0, le=1.0)
+    seed: int = 0
+
+
+class LinearProbeGrid(Config):
+    """Linear probes at many learning rates on several features, in one pass of the encoder; not in the paper.
+
+    The head that is reported is chosen on training images that were held out, not on the validation set.
+    """
+
+    kind: Literal["linear_probe_grid"]
+    data: Data
+    image_size: PositiveInt
+    optimization: Optimization  # its base_lr is one of `base_lrs`
+    base_lrs: tuple[PositiveFloat, ...] = Field(min_length=1)
+    features: tuple[Feature, ...] = Field(default=("cls", "mean", "last4"), min_length=1)
+    norm: bool = True
+    hold_out: float = Field(default=0.1, gt=0.0, lt=1.0)  # share of the training images
     crop_scale_min: float = Field(default=0.08, gt=0.0, le=1.0)
     seed: int = 0
 
@@ -130,7 +152,8 @@ class KNN(Config):
     image_size: PositiveInt
     k: tuple[PositiveInt, ...] = (10, 20, 100, 200)
     temperature: PositiveFloat = 0.07
-    feature: Literal["cls", "mean"] = "cls"
+    feature: Feature = "cls"
+    norm: bool = True  # features after the encoder's final norm
     precision: Precision = "bf16"
 
 
@@ -171,6 +194,7 @@ class PretrainingCost(Config):
 
 Evaluation = (
     LinearProbe
+    | LinearProbeGrid
     | AttentiveProbe
     | KNN
     | Finetune
@@ -186,6 +210,7 @@ Stage = Annotated[RealData | EmbeddedData | Released | DVAE | Source | Evaluatio
 # The numbers of a result that a column may show.
 METRICS: dict[type[Config], tuple[str, ...]] = {
     LinearProbe: ("top1", "top5", "top1_last_epoch"),
+    LinearProbeGrid: ("top1", "top1_best_on_val", "top1_held_out"),
     AttentiveProbe: ("top1", "top5", "top1_last_epoch"),
     Finetune: ("top1", "top5", "top1_last_epoch"),
     Segmentation: ("mIoU", "mAcc", "aAcc"),
@@ -195,3 +220,5 @@ METRICS: dict[type[Config], tuple[str, ...]] = {
     PretrainingCost: ("parameter_ratio", "time_ratio", "num_parameters", "step_seconds"),
     KNN: ("top1", "top1_k10", "top1_k20", "top1_k100", "top1_k200"),
 }
+# Those that it has only where the site names what they rest on: [extras] in the site file.
+EXTRA_METRICS: dict[type[Config], tuple[str, ...]] = {KNN: ("top1_v2", "top1_real", "top1_1pct", "top1_10pct")}

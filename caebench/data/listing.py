@@ -63,14 +63,15 @@ def _list_folders(root: Path, split: Split) -> list[Entry]:
         raise _no_classes(folder, split)
     entries: list[Entry] = []
     for label, name in enumerate(classes):
-        found = _images_below(folder / name)
+        found = images_below(folder / name)
         if not found:
             raise DataError(folder / name, "a class folder without images", f"Unpack {name}.tar again, or remove it")
         entries += [(path.relative_to(root).as_posix(), label) for path in found]
     return entries
 
 
-def _images_below(folder: Path) -> list[Path]:
+def images_below(folder: Path) -> list[Path]:
+    """Every image in a folder and in those below it, by name."""
     return [
         Path(where, name)
         for where, _, names in sorted(os.walk(folder, followlinks=True))

@@ -24,6 +24,7 @@ class Purpose(IntEnum):
     GUMBEL = 5
     INITIALISATION = 6
     BOOTSTRAP = 7
+    HOLD_OUT = 8
 
 
 def generator(purpose: Purpose, seed: int, *keys: int) -> np.random.Generator:

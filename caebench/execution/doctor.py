@@ -53,6 +53,10 @@ def _roots(site: Site) -> Iterator[Finding]:
             there = root.is_dir()
             found = f"{root}; check it with `caebench data check {name}`" if there else f"{root}: no such folder"
             yield Finding(f"data {name}", "ok" if there else "bad", found)
+    for name, path in site.extras:
+        if path is not None:
+            there = path.exists()
+            yield Finding(f"extra {name}", "ok" if there else "bad", str(path) if there else f"{path}: not there")
 
 
 def _disk(store: Path) -> Finding:

@@ -7,7 +7,7 @@ from pathlib import Path
 from caebench.config.data import RealData
 from caebench.config.method import Released
 from caebench.config.site import Site
-from caebench.config.stage import Imported
+from caebench.config.stage import KNN, Imported
 from caebench.config.variants import VARIANTS
 from caebench.plan.cost import disk_bytes
 from caebench.plan.graph import Job
@@ -25,6 +25,7 @@ def refuse_hopeless(jobs: Iterable[Job], site: Site, store: Store) -> None:
         dict.fromkeys(
             [
                 *_missing_roots(jobs, site),
+                *_missing_extras(jobs, site),
                 *_missing_assets(jobs, site),
                 *_missing_imports(jobs),
                 *_misnamed_imports(jobs, store),
@@ -45,6 +46,14 @@ def _missing_roots(jobs: list[Job], site: Site) -> Iterator[str]:
                 yield f"site file, [data] {data.name}: not set. Name the folder of the data set, or use --scale nano."
             elif not root.is_dir():
                 yield f"site file, [data] {data.name} = {root}: no such folder. Correct the path."
+
+
+def _missing_extras(jobs: list[Job], site: Site) -> Iterator[str]:
+    if not any(isinstance(job.config, KNN) and isinstance(job.config.data, RealData) for job in jobs):
+        return
+    for name, path in site.extras:
+        if path is not None and not path.exists():
+            yield f"site file, [extras] {name} = {path}: not there. Correct the path, or take the line out."
 
 
 def _missing_assets(jobs: list[Job], site: Site) -> Iterator[str]:

@@ -15,6 +15,7 @@ from caebench.config.stage import (
     Finetune,
     Imported,
     LinearProbe,
+    LinearProbeGrid,
     Pretrain,
     PretrainingCost,
     RandomEncoder,
@@ -85,6 +86,10 @@ def multiply_adds(job: Job) -> float:
         case LinearProbe() | AttentiveProbe() as config:
             size, forward = size_of(config.data), encode(_variant(job), config.image_size)
             return forward * config.optimization.epochs * (size.train + size.val)
+        case LinearProbeGrid() as config:
+            size, epochs = size_of(config.data), config.optimization.epochs
+            trained = epochs * (1 - config.hold_out) + config.hold_out
+            return encode(_variant(job), config.image_size) * (trained * size.train + size.val)
         case Segmentation() as config:
             return _segment(config, _variant(job))
         case Detection() as config:

@@ -184,7 +184,8 @@ class Plan:
     @property
     def jobs_asked(self) -> int:
         """Jobs if nothing were shared: each cell's own and all its ancestors."""
-        return sum(1 + len(target.ancestors()) for cell in self.cells for target in cell.jobs)
+        asked = [cell for cell in self.cells if not cell.column.is_extra]
+        return sum(1 + len(target.ancestors()) for cell in asked for target in cell.jobs)
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from caebench.config.stage import (
     Finetune,
     Imported,
     LinearProbe,
+    LinearProbeGrid,
     Pretrain,
     PretrainingCost,
     RandomEncoder,
@@ -77,6 +78,11 @@ class Scale:
                 return config.replace(
                     optimization=_shrunk(self.linear, config.optimization, self.precision), **self._common(config)
                 )
+            case LinearProbeGrid():
+                optimization = _shrunk(self.linear, config.optimization, self.precision)
+                factor = optimization.base_lr / config.optimization.base_lr
+                rates = tuple(rate * factor for rate in config.base_lrs)
+                return config.replace(optimization=optimization, base_lrs=rates, **self._common(config))
             case AttentiveProbe():
                 return config.replace(
                     init_std=config.init_std * self.init_std,
@@ -105,7 +111,9 @@ class Scale:
                     f"scale '{self.name}' does not know a {type(config).__name__}: teach it in plan/scale.py"
                 )
 
-    def _common(self, config: Pretrain | LinearProbe | AttentiveProbe | Finetune) -> dict[str, object]:
+    def _common(
+        self, config: Pretrain | LinearProbe | LinearProbeGrid | AttentiveProbe | Finetune
+    ) -> dict[str, object]:
         return {
             "data": self._data(config.data),
             "image_size": self._size(config.image_size),
@@ -244,9 +252,9 @@ NANO = Scale(
     image_size=48,
     pretrain=Shrink(epochs=0.03, batch=64, lr=80.0),
     methods={  # docs/performance.md
-        "mae": Shrink(epochs=3.5, power=0.5, batch=128, lr=107.0),
-        "beit": Shrink(epochs=2.1, power=0.5, batch=64, lr=64.0),
-        "deit": Shrink(epochs=3.5, power=0.5, batch=32, lr=16.0),
+        "mae": Shrink(epochs=56.5, power=0.1, batch=128, lr=107.0),
+        "beit": Shrink(epochs=62.2, power=0.1, batch=64, lr=64.0),
+        "deit": Shrink(epochs=36.0, power=0.25, batch=32, lr=16.0),
         "moco_v3": Shrink(epochs=0.04, batch=64, lr=2.7),
         "dino": Shrink(epochs=0.025, batch=32, lr=1.0),
         "ibot": Shrink(epochs=0.025, batch=32, lr=1.0),

@@ -13,7 +13,7 @@ from caebench.recipes.ibot import ibot
 from caebench.recipes.imported import imported
 from caebench.recipes.mae import mae
 from caebench.recipes.moco_v3 import moco_v3
-from caebench.recipes.probes import attentive_probe, knn, linear_probe
+from caebench.recipes.probes import attentive_probe, knn, linear_probe, linear_probe_grid
 from caebench.recipes.random import random_encoder
 
 SOURCES: Mapping[str, Callable[..., Source]] = {
@@ -29,6 +29,7 @@ SOURCES: Mapping[str, Callable[..., Source]] = {
 }
 EVALUATIONS: Mapping[str, Callable[..., Evaluation]] = {
     "linear_probe": linear_probe,
+    "linear_probe_grid": linear_probe_grid,
     "attentive_probe": attentive_probe,
     "knn": knn,
     "finetune": finetune,

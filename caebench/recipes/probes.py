@@ -1,7 +1,7 @@
 """Evaluations of a frozen encoder on ImageNet-1k."""
 
 from caebench.config.optim import LARS, SGD, Optimization
-from caebench.config.stage import KNN, AttentiveProbe, LinearProbe
+from caebench.config.stage import KNN, AttentiveProbe, LinearProbe, LinearProbeGrid
 from caebench.config.variants import VariantName
 from caebench.recipes.cae import IMAGE_SIZE, IMAGENET
 
@@ -15,6 +15,21 @@ def linear_probe(variant: VariantName = "vit_b") -> LinearProbe:
         optimizer=LARS(kind="lars"), epochs=90, warmup_epochs=10, global_batch=16384, base_lr=0.1
     )
     return LinearProbe(kind="linear_probe", data=IMAGENET, image_size=IMAGE_SIZE, optimization=optimization)
+
+
+def linear_probe_grid(variant: VariantName = "vit_b") -> LinearProbeGrid:
+    """The linear probe at 13 rates, from a 64th to 64 times the paper's, on three features. Not in the paper.
+
+    DINOv2's linear evaluation (arXiv 2304.07193) tries many rates and features at once, too.
+    """
+    paper = linear_probe(variant).optimization
+    return LinearProbeGrid(
+        kind="linear_probe_grid",
+        data=IMAGENET,
+        image_size=IMAGE_SIZE,
+        optimization=paper,
+        base_lrs=tuple(paper.base_lr * 2.0**power for power in range(-6, 7)),
+    )
 
 
 def attentive_probe(variant: VariantName = "vit_b") -> AttentiveProbe:

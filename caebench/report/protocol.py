@@ -12,11 +12,12 @@ from typing import Any
 
 from caebench.config.base import Config
 from caebench.config.dense import Detection, KNNSegmentation, LearningRateGrid, Segmentation
-from caebench.config.stage import KNN, AttentiveProbe, Finetune, LinearProbe, PretrainingCost
+from caebench.config.stage import KNN, AttentiveProbe, Finetune, LinearProbe, LinearProbeGrid, PretrainingCost
 from caebench.plan.identity import differing, full
 from caebench.report.records import Record
 
 Protocol = dict[str, str]
+POOLING = {"cls": "class token", "mean": "mean of the patches", "last4": "class tokens of four blocks"}
 VERSIONED = ("torch", "torchvision", "timm", "onedl-mmsegmentation", "onedl-mmdetection")
 
 
@@ -39,8 +40,12 @@ def fingerprint(config: Config, record: Record) -> str:
 def _evaluation(config: Config) -> Protocol:
     match config:
         case LinearProbe() | KNN():
-            norm = "final norm, then batch norm" if isinstance(config, LinearProbe) else "final norm, unit length"
-            return {"feature": config.feature, "norm": norm, "pooling": _pooling(config.feature), **_images(config)}
+            norms = ["final norm" if config.norm else "no final norm"]
+            norms.append("batch norm" if isinstance(config, LinearProbe) else "unit length")
+            pooling = POOLING[config.feature]
+            return {"feature": config.feature, "norm": ", then ".join(norms), "pooling": pooling, **_images(config)}
+        case LinearProbeGrid():
+            return _grid(config)
         case AttentiveProbe():
             pooling = "one cross-attention with its own query"
             return {"feature": f"{config.tokens} tokens", "norm": "final norm", "pooling": pooling, **_images(config)}
@@ -83,11 +88,17 @@ def _segmentation(config: Segmentation) -> Protocol:
     }
 
 
-def _pooling(feature: str) -> str:
-    return "class token" if feature == "cls" else "mean of the patches"
+def _grid(config: LinearProbeGrid) -> Protocol:
+    return {
+        "feature": ", ".join(config.features),
+        "norm": f"{'final norm' if config.norm else 'no final norm'}, then batch norm",
+        "rate": f"{len(config.base_lrs)}, {config.base_lrs[0]:g} to {config.base_lrs[-1]:g}",
+        **_images(config),
+        "selection": f"last epoch; the best head on {config.hold_out:.0%} of the training images",
+    }
 
 
-def _images(config: LinearProbe | AttentiveProbe | Finetune | KNN) -> Protocol:
+def _images(config: LinearProbe | LinearProbeGrid | AttentiveProbe | Finetune | KNN) -> Protocol:
     """Of the classification tasks: what they do to an image."""
     found = {"resolution": str(config.image_size)}
     if isinstance(config, KNN):
@@ -95,6 +106,8 @@ def _images(config: LinearProbe | AttentiveProbe | Finetune | KNN) -> Protocol:
     crop = f"crop {config.crop_scale_min:.2g} to 1, flip"
     if isinstance(config, Finetune):
         crop += f", {config.randaugment}, mixup {config.mixing.mixup:g}, cutmix {config.mixing.cutmix:g}"
+    if isinstance(config, LinearProbeGrid):
+        return {**found, "augmentation": crop}
     return {**found, "augmentation": crop, "selection": config.selection.replace("_", " ")}
 
 

@@ -11,7 +11,7 @@ from caebench.report.claims import Judgement, judge
 from caebench.report.records import Records
 from caebench.report.render import Document, Rows, document
 from caebench.report.statistics import Estimate
-from caebench.report.table import MAX_SEEDS, Entry, entries, known_estimate, theirs_estimate
+from caebench.report.table import MAX_SEEDS, Entry, entries, filled, known_estimate, theirs_estimate
 from caebench.suites import Table, load
 
 
@@ -30,7 +30,7 @@ class Reports:
         """A suite's plan with the seeds that the report shows."""
         if table.name not in self._plans:
             seeds = self.seeds if self.seeds is not None else self._finished_seeds(table)
-            self._plans[table.name] = make_plan(table, self.scale, seeds)
+            self._plans[table.name] = filled(make_plan(table, self.scale, seeds), self.records)
         return self._plans[table.name]
 
     def rows(self, table: Table) -> Rows:
@@ -57,7 +57,7 @@ class Reports:
         """A cell, of this suite or of the one that it names."""
         owner = load(cell.suite) if cell.suite else table
         row, _ = owner.find(cell, str(table.path))
-        number = list(owner.columns).index(cell.column)
+        number = list(self.plan(owner).table.columns).index(cell.column)
         return self.rows(owner)[owner.rows.index(row)][number]
 
     def _finished_seeds(self, table: Table) -> list[int]:

@@ -93,9 +93,23 @@ def _number(plan: Plan, cell: Cell, job: Job, records: Records) -> Number:
     place = (plan.table.name, cell.row.label, cell.row.id, key, column.header, column.metric, seed, job.name)
     if record is None:
         return Number(*place, records.state(job), None)
+    if column.metric not in record["metrics"]:  # its site had not what this number rests on
+        return Number(*place, "todo", None)
     low, high = record.get("intervals", {}).get(column.metric, (None, None))
     value, commit = record["metrics"][column.metric], record["provenance"].get("commit")
     return Number(*place, "done", value, low, high, fingerprint(job.config, record), commit)
+
+
+def filled(plan: Plan, records: Records) -> Plan:
+    """The plan without the extra columns of which no job has a number."""
+    shown = {
+        id(cell.column)
+        for cell in plan.cells
+        if not cell.column.is_extra or any(number.value is not None for number in numbers(plan, cell, records))
+    }
+    columns = {key: column for key, column in plan.table.columns.items() if id(column) in shown}
+    cells = tuple(cell for cell in plan.cells if id(cell.column) in shown)
+    return replace(plan, table=plan.table.replace(columns=columns), cells=cells)
 
 
 def frame(plans: Iterable[Plan], records: Records) -> "DataFrame":

@@ -1,14 +1,18 @@
 """Weighted k-nearest-neighbour classification on frozen features (DINO, arXiv 2104.14294, Sec. 4.2.1)."""
 
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-from caebench.config.data import Split, size_of
+from caebench.config.data import RealData, size_of
 from caebench.config.stage import KNN
+from caebench.data.datasets import ImageSplit
+from caebench.data.extras import SUBSETS, list_v2, read_real, read_subset
+from caebench.data.listing import fingerprint
 from caebench.data.loading import Samples, evaluation_loader
 from caebench.data.transforms import evaluation
 from caebench.tasks.intervals import of_accuracies
@@ -19,26 +23,72 @@ from caebench.training.run import Run
 QUERIES = 1024  # validation images compared with the bank at once
 
 
+class Extracted(NamedTuple):
+    """A split in features."""
+
+    split: ImageSplit
+    features: Float[Tensor, "images dim"]  # of unit length
+    labels: Int[Tensor, " images"]
+
+
 def knn(config: KNN, run: Run) -> dict[str, Any]:
-    """Accuracy for every k; `top1` is the best of them, as DINO reports it."""
-    frozen = freeze(run, config.image_size, config.feature)
-    bank, labels = extract(config, run, frozen, "train")
-    queries, truth = extract(config, run, frozen, "val")
-    votes = [classify(part, bank, labels, config, size_of(config.data).num_classes) for part in queries.split(QUERIES)]
-    predicted = {k: torch.cat([vote[k] for vote in votes]) for k in config.k}
-    accuracies = {k: 100.0 * (predicted[k] == truth).double().mean().item() for k in config.k}
+    """Accuracy for every k; `top1` is the best of them, as DINO reports it.
+
+    On ImageNet also what the site's [extras] name, each at the k that was best on the validation images.
+    """
+    frozen = freeze(run, config.image_size, config.feature, config.norm)
+    bank = extract(config, run, frozen, run.open_split(config.data, "train"))
+    val = extract(config, run, frozen, run.open_split(config.data, "val"))
+    predicted = predict(config, val, bank)
+    accuracies = {k: _share(predicted[k] == val.labels) for k in config.k}
     best = max(accuracies, key=lambda k: accuracies[k])
     found = {"top1": accuracies[best], **{f"top1_k{k}": value for k, value in accuracies.items()}}
-    run.intervals.update(of_accuracies(found, len(truth)))
-    return {**found, "k": best, "num_images": len(truth)}
+    run.intervals.update(of_accuracies(found, len(val.labels)))
+    if config.data == RealData(kind="real", name="imagenet1k"):
+        for name, right in _extras(config.replace(k=(best,)), run, frozen, bank, val):
+            found[name] = _share(right)
+            run.intervals.update(of_accuracies({name: found[name]}, len(right)))
+    return {**found, "k": best, "num_images": len(val.labels)}
+
+
+def _share(right: Bool[Tensor, " images"]) -> float:
+    return 100.0 * right.double().mean().item()
+
+
+def _extras(
+    config: KNN, run: Run, frozen: Frozen, bank: Extracted, val: Extracted
+) -> Iterator[tuple[str, Bool[Tensor, " images"]]]:
+    """What else the site names, and which of its images are told right: with one k."""
+    (k,), extras = config.k, run.site.extras
+    if extras.v2 is not None:
+        entries = list_v2(extras.v2)
+        other = extract(config, run, frozen, ImageSplit(extras.v2, entries, fingerprint(entries)))
+        run.fingerprints["imagenet_v2/val"] = other.split.fingerprint
+        yield "top1_v2", predict(config, other, bank)[k] == other.labels
+    if extras.real is not None:
+        told = predict(config, val, bank)[k].tolist()
+        labels = read_real(extras.real, val.split.entries)
+        yield "top1_real", torch.tensor([one in known for one, known in zip(told, labels, strict=True) if known])
+    if extras.subsets is not None:
+        for name, file in SUBSETS.items():
+            places = torch.tensor(read_subset(extras.subsets / file, bank.split.entries), device=run.device)
+            few = bank._replace(features=bank.features[places], labels=bank.labels[places])
+            yield f"top1_{name}", predict(config, val, few)[k] == val.labels
+
+
+def predict(config: KNN, queries: Extracted, bank: Extracted) -> dict[int, Int[Tensor, " queries"]]:
+    """The class of every query, for each k."""
+    num_classes = size_of(config.data).num_classes
+    votes = [
+        classify(part, bank.features, bank.labels, config, num_classes) for part in queries.features.split(QUERIES)
+    ]
+    return {k: torch.cat([vote[k] for vote in votes]) for k in config.k}
 
 
 @torch.no_grad()
-def extract(
-    config: KNN, run: Run, frozen: Frozen, split: Split
-) -> tuple[Float[Tensor, "images dim"], Int[Tensor, " images"]]:
-    """Unit features and labels of a whole split, in order, gathered from all processes."""
-    samples = Samples(run.open_split(config.data, split), LabelledSample(evaluation(config.image_size), 0))
+def extract(config: KNN, run: Run, frozen: Frozen, split: ImageSplit) -> Extracted:
+    """Features and labels of a whole split, in order, gathered from all processes."""
+    samples = Samples(split, LabelledSample(evaluation(config.image_size), 0))
     group, features, labels = run.group, [], []
     for batch in evaluation_loader(samples, group.rank, group.size, EVALUATION_BATCH, run.num_workers):
         batch = to_device(batch, run.device)
@@ -49,7 +99,7 @@ def extract(
     rows = [
         group.gather(F.pad(x, (0, 0, 0, share - len(x)))) for x in (torch.cat(features), torch.cat(labels)[:, None])
     ]
-    return rows[0][: len(samples)], rows[1][: len(samples), 0]
+    return Extracted(split, rows[0][: len(samples)], rows[1][: len(samples), 0])
 
 
 def classify(

@@ -4,10 +4,11 @@ The encoder runs in chunks that fit the device, the head on the whole share of t
 always sees the global batch, whatever the memory (ADR 4).
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -45,33 +46,61 @@ class LabelledSample:
             return {"image": self.transform(image), "label": label}
 
 
+Part = Literal["cls", "mean", "last4", "all", "patches"]
+
+
 @dataclass
 class Frozen:
     """A frozen encoder and the part of its output that a head reads."""
 
     encoder: Encoder
-    select: Callable[[Tensor], Tensor]
+    part: Part
     chunk: int  # images that the device takes at once
+    norm: bool = True  # through the encoder's final norm
 
-    @torch.no_grad()
+    @property
+    def dim(self) -> int:
+        """Width of a feature, or of a token."""
+        return self.dim_of(self.part)
+
+    def dim_of(self, part: Part) -> int:
+        """Width of a feature of that kind."""
+        return self.encoder.variant.dim * self._num_blocks(part)
+
+    def _num_blocks(self, part: Part) -> int:
+        return min(4, self.encoder.variant.depth) if part == "last4" else 1
+
     def __call__(self, images: Float[Tensor, "batch 3 height width"]) -> Tensor:
         """Features of a batch of any size."""
-        return torch.cat([self.select(self.encoder(part)) for part in images.split(self.chunk)])
+        return self.read(images, (self.part,))[self.part]
+
+    @torch.no_grad()
+    def read(self, images: Float[Tensor, "batch 3 height width"], parts: Sequence[Part]) -> dict[Part, Tensor]:
+        """Several features of the same pass."""
+        chunks = [self._read(chunk, parts) for chunk in images.split(self.chunk)]
+        return {part: torch.cat([chunk[part] for chunk in chunks]) for part in parts}
+
+    def _read(self, images: Float[Tensor, "batch 3 height width"], parts: Sequence[Part]) -> dict[Part, Tensor]:
+        num = {part: self._num_blocks(part) for part in parts}
+        kept = deque(self.encoder.run(images), maxlen=max(num.values()))
+        outputs = [self.encoder.norm(tokens) if self.norm else tokens for tokens in kept]
+        return {part: torch.cat([SELECT[part](tokens) for tokens in outputs[-num[part] :]], dim=-1) for part in parts}
 
 
-SELECT: Mapping[str, Callable[[Tensor], Tensor]] = {
+SELECT: Mapping[Part, Callable[[Tensor], Tensor]] = {
     "cls": lambda tokens: tokens[:, 0],
     "mean": lambda tokens: tokens[:, 1:].mean(dim=1),
+    "last4": lambda tokens: tokens[:, 0],  # of each of the last four blocks, side by side
     "all": lambda tokens: tokens,
     "patches": lambda tokens: tokens[:, 1:],
 }
 
 
-def freeze(run: Run, image_size: int, feature: str) -> Frozen:
+def freeze(run: Run, image_size: int, part: Part, norm: bool = True) -> Frozen:
     """The encoder of the job's input, frozen."""
     encoder = read_encoder(run.inputs["encoder"] / ENCODER, image_size).to(run.device).eval().requires_grad_(False)
     run.compile(encoder.blocks)
-    return Frozen(encoder, SELECT[feature], run.site.most_images(encoder.variant))
+    return Frozen(encoder, part, run.site.most_images(encoder.variant), norm)
 
 
 class ProbeStep(nn.Module):
@@ -95,7 +124,7 @@ class ProbeStep(nn.Module):
 
 def linear_probe(config: LinearProbe, run: Run) -> dict[str, Any]:
     """Train and evaluate the linear probe."""
-    frozen = freeze(run, config.image_size, config.feature)
+    frozen = freeze(run, config.image_size, config.feature, config.norm)
     augmentation = crop_and_flip(config.image_size, config.crop_scale_min, one_try=True)
     return _probe(config, run, frozen, augmentation, lambda dim, _, classes: LinearHead(dim, classes))
 
@@ -117,7 +146,7 @@ def _probe(
 ) -> dict[str, Any]:
     train, val = run.open_split(config.data, "train"), run.open_split(config.data, "val")
     with seeded(derive(Purpose.INITIALISATION, config.seed)):
-        head = make_head(frozen.encoder.variant.dim, frozen.encoder.variant.num_heads, size_of(config.data).num_classes)
+        head = make_head(frozen.dim, frozen.encoder.variant.num_heads, size_of(config.data).num_classes)
     step = ProbeStep(frozen, head)
     samples = Samples(val, LabelledSample(evaluation(config.image_size), 0))
     evaluator = Evaluator(step.logits, samples, run, config.optimization.precision, frozen)

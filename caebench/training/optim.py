@@ -78,7 +78,9 @@ def set_weight_decay(optimizer: torch.optim.Optimizer, config: Optimizer, moment
 
 def clip_gradients(parameters: list[nn.Parameter], config: Optimization) -> Tensor:
     """Clip the norm of all gradients together, or of each parameter's own; returns that of all before."""
-    limit = config.clip_grad or math.inf
+    limit = config.clip_grad
+    if limit is None:
+        return nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
     if config.clip_grad_of == "all":
         return nn.utils.clip_grad_norm_(parameters, limit)
     return torch.stack([nn.utils.clip_grad_norm_(parameter, limit) for parameter in parameters]).norm()

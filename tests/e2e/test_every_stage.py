@@ -14,7 +14,7 @@ from caebench.recipes import EVALUATIONS
 
 # no real data or released tokenizer is at hand: tests/unit/tasks/test_data_jobs.py; test_ckpt.py
 ELSEWHERE = {"RealData", "Released", "Imported"}
-HERE = ("ade20k_grid", "pretraining_cost", "knn_segmentation")
+HERE = ("ade20k_grid", "pretraining_cost", "knn_segmentation", "linear_probe_grid")
 
 
 def test_no_stage_is_left_out(quickstart, tiny):

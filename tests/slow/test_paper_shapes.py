@@ -21,7 +21,7 @@ from caebench.recipes.cae import cae, dvae
 from caebench.recipes.finetune import finetune
 from caebench.recipes.probes import attentive_probe, linear_probe
 from caebench.tasks.finetune import Classifier, FinetuneStep, layer_groups
-from caebench.tasks.probes import SELECT, Frozen, ProbeStep
+from caebench.tasks.probes import Frozen, ProbeStep
 from caebench.training.distributed import join_group
 from caebench.training.hooks import Moment
 from caebench.training.optim import make_optimizer, set_learning_rate, split_decay
@@ -149,7 +149,7 @@ def encoder():
     ids=["linear", "attentive"],
 )
 def test_a_probe_takes_a_step(config, feature, make_head, encoder, pictures):
-    step = ProbeStep(Frozen(encoder, SELECT[feature], 1), make_head())
+    step = ProbeStep(Frozen(encoder, feature, 1), make_head())
     batch = {"image": torch.randn(BATCH, 3, 224, 224), "label": torch.tensor([3, 999])}
     train_one_step(step, split_decay(step), config.optimization, batch)
     assert step.eval().logits(batch).shape == (BATCH, CLASSES)
@@ -167,7 +167,7 @@ def test_finetuning_takes_a_step(pictures):
 
 
 def test_knn_features_have_the_encoders_width(encoder):
-    features = Frozen(encoder, SELECT["cls"], 1)(torch.randn(BATCH, 3, 224, 224))
+    features = Frozen(encoder, "cls", 1)(torch.randn(BATCH, 3, 224, 224))
     assert features.shape == (BATCH, 768) and features.isfinite().all()
 
 

@@ -127,13 +127,13 @@ def test_two_submitters_at_once_train_each_job_once(bench, jobs, tmp_path):
 
 @pytest.mark.slow
 def test_a_lost_result_a_truncated_checkpoint_and_a_dead_lease_heal(bench, tiny):
-    encoder = pretraining(tiny, epochs=200)
-    jobs = with_probes(tiny, encoder)
+    encoder = pretraining(tiny, epochs=600)
+    jobs, checkpoints = with_probes(tiny, encoder), bench.store.folder(encoder) / "checkpoints"
     slurm_id = bench.submit(jobs)[encoder.id]
-    bench.wait(jobs, lambda states: states[encoder.id] == "running" and bench.num_lines(encoder) > 8)
+    bench.wait(jobs, lambda _: len(list(checkpoints.glob("*.pt"))) == 2)
     subprocess.run(["scancel", slurm_id], check=True)
     bench.wait(jobs)
-    newest = max((bench.store.folder(encoder) / "checkpoints").iterdir(), key=lambda path: path.stat().st_mtime)
+    newest = max(checkpoints.iterdir(), key=lambda path: path.stat().st_mtime)
     newest.write_bytes(newest.read_bytes()[:100])
     lease = {"purpose": "submit", "host": os.uname().nodename, "pid": 2**22 - 1, "started": "1", "slurm": None}
     (bench.store.folder(encoder) / "submission.json").write_text(json.dumps(lease))

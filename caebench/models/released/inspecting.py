@@ -19,7 +19,8 @@ def inspect(path: Path, num_heads: int | None = None, family: str | None = None)
     found = not_finite({name: t for name, t in parts.table.tensors.items() if t.device.type == "cpu"})
     heads, problems = _try_out(parts, num_heads, path)
     if bad := [name for name in found if name in parts.mapped.sources]:
-        problems.insert(0, f"{path}: NaN or Inf in {len(bad)} of the encoder's tensors, first in '{bad[0]}'.")
+        where = f"in {len(bad)} of the encoder's tensors, first in '{bad[0]}'"
+        problems.insert(0, f"{path}: NaN or Inf {where}. Get the file again.")
     return {
         "path": str(path),
         "sha256": sha256_of(path),

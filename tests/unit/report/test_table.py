@@ -12,7 +12,7 @@ from caebench.published import parse_sets, read_set
 from caebench.report import load
 from caebench.report.records import Records, export, records_folder
 from caebench.report.render import text
-from caebench.report.table import entries
+from caebench.report.table import entries, filled
 
 SUITE = "ablation-mask-ratio"
 
@@ -143,3 +143,26 @@ def test_the_frame_has_a_line_a_cell_and_seed(bench, tmp_path, monkeypatch):
     assert list(done.value) == [64.0, 64.2, 64.4] and set(done.row_id) == {"T7-50%"} and set(done.column) == {"linear"}
     assert list(done.low) == pytest.approx([63.6, 63.8, 64.0]) and done.protocol.nunique() == 1
     assert load(SUITE, scale="paper", store=bench.store.root, results=tmp_path / "none").seed.nunique() == 3
+
+
+def test_an_extra_column_is_shown_once_a_job_has_its_number(tmp_path):
+    store, plan = Store(tmp_path), make_plan(suites.load("pretraining-evaluation"), SCALES["paper"], [0])
+    extra = ["k-NN V2", "k-NN ReaL", "k-NN 10 %", "k-NN 1 %"]
+
+    def headers():
+        found = filled(plan, Records(store))
+        rows = entries(found, Records(store), parse_sets("paper"))
+        assert all(
+            [entry.column.header for entry in row] == [c.header for c in found.table.columns.values()] for row in rows
+        )
+        return [column.header for column in found.table.columns.values()], rows
+
+    assert not set(extra) & set(headers()[0])
+    (job,) = plan.cells[-1].jobs
+    folder = store.prepare(job)
+    (folder / "provenance.json").write_text("{}")
+    result = {"id": job.id, "metrics": {"top1": 60.0, "top1_v2": 50.0}, "fingerprints": {}}
+    (folder / "result.json").write_text(json.dumps(result))
+    shown, rows = headers()
+    assert shown == ["LIN", "ATT", "FT", "k-NN", "k-NN V2"]
+    assert (rows[-1][-1].estimate.mean, rows[0][-1].state, rows[-1][0].state) == (50.0, "not run", "not run")
