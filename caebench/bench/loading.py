@@ -16,6 +16,7 @@ from caebench.data.datasets import ImageSplit
 from caebench.data.loading import MakeSample, Samples, open_image
 from caebench.data.transforms import crop_and_flip, evaluation
 from caebench.methods.masked import MaskedSample
+from caebench.models.tokenizer import DALLEEncoder
 from caebench.models.vit import Encoder
 from caebench.tasks.probes import LabelledSample
 
@@ -33,18 +34,12 @@ def write_images(folder: Path, num_images: int) -> ImageSplit:
     return ImageSplit(folder, [(f"{number}.jpg", 0) for number in range(num_images)], "")
 
 
-class _WithView:
-    """What a sampler asks of a tokenizer."""
-
-    stride = 8
-
-
 def makers(settings: Settings) -> dict[str, MakeSample]:
     """How a sample of each kind is made of an image."""
     method, config = settings.config.method, settings.config
     assert isinstance(method, CAE)
     encoder = Encoder(VARIANTS[config.variant], config.image_size)
-    tokenizer: Any = _WithView()
+    tokenizer = DALLEEncoder(vocabulary=8, width=4)  # a sampler asks for its stride alone
     num_draws = 2 * encoder.num_draws + 2 * (method.regressor_depth + method.decoder_depth)
     return {
         "pretraining": MaskedSample(config, method.masking, encoder, num_draws, tokenizer),

@@ -81,8 +81,8 @@ class OurStep:
         assert isinstance(config.method, CAE)
         torch.manual_seed(config.seed)
         self.config, self.device = config, device
-        given = cast(Tokenizer, GivenCodes()) if tokenizer is None else tokenizer.to(device)
-        self.method: PretrainingStep = build_cae(config, given).to(device).train()
+        self.method: PretrainingStep = build_cae(config, None).to(device).train()
+        self.method.tokenizer = [cast(Tokenizer, GivenCodes()) if tokenizer is None else tokenizer.to(device)]
         if compiled:
             for block in [*self.method.blocks, *([tokenizer] if tokenizer is not None else [])]:
                 block.compile()
