@@ -124,7 +124,7 @@ def plan_facts(setup: "Setup") -> PlanFacts:
         "gpu_hours_naive": sum(hours[job.id] for plan in setup.plans.plans for job in plan.jobs),
         "gpu_hours": sum(job["gpu_hours"] for job in jobs),
         "disk_bytes": sum(job["disk_bytes"] for job in jobs),
-        "code_caches": cache_facts(setup.plans.jobs),
+        "code_caches": cache_facts(setup.plans.jobs, calibration),
         "jobs": jobs,
     }
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypedDict
 
+from caebench.config.calibration import Calibration
 from caebench.config.codes import CODES, Codes, stride
 from caebench.config.compared import BEiT
 from caebench.config.method import CAE, DALLETarget, DVAETarget
@@ -97,12 +98,12 @@ def _rebuilt(job: Job, caches: Mapping[str, Job], made: dict[str, Job]) -> Job:
     return made[job.id]
 
 
-def cache_facts(jobs: Sequence[Job]) -> list[CacheFacts]:
+def cache_facts(jobs: Sequence[Job], calibration: Calibration | None = None) -> list[CacheFacts]:
     """The code caches among some jobs."""
-    return [_facts(job.config, job, jobs) for job in jobs if isinstance(job.config, Codes)]
+    return [_facts(job.config, job, jobs, calibration) for job in jobs if isinstance(job.config, Codes)]
 
 
-def _facts(config: Codes, cache: Job, jobs: Sequence[Job]) -> CacheFacts:
+def _facts(config: Codes, cache: Job, jobs: Sequence[Job], calibration: Calibration | None) -> CacheFacts:
     using = [job for job in jobs if CODES in job.aids and job.aids[CODES].id == cache.id]
     return {
         "name": cache.name,
@@ -110,6 +111,6 @@ def _facts(config: Codes, cache: Job, jobs: Sequence[Job]) -> CacheFacts:
         "image_bytes": config.image_bytes,
         "disk_bytes": config.epoch_bytes * config.epochs,
         "shared_by": len(using),
-        "gpu_hours": gpu_hours(cache),
-        "gpu_hours_saved": sum(gpu_hours_saved(job) for job in using),
+        "gpu_hours": gpu_hours(cache, calibration),
+        "gpu_hours_saved": sum(gpu_hours_saved(job, calibration) for job in using),
     }
