@@ -1,4 +1,4 @@
-"""A tokenizer's codes, computed once for the pretrainings that would each compute the same (ADR 20)."""
+"""A tokenizer's codes, computed once for the pretrainings that would each compute the same (ADR 19)."""
 
 from typing import Annotated, Literal
 

@@ -1,4 +1,4 @@
-"""Cached codes: a file an epoch, a row an image. The last number of a row is its checksum (ADR 20).
+"""Cached codes: a file an epoch, a row an image. The last number of a row is its checksum (ADR 19).
 
 A row is read by its place in the file, with one call of a few hundred bytes: on a network file system no page around it
 is fetched, and a file that was cut short is an error, where a memory map would be a crash.

@@ -1,4 +1,4 @@
-"""Code caches: which pretrainings of a plan share their tokenizer's codes, and the job that computes those (ADR 20).
+"""Code caches: which pretrainings of a plan share their tokenizer's codes, and the job that computes those (ADR 19).
 
 A cache changes no number, so it stands beside the inputs of a pretraining and enters no id.
 """

@@ -1,4 +1,4 @@
-"""A tokenizer's codes for the first epochs, written once; and how a pretraining checks what it gets (ADR 20)."""
+"""A tokenizer's codes for the first epochs, written once; and how a pretraining checks what it gets (ADR 19)."""
 
 import json
 import os
