@@ -32,7 +32,7 @@ def bench_pretrain(settings: Settings, device: torch.device) -> dict[str, Any]:
     losses: dict[str, list[Any]] = {"ours": [], "reference": []}
     things: dict[str, Callable[[], None]] = {
         "ours": lambda: losses["ours"].append(ours(batch)),
-        "reference": lambda: losses["reference"].append(plain(batch, ours.method.tokenizer[0])),
+        "reference": lambda: losses["reference"].append(plain(batch, ours.method.tokenizer)),
     }
     first = _compilations(things["ours"])
     things["reference"]()

@@ -18,6 +18,7 @@ from caebench.config.method import CAE, PixelTarget
 from caebench.config.optim import AdamW, Optimization
 from caebench.config.variants import Variant
 from caebench.methods.cae import CAEModel
+from caebench.methods.masked import read_codes
 from caebench.models.tokenizer import Tokenizer
 from caebench.models.vit import LayerNorm, linear_rates, num_grid, sincos_positions
 from caebench.training.loop import Batch
@@ -259,10 +260,10 @@ class PlainStep:
         moments = [v for state in self.optimizer.state.values() for v in state.values() if isinstance(v, Tensor)]
         return [*self.model.parameters(), *self.model.buffers(), *moments]
 
-    def __call__(self, batch: Batch, tokenizer: Tokenizer) -> float:
+    def __call__(self, batch: Batch, tokenizer: list[Tokenizer]) -> float:
         """One step; its loss."""
         with torch.no_grad():  # outside of autocast, as there
-            labels = tokenizer.codes(batch["view"])[batch["masked"]]
+            labels = read_codes(batch, tokenizer)[batch["masked"]]
         self.model.copy_encoder()
         with torch.autocast(self.device.type, torch.float16, enabled=self.half):
             logits, predicted, target = self.model(batch["image"], batch["masked"], batch["draws"])

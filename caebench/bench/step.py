@@ -24,16 +24,6 @@ IS_LOGGED = False  # nine steps of ten write no line of metrics
 STAGES = ("tokenizer", "encoder", "target", "regressor", "decoder", "losses", "backward", "optimizer")
 
 
-class GivenCodes:
-    """In a tokenizer's place where it is left out: the codes come with the batch."""
-
-    stride = 8
-
-    def codes(self, view: Tensor) -> Tensor:
-        """The codes, which the batch brings as its view."""
-        return view
-
-
 class Stopwatch:
     """Seconds of each stage, waiting for the device at its ends; stages within others count for themselves."""
 
@@ -82,7 +72,7 @@ class OurStep:
         torch.manual_seed(config.seed)
         self.config, self.device = config, device
         self.method: PretrainingStep = build_cae(config, None).to(device).train()
-        self.method.tokenizer = [cast(Tokenizer, GivenCodes()) if tokenizer is None else tokenizer.to(device)]
+        self.method.tokenizer = [] if tokenizer is None else [tokenizer.to(device)]
         if compiled:
             for block in [*self.method.blocks, *([tokenizer] if tokenizer is not None else [])]:
                 block.compile()
@@ -147,7 +137,7 @@ def make_batch(config: Pretrain, num_images: int, device: torch.device, view_siz
         config: whose masks and sizes.
         num_images: in the batch.
         device: where it goes.
-        view_size: of the tokenizer's view; None: codes in its place.
+        view_size: of the tokenizer's view; None: codes, as a code cache gives them.
     """
     method, variant = config.method, VARIANTS[config.variant]
     assert isinstance(method, CAE) and isinstance(method.target, DALLETarget | DVAETarget)
@@ -162,7 +152,7 @@ def make_batch(config: Pretrain, num_images: int, device: torch.device, view_siz
         "image": torch.randn(num_images, 3, config.image_size, config.image_size, generator=draw),
         "masked": torch.from_numpy(masks),
         "draws": torch.rand(num_images, num_draws, generator=draw),
-        "view": codes if view is None else view,
+        **({"codes": codes} if view is None else {"view": view}),
     }
     return to_device(batch, device)
 
