@@ -7,12 +7,23 @@ import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from caebench.data.errors import DataError
 from caebench.data.listing import Entry, images_below
 
 NUM_CLASSES, NUM_VAL = 1000, 50_000
-SUBSETS = {"1pct": "1percent.txt", "10pct": "10percent.txt"}  # metric's ending -> file of SimCLR's
+NUM_TRAIN = 1_281_167
+
+
+class Subset(NamedTuple):
+    """A list of SimCLR's."""
+
+    file: str
+    num_images: int  # that it names, of all of ImageNet
+
+
+SUBSETS = {"1pct": Subset("1percent.txt", 12_811), "10pct": Subset("10percent.txt", 128_116)}  # by the metric's ending
 GET_V2 = "Get imagenetv2-matched-frequency.tar.gz (modestyachts/ImageNetV2)"
 GET_REAL = "Get real.json (google-research/reassessed-imagenet)"
 GET_SUBSETS = "Get the list from google-research/simclr, imagenet_subsets"
@@ -70,11 +81,11 @@ def _number(name: str) -> int:
     return int(found[1])
 
 
-def read_subset(path: Path, entries: Sequence[Entry]) -> list[int]:
+def read_subset(path: Path, entries: Sequence[Entry], subset: Subset) -> list[int]:
     """Places in the training list of the files that a list of SimCLR's names (arXiv 2002.05709), one a line.
 
     Raises:
-        DataError: the list is missing or empty, names a file twice, or one that is not there.
+        DataError: the list is missing, empty or cut, names a file twice, or one that is not there.
     """
     try:
         lines = path.read_text(encoding="utf8").split()
@@ -87,4 +98,6 @@ def read_subset(path: Path, entries: Sequence[Entry]) -> list[int]:
         raise DataError(path, what, "Restore the training images, or the list.")
     if not lines or len(set(lines)) < len(lines):
         raise DataError(path, "an empty list" if not lines else "names an image twice", f"{GET_SUBSETS} again.")
+    if len(entries) == NUM_TRAIN and len(lines) != subset.num_images:
+        raise DataError(path, f"names {len(lines):,} images, expected {subset.num_images:,}", f"{GET_SUBSETS} again.")
     return [places[line] for line in lines]

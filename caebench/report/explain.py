@@ -20,12 +20,15 @@ def explain_cell(reports: Reports, suite: str, row: str, column: str) -> dict[st
     """From a cell to its jobs, what they rest on, their commits and their logs.
 
     Raises:
-        ValueError: there is no such suite, row or column.
+        ValueError: there is no such suite, row or column, or no job has the number of an extra column.
     """
     table = load(suite)
     entry = reports.entry(table, CellName(None, row, column))
     plan = reports.plan(table)
-    (cell,) = [c for c in plan.cells if c.row is entry.row and c.column is entry.column]
+    cell = next((c for c in plan.cells if c.row.key == entry.row.key and c.column is entry.column), None)
+    if cell is None:
+        what = f"no job has this number: its site named nothing for it. See [extras] in the README, and run {suite}"
+        raise ValueError(f"column '{column}' of {suite}: {what}.")
     return {
         "suite": suite,
         "scale": reports.scale.name,

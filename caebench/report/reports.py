@@ -56,9 +56,11 @@ class Reports:
     def entry(self, table: Table, cell: CellName) -> Entry:
         """A cell, of this suite or of the one that it names."""
         owner = load(cell.suite) if cell.suite else table
-        row, _ = owner.find(cell, str(table.path))
-        number = list(self.plan(owner).table.columns).index(cell.column)
-        return self.rows(owner)[owner.rows.index(row)][number]
+        row, column = owner.find(cell, str(table.path))
+        shown = list(self.plan(owner).table.columns)
+        if cell.column not in shown:  # an extra column of which no job has a number
+            return Entry(row, cell.column, column, "not run")
+        return self.rows(owner)[owner.rows.index(row)][shown.index(cell.column)]
 
     def _finished_seeds(self, table: Table) -> list[int]:
         """Seeds of which a cell is done; 0 where there is none."""

@@ -1,6 +1,6 @@
 """Weighted k-nearest-neighbour classification on frozen features (DINO, arXiv 2104.14294, Sec. 4.2.1)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -37,17 +37,17 @@ def knn(config: KNN, run: Run) -> dict[str, Any]:
     On ImageNet also what the site's [extras] name, each at the k that was best on the validation images.
     """
     frozen = freeze(run, config.image_size, config.feature, config.norm)
-    bank = extract(config, run, frozen, run.open_split(config.data, "train"))
-    val = extract(config, run, frozen, run.open_split(config.data, "val"))
+    train, val_split = run.open_split(config.data, "train"), run.open_split(config.data, "val")
+    more = open_extras(run, train, val_split) if config.data == RealData(kind="real", name="imagenet1k") else Opened()
+    bank, val = extract(config, run, frozen, train), extract(config, run, frozen, val_split)
     predicted = predict(config, val, bank)
     accuracies = {k: _share(predicted[k] == val.labels) for k in config.k}
     best = max(accuracies, key=lambda k: accuracies[k])
     found = {"top1": accuracies[best], **{f"top1_k{k}": value for k, value in accuracies.items()}}
     run.intervals.update(of_accuracies(found, len(val.labels)))
-    if config.data == RealData(kind="real", name="imagenet1k"):
-        for name, right in _extras(config.replace(k=(best,)), run, frozen, bank, val):
-            found[name] = _share(right)
-            run.intervals.update(of_accuracies({name: found[name]}, len(right)))
+    for name, right in _extras(config.replace(k=(best,)), run, frozen, bank, val, more):
+        found[name] = _share(right)
+        run.intervals.update(of_accuracies({name: found[name]}, len(right)))
     return {**found, "k": best, "num_images": len(val.labels)}
 
 
@@ -55,25 +55,45 @@ def _share(right: Bool[Tensor, " images"]) -> float:
     return 100.0 * right.double().mean().item()
 
 
-def _extras(
-    config: KNN, run: Run, frozen: Frozen, bank: Extracted, val: Extracted
-) -> Iterator[tuple[str, Bool[Tensor, " images"]]]:
-    """What else the site names, and which of its images are told right: with one k."""
-    (k,), extras = config.k, run.site.extras
+class Opened(NamedTuple):
+    """What the site's [extras] name, read before any image is encoded: a mistake in it costs nothing."""
+
+    v2: ImageSplit | None = None
+    real: list[tuple[int, ...]] | None = None
+    subsets: Mapping[str, list[int]] = {}
+
+
+def open_extras(run: Run, train: ImageSplit, val: ImageSplit) -> Opened:
+    """Read the extras of ImageNet that the site names, and note the fingerprint of ImageNet-V2.
+
+    Raises:
+        DataError: one is missing or not as published.
+    """
+    extras, v2 = run.site.extras, None
     if extras.v2 is not None:
         entries = list_v2(extras.v2)
-        other = extract(config, run, frozen, ImageSplit(extras.v2, entries, fingerprint(entries)))
-        run.fingerprints["imagenet_v2/val"] = other.split.fingerprint
+        v2 = ImageSplit(extras.v2, entries, fingerprint(entries))
+        run.fingerprints["imagenet_v2/val"] = v2.fingerprint
+    real = None if extras.real is None else read_real(extras.real, val.entries)
+    lists = {} if extras.subsets is None else {n: extras.subsets / subset.file for n, subset in SUBSETS.items()}
+    return Opened(v2, real, {name: read_subset(path, train.entries, SUBSETS[name]) for name, path in lists.items()})
+
+
+def _extras(
+    config: KNN, run: Run, frozen: Frozen, bank: Extracted, val: Extracted, more: Opened
+) -> Iterator[tuple[str, Bool[Tensor, " images"]]]:
+    """What else there is, and which of its images are told right: with one k."""
+    (k,) = config.k
+    if more.v2 is not None:
+        other = extract(config, run, frozen, more.v2)
         yield "top1_v2", predict(config, other, bank)[k] == other.labels
-    if extras.real is not None:
+    if more.real is not None:
         told = predict(config, val, bank)[k].tolist()
-        labels = read_real(extras.real, val.split.entries)
-        yield "top1_real", torch.tensor([one in known for one, known in zip(told, labels, strict=True) if known])
-    if extras.subsets is not None:
-        for name, file in SUBSETS.items():
-            places = torch.tensor(read_subset(extras.subsets / file, bank.split.entries), device=run.device)
-            few = bank._replace(features=bank.features[places], labels=bank.labels[places])
-            yield f"top1_{name}", predict(config, val, few)[k] == val.labels
+        yield "top1_real", torch.tensor([one in known for one, known in zip(told, more.real, strict=True) if known])
+    for name, numbers in more.subsets.items():
+        places = torch.tensor(numbers, device=run.device)
+        few = bank._replace(features=bank.features[places], labels=bank.labels[places])
+        yield f"top1_{name}", predict(config, val, few)[k] == val.labels
 
 
 def predict(config: KNN, queries: Extracted, bank: Extracted) -> dict[int, Int[Tensor, " queries"]]:

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from caebench.data.errors import DataError
-from caebench.data.extras import list_v2, read_real, read_subset
+from caebench.data.extras import NUM_TRAIN, SUBSETS, list_v2, read_real, read_subset
 
 VAL = [(f"val/n01440764/ILSVRC2012_val_0000000{number}.JPEG", 0) for number in (3, 1, 2)]
 TRAIN = [(f"train/n01440764/n01440764_{number}.JPEG", 0) for number in (5, 7, 9)]
@@ -65,7 +65,7 @@ def test_a_validation_image_without_its_number_is_refused(tmp_path):
 def test_a_list_names_training_images(tmp_path):
     path = tmp_path / "1percent.txt"
     path.write_text("n01440764_9.JPEG\nn01440764_5.JPEG\n")
-    assert read_subset(path, TRAIN) == [2, 0]
+    assert read_subset(path, TRAIN, SUBSETS["1pct"]) == [2, 0]
 
 
 @pytest.mark.parametrize(
@@ -82,4 +82,12 @@ def test_a_list_that_does_not_fit_is_refused(tmp_path, text, said):
     if text is not None:
         path.write_text(text)
     with pytest.raises(DataError, match=said):
-        read_subset(path, TRAIN)
+        read_subset(path, TRAIN, SUBSETS["1pct"])
+
+
+def test_a_list_that_was_cut_is_refused(tmp_path):
+    path = tmp_path / "1percent.txt"
+    path.write_text("n01440764_5.JPEG\n")
+    whole = [*TRAIN, *[("train/n/other.JPEG", 1)] * (NUM_TRAIN - len(TRAIN))]
+    with pytest.raises(DataError, match="names 1 images, expected 12,811"):
+        read_subset(path, whole, SUBSETS["1pct"])

@@ -64,6 +64,14 @@ def test_a_claim_may_look_into_another_suite(reports):
     assert judged.status == "held" and len(judged.parts) == 2
 
 
+def test_an_extra_column_without_numbers_is_no_error_but_has_no_story(reports):
+    table = suites.load("pretraining-evaluation")
+    entry = reports.entry(table, CellName(None, "T1-B-CAE*-300", "knn_v2"))
+    assert (entry.state, entry.estimate, entry.column.header) == ("not run", None, "k-NN V2")
+    with pytest.raises(ValueError, match="no job has this number"):
+        explain_cell(reports, "pretraining-evaluation", "T1-B-CAE*-300", "knn_v2")
+
+
 def test_from_a_cell_to_jobs_commits_and_logs(reports, store):
     facts = explain_cell(reports, "ablation-mask-ratio", "T7-50%", "linear")
     assert [number["seed"] for number in facts["numbers"]] == [0, 2]
