@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from submitit.helpers import DelayedSubmission
 
 WARNING = "SIGUSR2"  # submitit's choice
+TRIES = 3  # to ask for a requeue
 GOES_ON = ("time limit", "preemption")  # causes after which a job asks for its next slice
 
 
@@ -58,7 +59,12 @@ class Payload:
         log_attempt(self.folder, cause=why)
         if why not in GOES_ON:
             raise RuntimeError(f"stopped by {stopped_by}, and saved")
-        subprocess.run(["scontrol", "requeue", own_id()], check=True)
+        command = ["scontrol", "requeue", own_id()]
+        asked = subprocess.run(command)
+        for _ in range(TRIES - 1):
+            if asked.returncode < 0:  # ended by a signal that SLURM sent to every process of the job
+                asked = subprocess.run(command)
+        asked.check_returncode()
 
     def checkpoint(self) -> "DelayedSubmission":
         """For a warning outside of a training loop: start over, from whatever is saved; submitit asks for a requeue."""

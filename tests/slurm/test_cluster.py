@@ -76,7 +76,7 @@ def test_a_failure_cancels_its_dependents_to_the_last(cluster):
 def test_an_interrupted_job_checkpoints_and_goes_on_under_its_id(login, executor, tmp_path):
     job = start(executor, tmp_path)
     dependent = login.submit("true", f"--dependency=afterok:{job.job_id}", UNMET)
-    job._interrupt()
+    job._interrupt(timeout=True)  # SIGUSR2 alone: a SIGTERM that comes late would end submitit's scontrol
     assert result(job) == (job.job_id, 1)
     assert login.wait_for(job.job_id, "COMPLETED")["Restarts"] == "1"
     login.wait_for(dependent, "COMPLETED")
