@@ -1,6 +1,6 @@
 """The one door from planning to training: a config's type, and the function that does its work."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from caebench.config.base import Config
@@ -24,6 +24,7 @@ from caebench.tasks.cost import compare_costs
 from caebench.tasks.data import check_data, render_data
 from caebench.tasks.dvae import train_dvae
 from caebench.tasks.finetune import finetune
+from caebench.tasks.frozen_pass import Ended, run_pass
 from caebench.tasks.imported import import_encoder
 from caebench.tasks.knn import knn
 from caebench.tasks.linear_grid import linear_probe_grid
@@ -77,3 +78,11 @@ STAGES: dict[type[Config], Callable[[Any, Run], dict[str, Any]]] = {
 def run_stage(config: Config, run: Run) -> dict[str, Any]:
     """Do a job's work; returns the numbers of its result."""
     return STAGES[type(config)](config, run)
+
+
+def run_stages(stages: Sequence[tuple[Config, Run]], ended: Ended) -> None:
+    """The work of one job, or of several that share a pass; `ended` is told the numbers of each."""
+    if len(stages) == 1:
+        ended(0, run_stage(*stages[0]))
+    elif stages:
+        run_pass(stages, ended)

@@ -24,6 +24,9 @@ def run_suite(
         int | None, typer.Option("--jobs", min=1, help="Jobs at once, here. Default: one a GPU or core.")
     ] = None,
     parallelism: Annotated[int | None, typer.Option("--parallelism", min=1, help="Jobs of an array at once.")] = None,
+    separate: Annotated[
+        bool, typer.Option("--separate", help="No two probes of an encoder in one pass of it.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be submitted to SLURM.")] = False,
     dirty: Annotated[bool, typer.Option("--dirty", help="Submit uncommitted changes; marks every result.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before a large run.")] = False,
@@ -45,9 +48,9 @@ def run_suite(
         if not yes and not typer.confirm("Submit it?" if setup.site.slurm else "Run it here?"):
             raise typer.Exit(2)
     if setup.site.slurm is not None:
-        submit(setup, setup.plans.jobs, parallelism, dirty, dry_run)
+        submit(setup, setup.plans.jobs, parallelism, dirty, dry_run, separate)
         return
-    outcomes = run_here(setup, setup.plans.jobs, jobs)
+    outcomes = run_here(setup, setup.plans.jobs, jobs, separate)
     print_reports(setup, parse_seeds(seeds))
     counts = {kind: outcomes.count(kind) for kind in ("done", "cached", "failed", "blocked", "stopped")}
     print(", ".join(f"{number} {kind}" for kind, number in counts.items() if number))
@@ -56,21 +59,29 @@ def run_suite(
         raise typer.Exit(1)
 
 
-def run_here(setup: "Setup", jobs: "list[Job]", num_parallel: int | None) -> "Outcomes":
+def run_here(setup: "Setup", jobs: "list[Job]", num_parallel: int | None, separate: bool = False) -> "Outcomes":
     """Run jobs on this machine, and show them at work."""
     from caebench.cli.show import JobDisplay
     from caebench.execution.local import run_plan
 
     with JobDisplay(len(jobs)) as watcher:
-        return run_plan(jobs, setup.store, setup.site, watcher, num_parallel or _default_parallel(setup.site.device))
+        num_parallel = num_parallel or _default_parallel(setup.site.device)
+        return run_plan(jobs, setup.store, setup.site, watcher, num_parallel, separate)
 
 
-def submit(setup: "Setup", jobs: "list[Job]", parallelism: int | None, dirty: bool, dry_run: bool = False) -> None:
+def submit(
+    setup: "Setup",
+    jobs: "list[Job]",
+    parallelism: int | None,
+    dirty: bool,
+    dry_run: bool = False,
+    separate: bool = False,
+) -> None:
     """Submit what is missing of some jobs, print ids, and leave."""
     from caebench.cli.show import print_table
     from caebench.execution.slurm import Cluster, take_code
 
-    cluster = Cluster(setup.site, setup.store, parallelism)
+    cluster = Cluster(setup.site, setup.store, parallelism, separate)
     if dry_run:
         print("\n".join(cluster.files(jobs)), end="")
         return

@@ -142,6 +142,9 @@ class AttentiveProbe(Config):
     init_std: PositiveFloat = 0.02  # of the attention's weights; scales with 1 / sqrt(width) from ViT-B's 768
     selection: Selection = "best_epoch"
     crop_scale_min: float = Field(default=0.08, gt=0.0, le=1.0)
+    crop: Literal["retry", "one_try"] = (
+        "retry"  # where a drawn box does not fit: one_try cuts it, as the linear probe's
+    )
     seed: int = 0
 
 

@@ -16,6 +16,7 @@ from caebench.data.randomness import Purpose, generator
 
 CACHED_BYTES = 64 * 2**20
 Key = tuple[int, int]  # epoch, index
+Collate = Callable[[list[dict[str, Any]]], dict[str, Any]]  # from samples to a batch
 MakeSample = Callable[[Image.Image, int, Key], dict[str, Any]]  # image, label, key
 
 
@@ -108,9 +109,11 @@ class Steps(Sampler[list[Key]]):
         return copies.flatten()[: self.num_samples]
 
 
-def training_loader(samples: Samples, steps: Steps, num_workers: int) -> DataLoader[dict[str, Any]]:
+def training_loader(
+    samples: Samples, steps: Steps, num_workers: int, collate: Collate | None = None
+) -> DataLoader[dict[str, Any]]:
     """A loader over the micro-batches of `steps`."""
-    return _loader(samples, steps, num_workers)
+    return _loader(samples, steps, num_workers, collate)
 
 
 def evaluation_loader(
@@ -122,10 +125,13 @@ def evaluation_loader(
     return _loader(samples, batches, num_workers)
 
 
-def _loader(samples: Samples, batches: Sampler | Sequence, num_workers: int) -> DataLoader[dict[str, Any]]:
+def _loader(
+    samples: Samples, batches: Sampler | Sequence, num_workers: int, collate: Collate | None = None
+) -> DataLoader[dict[str, Any]]:
     return DataLoader(
         samples,
         batch_sampler=batches,
+        collate_fn=collate,
         num_workers=num_workers,
         pin_memory=torch.cuda.is_available(),
         persistent_workers=False,

@@ -12,6 +12,7 @@ import signal
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,9 +21,11 @@ from caebench.execution.devices import MASK, visible_gpus
 from caebench.plan.files import read_json
 from caebench.plan.graph import Job
 from caebench.plan.lease import Held
+from caebench.plan.passes import units_of
 from caebench.plan.store import FAILURE, Store
 
 Outcome = Literal["done", "cached", "failed", "blocked", "stopped"]
+HELD = "another process runs it"
 REPORT_EVERY = 0.2  # seconds between two looks at the workers
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
@@ -47,8 +50,13 @@ class Outcomes:
         return sum(outcome in kinds for outcome in self.by_id.values())
 
 
-def run_plan(jobs: Sequence[Job], store: Store, site: Site, watcher: Watcher, num_parallel: int) -> Outcomes:
-    """Run what is not done and what rests on it, at most `num_parallel` jobs at once. `jobs` must list inputs first."""
+def run_plan(
+    jobs: Sequence[Job], store: Store, site: Site, watcher: Watcher, num_parallel: int, separate: bool = False
+) -> Outcomes:
+    """Run what is not done and what rests on it, at most `num_parallel` at once. `jobs` must list inputs first.
+
+    Probes that may share a pass of their encoder do, unless `separate`.
+    """
     outcomes = Outcomes()
     waiting: list[Job] = []
     for job in jobs:
@@ -61,23 +69,29 @@ def run_plan(jobs: Sequence[Job], store: Store, site: Site, watcher: Watcher, nu
     if waiting:
         threads = max(1, (os.cpu_count() or 1) // num_parallel)  # of the share, used or not: it can change a last digit
         with Pool(min(num_parallel, len(waiting)), threads, store, site) as pool:
-            _drain(waiting, outcomes, watcher, store, pool)
+            _drain(waiting, outcomes, watcher, pool, {} if separate else units_of(waiting))
     return outcomes
 
 
-def _drain(waiting: list[Job], outcomes: Outcomes, watcher: Watcher, store: Store, pool: "Pool") -> None:
+def _drain(
+    waiting: list[Job], outcomes: Outcomes, watcher: Watcher, pool: "Pool", units: Mapping[str, Sequence[Job]]
+) -> None:
     running: dict[str, Job] = {}
     while waiting or running:
         for job in list(waiting):
+            if job not in waiting:
+                continue  # it has started beside another one
             parents = {outcomes.by_id.get(parent.id) for parent in job.parents}
             if parents & {"failed", "blocked", "stopped"}:
                 waiting.remove(job)
                 _end(outcomes, watcher, job, "blocked", _blocking(job, outcomes))
             elif parents <= {"done", "cached"} and pool.has_room and not pool.stopping:
-                waiting.remove(job)
-                running[job.id] = job
-                pool.submit(job)
-                watcher.started(job)
+                unit = units.get(job.id, (job,))
+                pool.submit(unit)
+                for one in unit:  # of the same parents, so all are ready
+                    waiting.remove(one)
+                    running[one.id] = one
+                    watcher.started(one)
         if pool.stopping and not running:
             for job in waiting:
                 _end(outcomes, watcher, job, "blocked", "the run was stopped")
@@ -87,7 +101,7 @@ def _drain(waiting: list[Job], outcomes: Outcomes, watcher: Watcher, store: Stor
                 watcher.progressed(running[job_id], *payload)
             else:
                 job = running.pop(job_id)
-                _end(outcomes, watcher, job, kind, _reason(store, job, kind, payload))
+                _end(outcomes, watcher, job, kind, _reason(pool.store, job, kind, payload))
 
 
 def _end(outcomes: Outcomes, watcher: Watcher, job: Job, outcome: Outcome, reason: str = "") -> None:
@@ -113,14 +127,14 @@ class Pool:
         self._context = multiprocessing.get_context("spawn")
         self._tasks: Any = self._context.Queue()
         self._messages: Any = self._context.Queue()
-        self._busy: set[str] = set()
+        self._busy: dict[str, str] = {}  # a job that runs -> the first of its unit, which has the worker
         self._site = site
         self._workers: list[Any] = []
 
     @property
     def has_room(self) -> bool:
         """Whether a worker is free."""
-        return len(self._busy) < self.size
+        return len(set(self._busy.values())) < self.size
 
     def __enter__(self) -> "Pool":
         arguments = (self._tasks, self._messages, self.store.root, self._site)
@@ -151,10 +165,10 @@ class Pool:
             if worker.is_alive():
                 os.kill(worker.pid, signal.SIGTERM)
 
-    def submit(self, job: Job) -> None:
-        """Give a job to the next free worker."""
-        self._busy.add(job.id)
-        self._tasks.put((job.id, job.name))
+    def submit(self, unit: Sequence[Job]) -> None:
+        """Give a job, or several that share a pass, to the next free worker."""
+        self._busy |= {job.id: unit[0].id for job in unit}
+        self._tasks.put({job.id: job.name for job in unit})
 
     def messages(self) -> list[tuple[str, Any, Any]]:
         """(job id, "progress" or its outcome, details) of all that has happened; a worker's death is a failure."""
@@ -170,7 +184,9 @@ class Pool:
         if not found and self._busy and not all(worker.is_alive() for worker in self._workers):
             found = [(job_id, "failed", "its worker process died (out of memory?)") for job_id in self._busy]
             self.stopping = True
-        self._busy -= {job_id for job_id, kind, _ in found if kind != "progress"}
+        for job_id, kind, _ in found:
+            if kind != "progress":
+                self._busy.pop(job_id, None)
         return found
 
 
@@ -191,16 +207,19 @@ def serve(tasks: Any, messages: Any, store: Path, site: Site) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to all; the parent passes on a SIGTERM
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # between jobs there is nothing to save
     from caebench.execution.logs import write_plain_logs
-    from caebench.execution.worker import run_job
+    from caebench.execution.worker import run_jobs
 
     write_plain_logs()
-    while (task := tasks.get()) is not None:
-        job_id, name = task
-
-        def progress(done: int, total: int, shown: Mapping[str, float], job_id: str = job_id) -> None:
-            messages.put((job_id, "progress", (done, total, dict(shown))))
-
+    while (names := tasks.get()) is not None:
+        folders = {store / name: job_id for job_id, name in names.items()}
         try:
-            messages.put((job_id, run_job(store / name, store, site, progress), ""))
+            outcomes = run_jobs({f: partial(_tell, messages, job_id) for f, job_id in folders.items()}, store, site)
+            for folder, job_id in folders.items():
+                messages.put((job_id, outcomes.get(folder, "failed"), "" if folder in outcomes else HELD))
         except Held as error:
-            messages.put((job_id, "failed", str(error)))
+            for job_id in names:
+                messages.put((job_id, "failed", str(error)))
+
+
+def _tell(messages: Any, job_id: str, done: int, total: int, shown: Mapping[str, float]) -> None:
+    messages.put((job_id, "progress", (done, total, dict(shown))))

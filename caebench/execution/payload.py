@@ -7,6 +7,7 @@ that SLURM starts again after its end finds its result, and returns (ADR 14).
 
 import os
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from caebench.config.site import Site
 from caebench.config.stage import RESULT
 from caebench.execution import rendezvous
 from caebench.execution.queue import cause, look_now
-from caebench.execution.worker import log_attempt, run_job
+from caebench.execution.worker import log_attempt, run_jobs, silent
 from caebench.plan.files import read_json
 from caebench.plan.standing import attempts
 from caebench.plan.store import FAILURE
@@ -28,35 +29,40 @@ GOES_ON = ("time limit", "preemption")  # causes after which a job asks for its 
 
 
 class Payload:
-    """One job of a plan, as one SLURM job."""
+    """One job of a plan, or several that share a pass, as one SLURM job."""
 
-    def __init__(self, folder: Path, store: Path, site: Site) -> None:
-        self.folder, self.store, self.site = folder, store, site
+    def __init__(self, folders: Sequence[Path], store: Path, site: Site) -> None:
+        self.folders, self.store, self.site = tuple(folders), store, site
 
     def __call__(self) -> str:
-        """Run it, or go on with it.
+        """Run what has no result yet, or go on with it.
 
         Raises:
-            RuntimeError: it failed; so what waits for it never starts.
+            RuntimeError: one failed; so what waits for it never starts.
         """
         from caebench.execution.logs import write_plain_logs
 
-        if (self.folder / RESULT).exists():
+        missing = [folder for folder in self.folders if not (folder / RESULT).exists()]
+        if not missing:
             return "done"
         write_plain_logs()
         rendezvous.export(own_id())
-        outcome = run_job(self.folder, self.store, self.site, slurm_id=own_id(), look=look_now())
-        if outcome == "failed":
-            raise RuntimeError(read_json(self.folder / FAILURE)["error"])
-        if outcome == "stopped" and is_first_process():
-            self._leave()
-        return outcome
+        outcomes = run_jobs(dict.fromkeys(missing, silent), self.store, self.site, own_id(), look_now())
+        if "stopped" in outcomes.values():
+            if is_first_process():
+                self._leave([folder for folder, outcome in outcomes.items() if outcome == "stopped"])
+            return "stopped"
+        for folder, outcome in outcomes.items():
+            if outcome == "failed":
+                raise RuntimeError(read_json(folder / FAILURE)["error"])
+        return "done"
 
-    def _leave(self) -> None:
+    def _leave(self, stopped: Sequence[Path]) -> None:
         """After a stop: note why, and ask for a requeue; or fail, so that what waits for it never starts."""
-        stopped_by = attempts(self.folder)[-1].get("stopped_by")
+        stopped_by = attempts(stopped[0])[-1].get("stopped_by")
         why = cause(own_id(), warned=stopped_by == WARNING)
-        log_attempt(self.folder, cause=why)
+        for folder in stopped:
+            log_attempt(folder, cause=why)
         if why not in GOES_ON:
             raise RuntimeError(f"stopped by {stopped_by}, and saved")
         command = ["scontrol", "requeue", own_id()]
@@ -70,7 +76,10 @@ class Payload:
         """For a warning outside of a training loop: start over, from whatever is saved; submitit asks for a requeue."""
         from submitit.helpers import DelayedSubmission
 
-        log_attempt(self.folder, cause=cause(own_id(), warned=True))
+        why = cause(own_id(), warned=True)
+        for folder in self.folders:
+            if not (folder / RESULT).exists():
+                log_attempt(folder, cause=why)
         return DelayedSubmission(self)
 
 

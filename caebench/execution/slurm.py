@@ -16,6 +16,7 @@ from caebench.execution.payload import Payload
 from caebench.execution.submissions import Submission, bundle
 from caebench.plan.graph import Job
 from caebench.plan.lease import Held, acquire, hand_over, holder, release
+from caebench.plan.passes import Units, first_of_each, units_of
 from caebench.plan.store import Store
 
 if TYPE_CHECKING:
@@ -29,9 +30,10 @@ LOGS = "slurm"  # folder in the store: a flat one, which is there before any job
 class Cluster:
     """A site's SLURM, with one look at its queue."""
 
-    def __init__(self, site: Site, store: Store, parallelism: int | None = None) -> None:
+    def __init__(self, site: Site, store: Store, parallelism: int | None = None, separate: bool = False) -> None:
         assert site.slurm is not None, "only a site with [slurm] is a cluster"
         self.site, self.store, self.slurm, self.parallelism = site, store, site.slurm, parallelism
+        self.separate = separate  # no two probes share a pass
         self.look = queue.look_now()
 
     def missing(self, jobs: Sequence[Job]) -> list[Job]:
@@ -52,12 +54,15 @@ class Cluster:
         refuse_uneven(missing, self.slurm)
         mine = {job.id: job for job in missing if self._acquire(job)}
         ids: dict[str, str] = {}
+        units = self._units(list(mine.values()))
         try:
-            for submission in bundle(list(mine.values()), self._shape, self.slurm.max_array, self._of_others(mine)):
+            for submission in bundle(
+                first_of_each(mine.values(), units), self._shape, self.slurm.max_array, self._of_others(mine)
+            ):
                 known = {parent.id: self._wait_for_id(parent) for parent in submission.after if parent.id not in mine}
                 known |= {parent.id: ids.get(parent.id) for parent in self._mine_before(submission, mine)}
                 if None not in known.values():  # otherwise a parent is nowhere: the next run submits it
-                    ids |= self._submit(submission, {k: v for k, v in {**known, **ids}.items() if v}, code)
+                    ids |= self._submit(submission, {k: v for k, v in {**known, **ids}.items() if v}, code, units)
         finally:
             for job in mine.values():
                 if job.id not in ids:
@@ -94,13 +99,15 @@ class Cluster:
         waited = {job.id: job for job in jobs if job.id in ids}
         ids |= {job.id: f"<{job.name}>" for job in missing}
         texts: list[str] = []
-        for submission in bundle(missing, self._shape, self.slurm.max_array, waited):
+        units = self._units(missing)
+        for submission in bundle(first_of_each(missing, units), self._shape, self.slurm.max_array, waited):
             executor = self._executor()
             executor.update_parameters(**self._parameters(submission, ids, None))
             if len(submission.jobs) > 1:
                 executor._executor.parameters["map_count"] = len(submission.jobs)  # pyright: ignore[reportPrivateUsage] as submitit does for an array
             text: str = executor._executor._make_submission_file_text("caebench's payload", "preview")  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownVariableType] submitit has no public way to preview
-            texts.append(f"# {', '.join(job.name for job in submission.jobs)}\n{text}")
+            named = [" + ".join(one.name for one in units.get(job.id, (job,))) for job in submission.jobs]
+            texts.append(f"# {', '.join(named)}\n{text}")
         return texts
 
     def _acquire(self, job: Job) -> bool:
@@ -113,20 +120,28 @@ class Cluster:
     def _shape(self, job: Job) -> tuple[str, str]:
         return job.kind, self.slurm.of(job.kind).model_dump_json()
 
-    def _submit(self, submission: Submission, ids: Mapping[str, str], code: Path | None) -> dict[str, str]:
+    def _units(self, jobs: Sequence[Job]) -> Units:
+        """Probes that share a pass, where the site gives their kinds the same."""
+        return {} if self.separate else units_of(jobs, lambda job: self._shape(job)[1])
+
+    def _submit(
+        self, submission: Submission, ids: Mapping[str, str], code: Path | None, units: Units
+    ) -> dict[str, str]:
         """One sbatch; the ids are in the leases before anything else is done."""
         executor = self._executor()
         executor.update_parameters(**self._parameters(submission, ids, code))
-        payloads = [Payload(self.store.folder(job), self.store.root, self.site) for job in submission.jobs]
+        together = [units.get(job.id, (job,)) for job in submission.jobs]
+        payloads = [Payload([self.store.folder(j) for j in unit], self.store.root, self.site) for unit in together]
         with _own_environment(), _one_line():
             if len(payloads) == 1:
                 found = [executor.submit(payloads[0])]
             else:
                 with executor.batch():
                     found = [executor.submit(payload) for payload in payloads]
-        for job, submitted in zip(submission.jobs, found, strict=True):
-            hand_over(self.store.folder(job), submitted.job_id)
-        return {job.id: submitted.job_id for job, submitted in zip(submission.jobs, found, strict=True)}
+        given = {job: one.job_id for unit, one in zip(together, found, strict=True) for job in unit}
+        for job, slurm_id in given.items():
+            hand_over(self.store.folder(job), slurm_id)
+        return {job.id: slurm_id for job, slurm_id in given.items()}
 
     def _parameters(self, submission: Submission, ids: Mapping[str, str], code: Path | None) -> dict[str, Any]:
         asked = parameters(self.slurm.of(submission.jobs[0].kind), submission, ids, code)

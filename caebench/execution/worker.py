@@ -1,4 +1,4 @@
-"""Run one job from its folder: the only place where planning opens the door to training."""
+"""Run a job from its folder, or several in one pass: the only place where planning opens the door to training."""
 
 import json
 import logging
@@ -7,6 +7,7 @@ import socket
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,7 +15,7 @@ from caebench.config.site import Site
 from caebench.config.stage import RESULT
 from caebench.execution import provenance
 from caebench.plan.files import now, read_json, write_json
-from caebench.plan.lease import Look, acquire, release
+from caebench.plan.lease import Held, Look, acquire, release
 from caebench.plan.standing import last_sign
 from caebench.plan.store import ATTEMPTS, CHECKPOINTS, FAILURE, JOB, PROVENANCE, read_config
 
@@ -28,38 +29,60 @@ def silent(done: int, total: int, shown: Mapping[str, float]) -> None:
     """Progress for nobody: metrics.jsonl has it."""
 
 
-def run_job(
-    folder: Path,
-    store: Path,
-    site: Site,
-    progress: Progress = silent,
-    slurm_id: str | None = None,
-    look: Look | None = None,
-) -> Outcome:
+def run_job(folder: Path, store: Path, site: Site, progress: Progress = silent) -> Outcome:
     """Run the job of a folder to its end, or on from its last checkpoint; every process of a group calls this.
-
-    A SLURM job gives its id, under which it finds its lease again after a requeue.
 
     Raises:
         Held: another live process runs it.
     """
+    return run_jobs({folder: progress}, store, site)[folder]
+
+
+def run_jobs(
+    jobs: Mapping[Path, Progress], store: Path, site: Site, slurm_id: str | None = None, look: Look | None = None
+) -> dict[Path, Outcome]:
+    """Run the job of a folder, or those of several that share a pass (`plan.passes`); one that is held is left out.
+
+    A SLURM job gives its id, under which it finds its leases again after a requeue.
+
+    Raises:
+        Held: other live processes run all of them.
+    """
     group = join(site)
     if not group.is_main:
-        return _attempt(folder, store, site, progress, group)
-    acquire(folder, slurm_id, look)
+        return _attempt(jobs, store, site, group)
+    mine = _acquire(jobs, slurm_id, look)
     place = {"slurm": slurm_id, "restart": os.environ.get("SLURM_RESTART_COUNT"), "processes": group.size}
-    log_attempt(folder, begins=now(), seen=last_sign(folder), **place)
-    outcome: Outcome = "failed"
+    for folder in mine:
+        log_attempt(folder, begins=now(), seen=last_sign(folder), shared_by=len(mine), **place)
+    outcomes: dict[Path, Outcome] = dict.fromkeys(mine, "failed")
     try:
-        outcome = _attempt(folder, store, site, progress, group)
-        return outcome
+        outcomes |= _attempt(mine, store, site, group)
+        return outcomes
     except SystemExit:  # a warning outside of a training loop: submitit's handler has asked for a requeue
-        outcome = "stopped"
+        outcomes = {folder: "done" if (folder / RESULT).exists() else "stopped" for folder in mine}
         raise
     finally:
-        log_attempt(folder, ends=now(), outcome=outcome)
-        if outcome != "stopped" or slurm_id is None:  # a SLURM job that is requeued keeps its lease
-            release(folder)
+        for folder, outcome in outcomes.items():
+            log_attempt(folder, ends=now(), outcome=outcome)
+            if outcome != "stopped" or slurm_id is None:  # a SLURM job that is requeued keeps its lease
+                release(folder)
+
+
+def _acquire(jobs: Mapping[Path, Progress], slurm_id: str | None, look: Look | None) -> dict[Path, Progress]:
+    mine: dict[Path, Progress] = {}
+    for folder, progress in jobs.items():
+        try:
+            acquire(folder, slurm_id, look)
+        except Held as error:
+            if len(jobs) == 1:
+                raise
+            log.warning("left out of a shared pass: %s", error)
+        else:
+            mine[folder] = progress
+    if not mine:
+        raise Held(f"{', '.join(folder.name for folder in jobs)}: other processes run all of them.")
+    return mine
 
 
 def join(site: Site) -> Any:
@@ -76,21 +99,55 @@ def log_attempt(folder: Path, **facts: Any) -> None:
         file.write(json.dumps(line) + "\n")
 
 
-def _attempt(folder: Path, store: Path, site: Site, progress: Progress, group: Any) -> Outcome:
-    from caebench.stages import run_stage
-    from caebench.training.run import Run
-    from caebench.training.signals import Interrupted
+@dataclass
+class Begun:
+    """A job at work."""
 
-    job = read_json(folder / JOB)
+    folder: Path
+    job: Mapping[str, Any]  # of job.json
+    config: Any
+    run: Any
+    started: float
+
+
+def _attempt(jobs: Mapping[Path, Progress], store: Path, site: Site, group: Any) -> dict[Path, Outcome]:
+    from caebench.stages import run_stages
+
+    outcomes: dict[Path, Outcome] = {}
+    begun: list[Begun] = []
+    for folder, progress in jobs.items():
+        try:
+            begun.append(_begin(folder, store, site, progress, group))
+        except Exception as error:  # a job may fail in any way; the run goes on with what does not rest on it
+            outcomes[folder] = _end_without(folder, error, group.is_main)
+
+    def ended(number: int, found: dict[str, Any] | Exception) -> None:
+        one = begun[number]
+        if isinstance(found, Exception):
+            outcomes[one.folder] = _end_without(one.folder, found, group.is_main)
+        else:
+            outcomes[one.folder] = _end(one, found, group.is_main)
+
+    try:
+        run_stages([(one.config, one.run) for one in begun], ended)
+    except Exception as error:  # as above
+        for one in begun:
+            if one.folder not in outcomes:
+                outcomes[one.folder] = _end_without(one.folder, error, group.is_main)
+    return outcomes
+
+
+def _begin(folder: Path, store: Path, site: Site, progress: Progress, group: Any) -> Begun:
+    from caebench.training.run import Run
+
+    job, started = read_json(folder / JOB), time.monotonic()
     inputs = {role: store / name for role, name in job["inputs"].items()}
     aids = {role: store / name for role, name in job.get("aids", {}).items() if (store / name / RESULT).exists()}
-    started = time.monotonic()
     if group.is_main:
         (folder / FAILURE).unlink(missing_ok=True)
-    try:
-        config = read_config(job["config"])
-        require_inputs(inputs)
-        run = Run(folder, inputs, site, group, progress, aids=aids)
+    config = read_config(job["config"])
+    require_inputs(inputs)
+    if group.is_main:
         made_with = {
             **provenance.collect(),
             "device": device_name(group.device),
@@ -98,31 +155,38 @@ def _attempt(folder: Path, store: Path, site: Site, progress: Progress, group: A
             "started": now(),
             **({"aids": {role: path.name for role, path in aids.items()}} if aids else {}),
         }
-        if group.is_main:
-            write_json(folder / PROVENANCE, made_with)
-        metrics = run_stage(config, run)
-        if group.is_main:
-            seconds = round(time.monotonic() - started, 2)
-            content = {
-                "id": job["id"],
-                "metrics": metrics,
-                "intervals": run.intervals,
-                "inputs_finished": {role: read_json(path / RESULT).get("finished") for role, path in inputs.items()},
-                "fingerprints": run.fingerprints,
-                "seconds": seconds,
-                "finished": now(),
-            }
-            write_json(folder / RESULT, content)
-            _tidy(folder)
-    except Interrupted as stop:
-        log.warning("%s: %s", folder.name, stop)
-        if group.is_main:
-            log_attempt(folder, stopped_by=stop.signal)
-        return "stopped"
-    except Exception as error:  # a job may fail in any way; the run goes on with what does not rest on it
+        write_json(folder / PROVENANCE, made_with)
+    return Begun(folder, job, config, Run(folder, inputs, site, group, progress, aids=aids), started)
+
+
+def _end(one: Begun, metrics: dict[str, Any], is_main: bool) -> Outcome:
+    if is_main:
+        inputs = one.run.inputs.items()
+        content = {
+            "id": one.job["id"],
+            "metrics": metrics,
+            "intervals": one.run.intervals,
+            "inputs_finished": {role: read_json(path / RESULT).get("finished") for role, path in inputs},
+            "fingerprints": one.run.fingerprints,
+            "seconds": round(time.monotonic() - one.started, 2),
+            "finished": now(),
+        }
+        write_json(one.folder / RESULT, content)
+        _tidy(one.folder)
+    return "done"
+
+
+def _end_without(folder: Path, error: Exception, is_main: bool) -> Outcome:
+    """A job was stopped, or failed."""
+    from caebench.training.signals import Interrupted
+
+    if not isinstance(error, Interrupted):
         _record_failure(folder, error)
         return "failed"
-    return "done"
+    log.warning("%s: %s", folder.name, error)
+    if is_main:
+        log_attempt(folder, stopped_by=error.signal)
+    return "stopped"
 
 
 def require_inputs(inputs: Mapping[str, Path]) -> None:

@@ -36,7 +36,7 @@ VERSIONS: dict[str, int] = {
     "random_encoder": 2,
     "imported": 1,
     "linear_probe": 1,
-    "linear_probe_grid": 1,
+    "linear_probe_grid": 2,
     "attentive_probe": 1,
     "knn": 1,
     "finetune": 1,

@@ -95,7 +95,8 @@ def hours_used(tries: Sequence[Mapping[str, Any]], seen: float | None, now: floa
             end = tries[number + 1].get("seen") or begins
         else:
             end = now or seen or begins
-        total += max(0.0, end - begins) * attempt.get("processes", 1) / 3600
+        shared_by = attempt.get("shared_by", 1)  # jobs of one pass: each bears its part
+        total += max(0.0, end - begins) * attempt.get("processes", 1) / shared_by / 3600
     return total
 
 

@@ -10,7 +10,8 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
-from jaxtyping import Float
+import torch.distributed as dist
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -19,11 +20,12 @@ from caebench.config.stage import Feature, LinearProbeGrid
 from caebench.data.datasets import ImageSplit
 from caebench.data.loading import Samples, evaluation_loader
 from caebench.data.randomness import Purpose, derive, generator, seeded
-from caebench.data.transforms import crop_and_flip, evaluation
+from caebench.data.transforms import evaluation
 from caebench.models.heads import BatchNorm, LinearHead
+from caebench.models.vit import Encoder
 from caebench.tasks.intervals import binomial
-from caebench.tasks.probes import EVALUATION_BATCH, Frozen, LabelledSample, freeze
-from caebench.training.loop import Batch, Training, autocast, fit, to_device
+from caebench.tasks.probes import EVALUATION_BATCH, Augmentation, Frozen, LabelledSample, Probe, alone, freeze
+from caebench.training.loop import Batch, Training, autocast, to_device
 from caebench.training.optim import ParamGroup, split_decay
 from caebench.training.run import Run
 
@@ -74,15 +76,22 @@ def _alone(dim: int, num_classes: int, seed: int) -> nn.Linear:
 
 
 class GridStep(nn.Module):
-    """Features without gradient, then every head's cross-entropy; only the heads are a submodule."""
+    """Features without gradient, then every head's cross-entropy; only the heads are a submodule.
 
-    def __init__(self, frozen: Frozen, head: GridHead, features: Sequence[Feature]) -> None:
+    Held-out images pass through, as they do for a probe that trains beside it, and teach nothing.
+    """
+
+    held: Tensor
+
+    def __init__(self, frozen: Frozen, head: GridHead, features: Sequence[Feature], held: Bool[Tensor, " images"]):
         super().__init__()
         self.frozen, self.head, self.features = frozen, head, tuple(features)
+        self.register_buffer("held", held, persistent=False)
 
     def logits(self, batch: Batch) -> Float[Tensor, "heads batch classes"]:
-        """Scores of the classes, in float32."""
-        return self.head(self.frozen.read(batch["image"], self.features)).float()
+        """Scores of the classes, in float32; of features where the batch brings them."""
+        read = {name: batch[name] for name in self.features if name in batch}
+        return self.head(read or self.frozen.read(batch["image"], self.features)).float()
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """The sum of the losses, so that each head gets the gradient that it would get alone; and their mean.
@@ -90,41 +99,57 @@ class GridStep(nn.Module):
         A head whose rate is far too high may overflow: it is left out, and the others go on.
         """
         logits = self.logits(batch)
+        taught = ~self.held[batch["index"]]
         labels = batch["label"].expand(len(logits), -1)
-        losses = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none").view_as(labels).mean(dim=1)
-        finite = losses[losses.isfinite()]
+        losses = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none").view_as(labels)
+        mean = torch.where(taught, losses, 0.0).sum(dim=1) / per_process(taught)
+        finite = mean[mean.isfinite()]
         return {"loss": finite.sum(), "loss_of_a_head": finite.mean().detach()}
+
+
+def per_process(taught: Bool[Tensor, " batch"]) -> Float[Tensor, ""]:
+    """The global batch's images that teach, over the processes, whose gradients are averaged; at least one."""
+    num = taught.sum().float()
+    dist.all_reduce(num)
+    return num.clamp(min=1.0) / dist.get_world_size()
 
 
 def linear_probe_grid(config: LinearProbeGrid, run: Run) -> dict[str, Any]:
     """Train all heads, choose one on the held-out images, and write what every one of them reached."""
-    frozen = freeze(run, config.image_size, "cls", config.norm)
-    kept, held = hold_out(run.open_split(config.data, "train"), config.hold_out, config.seed)
-    val = run.open_split(config.data, "val")
+    return alone(make_linear_probe_grid(config, run), run)
+
+
+def make_linear_probe_grid(config: LinearProbeGrid, run: Run, encoder: Encoder | None = None) -> Probe:
+    """All heads before their first step."""
+    frozen = freeze(run, config.image_size, "cls", config.norm, encoder)
+    train, val = run.open_split(config.data, "train"), run.open_split(config.data, "val")
+    numbers = hold_out(len(train.entries), config.hold_out, config.seed)
     dims: dict[Feature, int] = {feature: frozen.dim_of(feature) for feature in config.features}
     head = GridHead(dims, config.base_lrs, size_of(config.data).num_classes, config.seed)
-    step = GridStep(frozen, head, config.features)
-    augmentation = crop_and_flip(config.image_size, config.crop_scale_min, one_try=True)
+    held = torch.zeros(len(train.entries), dtype=torch.bool)
+    held[numbers] = True
+    step = GridStep(frozen, head, config.features, held)
+    augmentation = Augmentation(config.image_size, config.crop_scale_min, one_try=True)
     training = Training(
         module=step,
         groups=head.groups(config.optimization.base_lr),
         config=config.optimization,
-        samples=Samples(kept, LabelledSample(augmentation, config.seed)),
+        samples=Samples(train, LabelledSample(augmentation.transform(), config.seed)),
         seed=config.seed,
     )
-    fit(training, run)
-    step.eval()
-    return choose(head.settings, accuracies(step, held, config, run), accuracies(step, val, config, run), run)
+
+    def finish(history: list[dict[str, Any]]) -> dict[str, Any]:
+        step.eval()
+        kept_back = replace(train, entries=[train.entries[number] for number in numbers])
+        return choose(head.settings, accuracies(step, kept_back, config, run), accuracies(step, val, config, run), run)
+
+    return Probe(training, frozen, config.features, augmentation, finish)
 
 
-def hold_out(split: ImageSplit, share: float, seed: int) -> tuple[ImageSplit, ImageSplit]:
-    """What to train on, and what to choose on: drawn by the seed alone, each in the split's own order."""
-    order = generator(Purpose.HOLD_OUT, seed).permutation(len(split.entries))
-    held = set(order[: max(1, round(share * len(order)))].tolist())
-    parts = [
-        [entry for place, entry in enumerate(split.entries) if (place in held) == wanted] for wanted in (False, True)
-    ]
-    return replace(split, entries=parts[0]), replace(split, entries=parts[1])
+def hold_out(num_images: int, share: float, seed: int) -> list[int]:
+    """The images to choose on, in order: drawn by the seed alone."""
+    order = generator(Purpose.HOLD_OUT, seed).permutation(num_images)
+    return sorted(order[: max(1, round(share * num_images))].tolist())
 
 
 class Accuracies(NamedTuple):

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -35,7 +35,7 @@ KEPT_BYTES = 512 * 2**20  # class tokens of ImageNet's 50,000 for ViT-L are 200 
 
 
 class LabelledSample:
-    """A transformed image and its label; the transform draws from (seed, epoch, index)."""
+    """A transformed image, its label and its index; the transform draws from (seed, epoch, index)."""
 
     def __init__(self, transform: Transform, seed: int) -> None:
         self.transform, self.seed = transform, seed
@@ -43,7 +43,7 @@ class LabelledSample:
     def __call__(self, image: Image.Image, label: int, key: Key) -> dict[str, Any]:
         """One sample."""
         with seeded(derive(Purpose.VIEW, self.seed, *key)):
-            return {"image": self.transform(image), "label": label}
+            return {"image": self.transform(image), "label": label, "index": key[1]}
 
 
 Part = Literal["cls", "mean", "last4", "all", "patches"]
@@ -96,10 +96,11 @@ SELECT: Mapping[Part, Callable[[Tensor], Tensor]] = {
 }
 
 
-def freeze(run: Run, image_size: int, part: Part, norm: bool = True) -> Frozen:
-    """The encoder of the job's input, frozen."""
-    encoder = read_encoder(run.inputs["encoder"] / ENCODER, image_size).to(run.device).eval().requires_grad_(False)
-    run.adapt(encoder.blocks)
+def freeze(run: Run, image_size: int, part: Part, norm: bool = True, encoder: Encoder | None = None) -> Frozen:
+    """The encoder of the job's input, frozen; or one that was read already."""
+    if encoder is None:
+        encoder = read_encoder(run.inputs["encoder"] / ENCODER, image_size).to(run.device).eval().requires_grad_(False)
+        run.adapt(encoder.blocks)
     return Frozen(encoder, part, run.site.most_images(encoder.variant), norm)
 
 
@@ -112,8 +113,8 @@ class ProbeStep(nn.Module):
 
     def logits(self, batch: Batch) -> Tensor:
         """Scores of the classes, in float32; of features where the batch brings them."""
-        features = batch["features"] if "features" in batch else self.frozen(batch["image"])
-        return self.head(features).float()
+        part = self.frozen.part
+        return self.head(batch[part] if part in batch else self.frozen(batch["image"])).float()
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Loss and training accuracy."""
@@ -122,28 +123,68 @@ class ProbeStep(nn.Module):
         return {"loss": F.cross_entropy(logits, batch["label"]), "accuracy": accuracy}
 
 
+class Augmentation(NamedTuple):
+    """How the probes see their training images: a random crop and a flip."""
+
+    image_size: int
+    crop_scale_min: float
+    one_try: bool
+
+    def transform(self) -> Transform:
+        """It, as a transform."""
+        return crop_and_flip(self.image_size, self.crop_scale_min, one_try=self.one_try)
+
+
+@dataclass
+class Probe:
+    """Heads that are ready to train: alone, or beside others behind one pass of their encoder (ADR 20)."""
+
+    training: Training  # its module takes images, or under their names the parts that it reads
+    frozen: Frozen
+    parts: tuple[Part, ...]
+    augmentation: Augmentation
+    finish: Callable[[list[dict[str, Any]]], dict[str, Any]]  # from the history to the numbers of the result
+
+
+MakeProbe = Callable[[Any, Run, Encoder | None], Probe]  # config, run, an encoder that was read already
+
+
 def linear_probe(config: LinearProbe, run: Run) -> dict[str, Any]:
     """Train and evaluate the linear probe."""
-    frozen = freeze(run, config.image_size, config.feature, config.norm)
-    augmentation = crop_and_flip(config.image_size, config.crop_scale_min, one_try=True)
-    return _probe(config, run, frozen, augmentation, lambda dim, _, classes: LinearHead(dim, classes))
+    return alone(make_linear_probe(config, run), run)
 
 
 def attentive_probe(config: AttentiveProbe, run: Run) -> dict[str, Any]:
     """Train and evaluate the attentive probe."""
-    frozen = freeze(run, config.image_size, config.tokens)
-    augmentation = crop_and_flip(config.image_size, config.crop_scale_min)
-    make_head = partial(AttentiveHead, init_std=config.init_std)
-    return _probe(config, run, frozen, augmentation, make_head)
+    return alone(make_attentive_probe(config, run), run)
 
 
-def _probe(
+def alone(probe: Probe, run: Run) -> dict[str, Any]:
+    """Train one probe, and report it."""
+    return probe.finish(fit(probe.training, run))
+
+
+def make_linear_probe(config: LinearProbe, run: Run, encoder: Encoder | None = None) -> Probe:
+    """The linear probe before its first step."""
+    frozen = freeze(run, config.image_size, config.feature, config.norm, encoder)
+    augmentation = Augmentation(config.image_size, config.crop_scale_min, one_try=True)
+    return _make(config, run, frozen, augmentation, lambda dim, _, classes: LinearHead(dim, classes))
+
+
+def make_attentive_probe(config: AttentiveProbe, run: Run, encoder: Encoder | None = None) -> Probe:
+    """The attentive probe before its first step."""
+    frozen = freeze(run, config.image_size, config.tokens, encoder=encoder)
+    augmentation = Augmentation(config.image_size, config.crop_scale_min, one_try=config.crop == "one_try")
+    return _make(config, run, frozen, augmentation, partial(AttentiveHead, init_std=config.init_std))
+
+
+def _make(
     config: LinearProbe | AttentiveProbe,
     run: Run,
     frozen: Frozen,
-    augmentation: Transform,
+    augmentation: Augmentation,
     make_head: Callable[[int, int, int], nn.Module],
-) -> dict[str, Any]:
+) -> Probe:
     train, val = run.open_split(config.data, "train"), run.open_split(config.data, "val")
     with seeded(derive(Purpose.INITIALISATION, config.seed)):
         head = make_head(frozen.dim, frozen.encoder.variant.num_heads, size_of(config.data).num_classes)
@@ -154,11 +195,15 @@ def _probe(
         module=step,
         groups=split_decay(step),
         config=config.optimization,
-        samples=Samples(train, LabelledSample(augmentation, config.seed)),
+        samples=Samples(train, LabelledSample(augmentation.transform(), config.seed)),
         seed=config.seed,
         after_epoch=evaluator,
     )
-    return select(run, fit(training, run), config.selection, evaluator.num_images)
+
+    def finish(history: list[dict[str, Any]]) -> dict[str, Any]:
+        return select(run, history, config.selection, evaluator.num_images)
+
+    return Probe(training, frozen, (frozen.part,), augmentation, finish)
 
 
 class Evaluator:
@@ -207,15 +252,15 @@ class Evaluator:
             batch = to_device(images, run.device)
             if self.frozen is not None:
                 with autocast(run.device, self.precision):
-                    batch = {"features": self.frozen(batch["image"]), "label": batch["label"]}
+                    batch = {self.frozen.part: self.frozen(batch["image"]), "label": batch["label"]}
                 kept.append(batch)
-                fits = sum(part["features"].nbytes for part in kept) <= KEPT_BYTES
+                fits = sum(part[self.frozen.part].nbytes for part in kept) <= KEPT_BYTES
                 self.frozen, kept = (self.frozen, kept) if fits else (None, [])
             yield batch
         self.kept = kept
 
 
-def select(run: Run, history: list[dict[str, float]], selection: str, num_images: int) -> dict[str, Any]:
+def select(run: Run, history: list[dict[str, Any]], selection: str, num_images: int) -> dict[str, Any]:
     """The reported epoch, by the recipe's rule, with the last one beside it; notes the accuracies' intervals."""
     last = history[-1]
     chosen = max(history, key=lambda entry: entry["top1"]) if selection == "best_epoch" else last

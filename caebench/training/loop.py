@@ -5,7 +5,7 @@ order, crops, masks, mixing and stochastic depth all come with the samples. Kill
 """
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ from caebench.training.optim import (
     set_weight_decay,
 )
 from caebench.training.run import Run, log, truncate_metrics
-from caebench.training.signals import watch_signals
+from caebench.training.signals import StopRequest, watch_signals
 
 Batch = dict[str, Any]
 
@@ -67,13 +67,21 @@ class Training:
             )
         return steps
 
+    def micro(self, group: Group) -> int:
+        """Samples that one device takes at once.
+
+        Raises:
+            ValueError: no number of them divides the global batch.
+        """
+        return micro_batch(self.config.global_batch, group, self.per_device, self.multiple_of)
+
 
 @dataclass
 class Position:
     """Where training stands; saved with every checkpoint."""
 
     step: int = 0
-    history: list[dict[str, float]] = field(default_factory=list)  # one entry an epoch, from `after_epoch`
+    history: list[dict[str, Any]] = field(default_factory=list)  # one entry an epoch, from `after_epoch`
     metrics_bytes: int = 0  # length of metrics.jsonl, so that a resumed job does not repeat lines
 
 
@@ -98,11 +106,30 @@ def micro_batch(global_batch: int, group: Group, per_device: int | None, multipl
     return fitting[-1]
 
 
-def fit(training: Training, run: Run) -> list[dict[str, float]]:
+def fit(training: Training, run: Run) -> list[dict[str, Any]]:
     """Train to the end, or go on from the last checkpoint; returns the history of `after_epoch`.
 
     Raises:
         Interrupted: a signal asked for a stop, and the state is saved.
+        Diverged: the loss is not finite.
+    """
+    with watch_signals() as stop:
+        learner = train(training, run, stop)
+        try:
+            for batch in _batches(training, run, next(learner)):
+                learner.send(batch)
+        except StopIteration as end:
+            return end.value
+    raise AssertionError("the loader has as many batches as the training asks for")
+
+
+def train(training: Training, run: Run, stop: StopRequest) -> Generator[int, Batch, list[dict[str, Any]]]:
+    """The loop itself: it yields the step whose next micro-batch it wants, and is sent that.
+
+    Whoever drives it may drive several, which then share what makes their batches (`tasks.frozen_pass`).
+
+    Raises:
+        Interrupted: `stop` asked for a stop, and the state is saved.
         Diverged: the loss is not finite.
     """
     # ---- set up -----------------------------------------------------------------------------------------------------
@@ -113,68 +140,65 @@ def fit(training: Training, run: Run) -> list[dict[str, float]]:
     parameters = [p for g in training.groups for p in g["params"]]
     warnings.filterwarnings("ignore", message="Grad strides do not match bucket view")  # 1x1 convolutions; harmless
     model = distribute(module)
-    micro = micro_batch(config.global_batch, group, training.per_device, training.multiple_of)
-    accumulations = config.global_batch // (group.size * micro)
+    accumulations = config.global_batch // (group.size * training.micro(group))
     per_epoch = training.steps_per_epoch
     total = config.epochs * per_epoch
 
     # ---- go on where a checkpoint stands ----------------------------------------------------------------------------
     state = _restore(run, module, optimizer, scaler, total)
-    batches = _batches(training, run, state.step, total, micro)
     journal = Journal(run, step=state.step, total=total, global_batch=config.global_batch, lr_field="base_lr")
 
     # ---- step -------------------------------------------------------------------------------------------------------
-    with watch_signals() as stop:
-        while state.step < total:
-            module.train()
-            moment = Moment(state.step, total, per_epoch)
-            lr = learning_rate(config, state.step, per_epoch)
-            set_learning_rate(optimizer, lr)
-            set_weight_decay(optimizer, config.optimizer, moment)
-            training.hooks.is_logged = moment.is_logged
-            training.hooks.before_step(moment)
-            means: dict[str, Tensor] = {}
-            for number in range(accumulations):
-                batch = to_device(next(batches), device)
-                model.require_backward_grad_sync = number == accumulations - 1
-                with autocast(device, config.precision):
-                    outputs = model(batch)
-                scaler.scale(outputs["loss"] / accumulations).backward()
-                add_to_means(means, outputs, accumulations)
-            norm = _update(optimizer, scaler, parameters, training, moment)
-            training.hooks.after_step(moment)
-            state.step += 1
+    while state.step < total:
+        module.train()
+        moment = Moment(state.step, total, per_epoch)
+        lr = learning_rate(config, state.step, per_epoch)
+        set_learning_rate(optimizer, lr)
+        set_weight_decay(optimizer, config.optimizer, moment)
+        training.hooks.is_logged = moment.is_logged
+        training.hooks.before_step(moment)
+        means: dict[str, Tensor] = {}
+        for number in range(accumulations):
+            batch = to_device((yield state.step), device)
+            model.require_backward_grad_sync = number == accumulations - 1
+            with autocast(device, config.precision):
+                outputs = model(batch)
+            scaler.scale(outputs["loss"] / accumulations).backward()
+            add_to_means(means, outputs, accumulations)
+        norm = _update(optimizer, scaler, parameters, training, moment)
+        training.hooks.after_step(moment)
+        state.step += 1
 
-            # ---- epoch's end: evaluate ------------------------------------------------------------------------------
-            if state.step % per_epoch == 0 and training.after_epoch is not None:
-                module.eval()
-                epoch = state.step // per_epoch
-                state.history.append({"epoch": epoch, **training.after_epoch(epoch - 1)})
-                run.append_metrics(step=state.step, **state.history[-1])
+        # ---- epoch's end: evaluate ----------------------------------------------------------------------------------
+        if state.step % per_epoch == 0 and training.after_epoch is not None:
+            module.eval()
+            epoch = state.step // per_epoch
+            state.history.append({"epoch": epoch, **training.after_epoch(epoch - 1)})
+            run.append_metrics(step=state.step, **state.history[-1])
 
-            # ---- log, stop, save ------------------------------------------------------------------------------------
-            if not moment.is_logged:
-                continue
-            journal.log(state.step, {**means, "grad_norm": norm}, epoch=state.step / per_epoch, lr=lr)
-            stopping, saving = journal.decide(stop)
-            if saving and state.step < total:
-                _save(run, state, module, optimizer, scaler)
-                journal.saved()
-            if stopping and state.step < total:
-                raise journal.interruption(state.step)
+        # ---- log, stop, save ----------------------------------------------------------------------------------------
+        if not moment.is_logged:
+            continue
+        journal.log(state.step, {**means, "grad_norm": norm}, epoch=state.step / per_epoch, lr=lr)
+        stopping, saving = journal.decide(stop)
+        if saving and state.step < total:
+            _save(run, state, module, optimizer, scaler)
+            journal.saved()
+        if stopping and state.step < total:
+            raise journal.interruption(state.step)
     return state.history
 
 
-def _batches(training: Training, run: Run, start: int, total: int, micro: int) -> Iterator[Batch]:
+def _batches(training: Training, run: Run, start: int) -> Iterator[Batch]:
     keys = Steps(
         len(training.samples),
         training.config.global_batch,
         seed=training.seed,
         start=start,
-        stop=total,
+        stop=training.config.epochs * training.steps_per_epoch,
         rank=run.group.rank,
         size=run.group.size,
-        micro=micro,
+        micro=training.micro(run.group),
         repeats=training.repeats,
     )
     return iter(training_loader(training.samples, keys, run.num_workers))

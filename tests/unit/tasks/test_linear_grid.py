@@ -8,7 +8,6 @@ from torch.nn import functional as F
 
 from caebench.config.site import Site
 from caebench.config.stage import RandomEncoder
-from caebench.data.datasets import ImageSplit
 from caebench.data.randomness import Purpose, derive, seeded
 from caebench.models.heads import LinearHead
 from caebench.plan.graph import make_job
@@ -44,12 +43,12 @@ def group():
 def batches():
     generator = torch.Generator().manual_seed(0)
     draw = [torch.randn(32, 24, generator=generator) for _ in range(STEPS)]
-    return [{"image": images, "label": torch.arange(32) % CLASSES} for images in draw]
+    return [{"image": i, "label": torch.arange(32) % CLASSES, "index": torch.arange(32)} for i in draw]
 
 
-def train_grid(base_lrs, batches):
+def train_grid(base_lrs, batches, held=()):
     head = GridHead(DIMS, base_lrs, CLASSES, seed=3)
-    step = GridStep(Given(), head, tuple(DIMS))
+    step = GridStep(Given(), head, tuple(DIMS), torch.isin(torch.arange(32), torch.tensor(held, dtype=torch.long)))
     optimizer = make_optimizer(OPTIMIZATION, head.groups(OPTIMIZATION.base_lr))
     for batch in batches:
         set_learning_rate(optimizer, OPTIMIZATION.lr)
@@ -91,11 +90,30 @@ def test_a_head_that_overflows_takes_no_other_along(batches):
         torch.testing.assert_close(with_it.heads[feature][0].weight, without.heads[feature][0].weight)
 
 
-def test_what_is_held_out_is_not_trained_on_and_drawn_by_the_seed(tmp_path):
-    split = ImageSplit(tmp_path, [(f"{number}.jpg", number % 3) for number in range(200)], "mark")
-    kept, held = hold_out(split, 0.1, seed=0)
-    assert len(held.entries) == 20 and sorted(kept.entries + held.entries) == sorted(split.entries)
-    assert hold_out(split, 0.1, seed=0)[1] == held != hold_out(split, 0.1, seed=1)[1]
+def test_what_is_held_out_is_drawn_by_the_seed():
+    held = hold_out(200, 0.1, seed=0)
+    assert len(set(held)) == 20 and held == sorted(held) == hold_out(200, 0.1, seed=0) != hold_out(200, 0.1, seed=1)
+
+
+def test_what_is_held_out_teaches_nothing(batches):
+    held = [3, 17, 30]
+    other = [{**batch, "label": batch["label"].clone()} for batch in batches]
+    for batch in other:
+        batch["label"][held] = 0
+    ours, theirs, taught = (train_grid((0.1,), b, h) for b, h in ((batches, held), (other, held), (batches, [])))
+    assert torch.equal(ours.heads["cls"][0].weight, theirs.heads["cls"][0].weight)
+    assert not torch.allclose(ours.heads["cls"][0].weight, taught.heads["cls"][0].weight)
+
+
+def test_the_loss_is_the_mean_over_what_teaches(batches):
+    head = GridHead(DIMS, (0.1,), CLASSES, seed=3)
+    batch, held = batches[0], torch.arange(32) < 7
+    losses = [
+        F.cross_entropy(logits[~held], batch["label"][~held])
+        for logits in head(Given().read(batch["image"], tuple(DIMS)))
+    ]
+    found = GridStep(Given(), head, tuple(DIMS), held)(batch)["loss"]
+    torch.testing.assert_close(found, torch.stack(losses).sum())
 
 
 def test_the_reported_head_is_the_best_on_held_out_images(tiny, tmp_path):

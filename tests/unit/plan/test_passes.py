@@ -1,0 +1,66 @@
+"""Which probes share a pass of their encoder."""
+
+import pytest
+
+from caebench.plan.graph import Job, make_job
+from caebench.plan.passes import first_of_each, units_of
+from caebench.recipes.probes import attentive_probe, knn, linear_probe, linear_probe_grid
+from caebench.recipes.random import random_encoder
+
+
+@pytest.fixture
+def encoder():
+    return make_job(random_encoder())
+
+
+@pytest.fixture
+def probes(encoder):
+    """A linear and an attentive probe, a grid, and k-NN."""
+    return [make_job(make(), encoder=encoder) for make in (linear_probe, attentive_probe, linear_probe_grid, knn)]
+
+
+def names(units):
+    return {key: [job.kind for job in unit] for key, unit in units.items()}
+
+
+def test_probes_of_an_encoder_share_a_pass_and_knn_goes_alone(encoder, probes):
+    together = ["linear_probe", "attentive_probe", "linear_probe_grid"]
+    units = units_of([encoder, *probes])
+    assert names(units) == {job.id: together for job in probes[:3]}
+    assert first_of_each([encoder, *probes], units) == [encoder, probes[0], probes[3]]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seed": 1},
+        {"image_size": 112},
+        {"crop_scale_min": 0.2},
+        {"norm": False},
+        {"optimization": linear_probe().optimization.replace(precision="fp32")},
+        {"optimization": linear_probe().optimization.replace(global_batch=12000)},  # no multiple of 8192
+    ],
+)
+def test_what_would_change_the_pass_goes_alone(encoder, probes, change):
+    other = make_job(linear_probe().replace(**change), encoder=encoder)
+    assert names(units_of([probes[1], other])) == {}
+
+
+def test_other_rates_epochs_and_features_share_it(encoder, probes):
+    optimization = linear_probe().optimization.replace(base_lr=0.2, epochs=30)
+    other = make_job(linear_probe().replace(optimization=optimization, feature="mean"), encoder=encoder)
+    assert len(units_of([*probes, other])) == 4
+
+
+def test_another_encoder_has_a_pass_of_its_own(probes):
+    other = make_job(linear_probe(), encoder=make_job(random_encoder().replace(seed=1)))
+    assert other.id not in units_of([*probes, other])
+
+
+def test_what_is_rested_on_goes_alone(probes):
+    dependent = Job(knn(), {"encoder": probes[0]})
+    assert probes[0].id not in units_of([*probes, dependent])
+
+
+def test_what_the_site_treats_differently_goes_alone(probes):
+    assert names(units_of(probes, alike=lambda job: job.kind)) == {}

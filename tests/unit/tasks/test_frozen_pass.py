@@ -1,0 +1,183 @@
+"""Probes behind one pass of their encoder: each as alone, whatever becomes of the others."""
+
+import json
+
+import pytest
+import torch
+
+from caebench.config.site import Site
+from caebench.config.stage import RandomEncoder
+from caebench.data.transforms import crop_and_flip
+from caebench.models.vit import Encoder
+from caebench.plan.graph import make_job
+from caebench.recipes.probes import attentive_probe, linear_probe, linear_probe_grid
+from caebench.stages import run_stage, run_stages
+from caebench.tasks import frozen_pass, linear_grid, probes
+from caebench.tasks.frozen_pass import SeveralViews, collate
+from caebench.tasks.probes import Augmentation
+from caebench.training.distributed import join_group
+from caebench.training.journal import Journal
+from caebench.training.run import Run
+from caebench.training.signals import Interrupted
+
+SITE = Site(device="cpu")
+NAMES = ("linear", "attentive", "grid")
+SPEED = "images_per_second"
+
+
+@pytest.fixture(scope="module")
+def folders(tiny, tmp_path_factory):
+    """Rendered data and a random encoder, as finished jobs leave them."""
+    root, group = tmp_path_factory.mktemp("inputs"), join_group("cpu")
+    encoder = make_job(tiny.apply(RandomEncoder(kind="random_encoder", variant="vit_b", image_size=224)))
+    for role, job in (("data", encoder.inputs.get("data")), ("encoder", encoder)):
+        config = job.config if job else make_job(tiny.apply(linear_probe()), encoder=encoder).inputs["data"].config
+        (root / role).mkdir()
+        run_stage(config, Run(root / role, {}, SITE, group))
+        (root / role / "result.json").write_text("{}")
+    return {role: root / role for role in ("data", "encoder")}
+
+
+@pytest.fixture(scope="module")
+def configs(tiny):
+    """Batches of 8, 16 and 8 out of 40 images, so that the linear probe's epoch ends before the others'."""
+    made = (linear_probe(), attentive_probe(), linear_probe_grid().replace(base_lrs=(0.1, 0.4), hold_out=0.2))
+    small = [tiny.apply(config) for config in made]
+    batches = {"linear": (16, 4), "attentive": (8, 3), "grid": (16, 4)}
+    return {
+        name: config.replace(
+            optimization=config.optimization.replace(
+                global_batch=batches[name][0], epochs=batches[name][1], warmup_epochs=1
+            )
+        )
+        for name, config in zip(NAMES, small, strict=True)
+    }
+
+
+@pytest.fixture
+def heads(monkeypatch):
+    """The modules of all probes that are made, in order."""
+    made = []
+
+    def remember(make):
+        def making(*arguments):
+            made.append(make(*arguments))
+            return made[-1]
+
+        return making
+
+    for kind, make in frozen_pass.MAKERS.items():
+        monkeypatch.setitem(frozen_pass.MAKERS, kind, remember(make))
+    for module, name in (
+        (probes, "make_linear_probe"),
+        (probes, "make_attentive_probe"),
+        (linear_grid, "make_linear_probe_grid"),
+    ):
+        monkeypatch.setattr(module, name, remember(getattr(module, name)))
+    return made
+
+
+@pytest.fixture
+def begin(folders, tmp_path):
+    def begin(place, name, site=SITE):
+        (tmp_path / place / name).mkdir(parents=True, exist_ok=True)
+        return Run(tmp_path / place / name, folders, site, join_group("cpu"))
+
+    return begin
+
+
+def run_together(configs, begin, names=NAMES, place="together", site=SITE):
+    found = {}
+    stages = [(configs[name], begin(place, name, site)) for name in names]
+    run_stages(stages, lambda number, numbers: found.update({names[number]: numbers}))
+    return found
+
+
+def lines(run):
+    text = (run.folder / "metrics.jsonl").read_text().splitlines()
+    return [{k: v for k, v in json.loads(line).items() if k != SPEED} for line in text]
+
+
+def test_each_probe_ends_as_it_would_alone(configs, begin, heads):
+    alone = {name: run_stage(configs[name], begin("alone", name)) for name in NAMES}
+    together = run_together(configs, begin)
+    assert together == alone
+    assert len(heads) == 6
+    for ours, theirs in zip(heads[3:], heads[:3], strict=True):
+        ours, theirs = ours.training.module.state_dict(), theirs.training.module.state_dict()
+        assert ours.keys() == theirs.keys() and any(value.ndim == 2 for value in ours.values())
+        for name in ours:
+            torch.testing.assert_close(ours[name], theirs[name], rtol=1e-5, atol=1e-6)
+    for name in NAMES:
+        for ours, theirs in zip(lines(begin("together", name)), lines(begin("alone", name)), strict=True):
+            assert ours == pytest.approx(theirs, rel=1e-5, abs=1e-6)
+
+
+def test_an_image_is_encoded_once_an_epoch_for_all_heads(configs, begin, monkeypatch):
+    seen = []
+    run_encoder = Encoder.run
+    monkeypatch.setattr(Encoder, "run", lambda self, images: seen.append(len(images)) or run_encoder(self, images))
+    one_try = {**configs, "attentive": configs["attentive"].replace(crop="one_try")}
+    run_together(one_try, begin, place="one_try")
+    trained = 4 * 32 + 3 * 8  # the attentive probe takes what the others' last batch leaves
+    evaluated = 20 + 3 * 20 + (8 + 20)  # kept class tokens; tokens kept too: they are few; the grid at its end
+    assert sum(seen) == trained + evaluated - 2 * 20
+
+
+def test_one_that_diverges_leaves_the_others(configs, begin):
+    optimization = configs["attentive"].optimization.replace(base_lr=1e30)
+    broken = {**configs, "attentive": configs["attentive"].replace(optimization=optimization)}
+    together = run_together(broken, begin, place="broken")
+    assert isinstance(together["attentive"], ArithmeticError)
+    assert together["linear"] == run_stage(configs["linear"], begin("whole", "linear"))
+
+
+def test_one_that_cannot_begin_leaves_the_others(configs, begin):
+    broken = {**configs, "linear": configs["linear"].replace(image_size=50)}
+    together = run_together(broken, begin, place="broken")
+    assert isinstance(together["linear"], ValueError)
+    assert together["grid"] == run_stage(configs["grid"], begin("whole", "grid"))
+
+
+def test_probes_that_were_saved_at_different_steps_go_on(configs, begin, monkeypatch):
+    """Stopped at whatever step each logs next, and then with one of them that had ended."""
+    names = ("linear", "attentive")
+    whole = {name: run_stage(configs[name], begin("whole", name)) for name in names}
+    decide = Journal.decide
+
+    def stop_now(self, stop):
+        self.stopped_by = "SIGTERM"
+        return True, True
+
+    monkeypatch.setattr(Journal, "decide", stop_now)
+    stopped = run_together(configs, begin, names, "resumed")
+    assert isinstance(stopped["attentive"], Interrupted)
+    monkeypatch.setattr(Journal, "decide", decide)
+    saved = {name: sorted(p.name for p in begin("resumed", name).folder.glob("checkpoints/*.pt")) for name in names}
+    assert saved["attentive"] == ["000000010.pt"] and saved["linear"] != saved["attentive"]
+    left = {name: found for name, found in stopped.items() if not isinstance(found, dict)}
+    resumed = run_together(configs, begin, tuple(left), "resumed")
+    assert {**stopped, **resumed} == whole
+    for name in names:
+        assert lines(begin("resumed", name)) == lines(begin("whole", name))
+
+
+def test_views_that_are_equal_are_one():
+    from PIL import Image
+
+    generator = torch.Generator().manual_seed(0)
+    pixels = torch.randint(0, 256, (30, 50, 3), dtype=torch.uint8, generator=generator).numpy()
+    views = SeveralViews([Augmentation(16, 0.5, True), Augmentation(16, 0.5, False)], seed=3)
+    samples = [views(Image.fromarray(pixels), 7, (epoch, 5)) for epoch in range(40)]
+    nums = [len(sample["views"]) for sample in samples]
+    assert set(nums) == {1, 2}, "some boxes do not fit at the first try"
+    batch = collate(samples)
+    assert len(batch["views"]) == sum(nums) and batch["rows"].shape == (2, 40)
+    for number, one_try in enumerate((True, False)):
+        transform = crop_and_flip(16, 0.5, one_try=one_try)
+        alone = probes.LabelledSample(transform, 3)
+        for epoch in range(40):
+            assert torch.equal(
+                batch["views"][batch["rows"][number, epoch]], alone(Image.fromarray(pixels), 7, (epoch, 5))["image"]
+            )
+    assert batch["label"].tolist() == [7] * 40 and batch["index"].tolist() == [5] * 40
