@@ -102,7 +102,10 @@ class PlanFacts(TypedDict):
     hours: str  # whose, and how they are known
     gpu_hours_naive: float  # each suite planned alone
     gpu_hours: float
+    gpu_hours_to_do: float
     disk_bytes: int
+    passes: list[list[str]]  # ids of probes that one pass of their encoder serves
+    gpu_hours_saved_by_passes: float
     code_caches: "list[CacheFacts]"
     jobs: list[JobFacts]
 
@@ -110,9 +113,13 @@ class PlanFacts(TypedDict):
 def plan_facts(setup: "Setup") -> PlanFacts:
     """A plan in plain values."""
     from caebench.plan.codes import cache_facts
-    from caebench.plan.cost import describe_hours
+    from caebench.plan.cost import describe_hours, gpu_hours_of_pass_saved
+    from caebench.plan.passes import passes, units_of
 
     calibration = setup.site.calibration
+    shared = passes(units_of(setup.plans.jobs))
+    to_share = passes(units_of([job for job in setup.plans.jobs if setup.store.state(job) != "done"]))
+    saved, to_save = (sum(gpu_hours_of_pass_saved(unit, calibration) for unit in of) for of in (shared, to_share))
     jobs = jobs_facts(setup.plans.jobs, setup.store, calibration)
     hours = {job["id"]: job["gpu_hours"] for job in jobs}
     return {
@@ -122,8 +129,11 @@ def plan_facts(setup: "Setup") -> PlanFacts:
         "jobs_unique": len(jobs),
         "hours": describe_hours(calibration),
         "gpu_hours_naive": sum(hours[job.id] for plan in setup.plans.plans for job in plan.jobs),
-        "gpu_hours": sum(job["gpu_hours"] for job in jobs),
+        "gpu_hours": sum(job["gpu_hours"] for job in jobs) - saved,
+        "gpu_hours_to_do": sum(job["gpu_hours"] for job in jobs if job["state"] != "done") - to_save,
         "disk_bytes": sum(job["disk_bytes"] for job in jobs),
+        "passes": [[job.id for job in unit] for unit in shared],
+        "gpu_hours_saved_by_passes": saved,
         "code_caches": cache_facts(setup.plans.jobs, calibration),
         "jobs": jobs,
     }
@@ -176,11 +186,14 @@ def job_row(job: JobFacts) -> list[str]:
 
 def _summary(title: str, facts: PlanFacts) -> list[str]:
     missing = [job for job in facts["jobs"] if job["state"] != "done"]
-    naive, to_do = _hours(facts["gpu_hours_naive"]), sum_hours(missing)
+    naive = _hours(facts["gpu_hours_naive"])
+    probes, saved = sum(map(len, facts["passes"])), _hours(facts["gpu_hours_saved_by_passes"])
+    together = f"{probes} probes share {len(facts['passes'])} passes of their encoders, which saves {saved} hours."
     return [
         f"{title}: {facts['jobs_unique']} jobs ({facts['jobs_asked']} if no two cells shared), {len(missing)} to do.",
         f"{facts['hours']}: {_hours(facts['gpu_hours'])} in all ({naive} if each suite ran alone), "
-        f"{to_do} to do. Disk: {size(facts['disk_bytes'])}.",
+        f"{_hours(facts['gpu_hours_to_do'])} to do. Disk: {size(facts['disk_bytes'])}.",
+        *([together] if probes else []),
         *map(_cache_line, facts["code_caches"]),
     ]
 

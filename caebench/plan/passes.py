@@ -48,6 +48,11 @@ def _fitting(group: Sequence[Job]) -> list[Job]:
     return [job for job in group if batches[job.id] % min(batches.values()) == 0]
 
 
+def passes(units: Units) -> list[Sequence[Job]]:
+    """Every pass once."""
+    return [unit for key, unit in units.items() if unit[0].id == key]
+
+
 def first_of_each(jobs: Iterable[Job], units: Units) -> list[Job]:
     """The jobs without those that run beside one before them."""
     return [job for job in jobs if units.get(job.id, (job,))[0].id == job.id]

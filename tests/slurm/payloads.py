@@ -39,14 +39,14 @@ class Masked(Payload):
     neighbours: tuple[Path, ...] = ()
 
     def __call__(self) -> str:
-        payload.run_job = self.meet
+        payload.run_jobs = self.meet
         super().__call__()
         return os.environ["CUDA_VISIBLE_DEVICES"]
 
-    def meet(self, *_: object, **__: object) -> str:
-        (self.folder / "started").touch()
+    def meet(self, *_: object, **__: object) -> dict[Path, str]:
+        (self.folders[0] / "started").touch()
         end = time.monotonic() + 60
         while not all((folder / "started").exists() for folder in self.neighbours):
             assert time.monotonic() < end, "the neighbours have not started"
             time.sleep(0.1)
-        return "done"
+        return {self.folders[0]: "done"}

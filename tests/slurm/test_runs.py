@@ -43,6 +43,29 @@ def test_a_suite_is_submitted_at_once_and_fills_itself(bench, jobs):
     assert bench.submit(jobs) == {}
 
 
+def test_probes_of_an_encoder_are_one_job_and_go_on_after_a_warning(bench, tiny, tmp_path):
+    """Their results equal those of probes that ran alone, undisturbed."""
+    encoder = pretraining(tiny, epochs=2)
+    before = [*encoder.ancestors(), encoder]
+    probes = [
+        make_job(job.config.replace(optimization=job.config.optimization.replace(epochs=400)), encoder=encoder)
+        for job in with_probes(tiny, encoder)
+        if job.kind in ("linear_probe", "attentive_probe")
+    ]
+    ids = bench.submit([*before, *probes])
+    assert ids[probes[0].id] == ids[probes[1].id] and len(set(ids.values())) == len(before) + 1
+    bench.wait_for_steps([*before, *probes], probes[0], 30)
+    subprocess.run(["scancel", "--signal", "USR2", ids[probes[0].id]], check=True)
+    assert set(bench.wait([*before, *probes]).values()) == {"done"}
+    calm = Bench(tmp_path / "calm")
+    apart = Cluster(calm.site, calm.store, separate=True).submit([*before, *probes], None)
+    assert len(set(apart.values())) == len(before) + 2
+    assert set(calm.wait([*before, *probes]).values()) == {"done"}
+    for probe in probes:
+        assert [attempt["shared_by"] for attempt in bench.attempts(probe)] == [2, 2]
+        assert bench.store.result(probe)["metrics"] == calm.store.result(probe)["metrics"]
+
+
 @pytest.mark.slow
 def test_warned_and_crashed_ends_like_undisturbed(bench, tiny, tmp_path, login):
     """Warned before its limit, over and over, and bereft of its node: the same weights, bit for bit."""

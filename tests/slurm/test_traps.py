@@ -145,7 +145,7 @@ def test_neighbours_on_a_node_keep_the_gpus_that_slurm_gave_them(executor, tmp_p
     jobs = []
     for folder in folders:
         folder.mkdir()
-        payload = Masked(folder, tmp_path, Bench(tmp_path).site)
+        payload = Masked([folder], tmp_path, Bench(tmp_path).site)
         payload.neighbours = folders
         jobs.append(executor.submit(payload))
     assert eventually(lambda: all(job.done() for job in jobs), 60)

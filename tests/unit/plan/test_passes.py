@@ -2,6 +2,7 @@
 
 import pytest
 
+from caebench.plan.cost import REDRAWN, gpu_hours, gpu_hours_of_pass_saved
 from caebench.plan.graph import Job, make_job
 from caebench.plan.passes import first_of_each, units_of
 from caebench.recipes.probes import attentive_probe, knn, linear_probe, linear_probe_grid
@@ -64,3 +65,13 @@ def test_what_is_rested_on_goes_alone(probes):
 
 def test_what_the_site_treats_differently_goes_alone(probes):
     assert names(units_of(probes, alike=lambda job: job.kind)) == {}
+
+
+def test_a_pass_costs_its_longest_probe_and_the_boxes_drawn_anew(probes):
+    linear, attentive, grid = (gpu_hours(job) for job in probes[:3])
+    trained = linear * 1_281_167 / (1_281_167 + 50_000)
+    assert attentive == linear and grid == pytest.approx(trained, rel=0.01)
+    assert gpu_hours_of_pass_saved([probes[0], probes[2]]) == pytest.approx(trained)
+    assert gpu_hours_of_pass_saved(probes[:2]) == pytest.approx(trained * (1 - REDRAWN))
+    one_try = make_job(attentive_probe().replace(crop="one_try"), encoder=probes[0].inputs["encoder"])
+    assert gpu_hours_of_pass_saved([probes[0], one_try]) == pytest.approx(trained)
