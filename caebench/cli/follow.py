@@ -65,25 +65,30 @@ def cancel(
     store: StoreOption = None,
     yes: YesOption = False,
 ) -> None:
-    """Take jobs out of SLURM's queue, after asking. What they have saved stays, and `run suite` goes on from it."""
-    from caebench.cli.setup import find_folders
+    """Take jobs out of SLURM's queue, after asking. What they have saved stays, and `run suite` goes on from it.
+
+    Probes that share a pass are one SLURM job, and go together.
+    """
+    from caebench.cli.setup import find_folders, open_store
+    from caebench.config.site import load_site
     from caebench.execution.queue import cancel as scancel
     from caebench.execution.queue import see
     from caebench.plan.lease import holder, mark_cancelled
 
     folders, _ = find_folders(name, scale, site, store, parse_seeds(seeds))
     queue = see(folders)
-    held = {str(holder(folder).get("slurm")): folder for folder in folders}
-    found = {slurm_id: folder for slurm_id, folder in held.items() if queue and slurm_id in queue.queued}
-    if not found:
+    ids = {str(holder(folder).get("slurm")) for folder in folders} & set(queue.queued if queue else ())
+    if not ids:
         print(f"{name}: nothing of it is in the queue")
         return
-    for slurm_id, folder in found.items():
+    everywhere = open_store(load_site(site), store).folders()
+    found = [(slurm_id, folder) for folder in everywhere if (slurm_id := str(holder(folder).get("slurm"))) in ids]
+    for slurm_id, folder in found:
         print(f"{slurm_id:>12}  {folder.parent.name}/{folder.name}")
     if not yes and not typer.confirm(f"Cancel these {len(found)} jobs?"):
         raise typer.Exit(2)
-    scancel(found)
-    for slurm_id, folder in found.items():
+    scancel(ids)
+    for slurm_id, folder in found:
         mark_cancelled(folder, slurm_id)
     print(f"{len(found)} cancelled")
 

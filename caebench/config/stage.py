@@ -225,4 +225,5 @@ METRICS: dict[type[Config], tuple[str, ...]] = {
     KNN: ("top1", "top1_k10", "top1_k20", "top1_k100", "top1_k200"),
 }
 # Those that it has only where the site names what they rest on: [extras] in the site file.
+EXTRA = "extra/"  # before the name of each, where a result keeps their fingerprints
 EXTRA_METRICS: dict[type[Config], tuple[str, ...]] = {KNN: ("top1_v2", "top1_real", "top1_1pct", "top1_10pct")}

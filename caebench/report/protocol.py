@@ -12,7 +12,7 @@ from typing import Any
 
 from caebench.config.base import Config
 from caebench.config.dense import Detection, KNNSegmentation, LearningRateGrid, Segmentation
-from caebench.config.stage import KNN, AttentiveProbe, Finetune, LinearProbe, LinearProbeGrid, PretrainingCost
+from caebench.config.stage import EXTRA, KNN, AttentiveProbe, Finetune, LinearProbe, LinearProbeGrid, PretrainingCost
 from caebench.plan.identity import differing, full
 from caebench.report.records import Record
 
@@ -29,6 +29,13 @@ def protocol(config: Config, record: Record | None) -> Protocol:
         found["data"] = ", ".join(f"{name} {mark}" for name, mark in sorted(record["fingerprints"].items()))
         found["versions"] = ", ".join(f"{name} {packages[name]}" for name in VERSIONED if packages.get(name))
     return found
+
+
+def concerning(record: Record, metric: str) -> Record:
+    """A record without the fingerprints of extras that another metric rests on."""
+    own = EXTRA + metric.removeprefix("top1_")
+    marks = record["fingerprints"].items()
+    return {**record, "fingerprints": {name: m for name, m in marks if not name.startswith(EXTRA) or name == own}}
 
 
 def fingerprint(config: Config, record: Record) -> str:

@@ -11,7 +11,7 @@ from caebench.config.stage import METRICS, PretrainingCost
 from caebench.plan.graph import Cell, Job, Plan
 from caebench.plan.store import State
 from caebench.published import Published, PublishedSet, noise
-from caebench.report.protocol import departures, fingerprint, usual
+from caebench.report.protocol import concerning, departures, fingerprint, usual
 from caebench.report.records import Record, Records
 from caebench.report.statistics import (
     Estimate,
@@ -97,7 +97,7 @@ def _number(plan: Plan, cell: Cell, job: Job, records: Records) -> Number:
         return Number(*place, "todo", None)
     low, high = record.get("intervals", {}).get(column.metric, (None, None))
     value, commit = record["metrics"][column.metric], record["provenance"].get("commit")
-    return Number(*place, "done", value, low, high, fingerprint(job.config, record), commit)
+    return Number(*place, "done", value, low, high, fingerprint(job.config, concerning(record, column.metric)), commit)
 
 
 def filled(plan: Plan, records: Records) -> Plan:
@@ -168,7 +168,9 @@ def _rates(cell: Cell, records: Records) -> dict[float, float]:
 def _mark(plan: Plan, column: list[Entry], records: Records, first: int) -> list[Entry]:
     """Best and second, and what departs from the column's protocol."""
     cells = plan.cells[first :: len(plan.table.columns)]
-    known = {job.id: record for cell in cells for job in cell.jobs if (record := records.find(job)) is not None}
+    metric = cells[0].column.metric
+    found = {job.id: record for cell in cells for job in cell.jobs if (record := records.find(job)) is not None}
+    known = {key: concerning(record, metric) for key, record in found.items()}
     usually = usual(list(known.values()))
     marks = ranks([known_estimate(plan, entry) for entry in column]) if _higher_is_better(cells) else [""] * len(column)
     return [

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from caebench.config.data import RealData, size_of
-from caebench.config.stage import KNN
+from caebench.config.stage import EXTRA, KNN
 from caebench.data.datasets import ImageSplit
 from caebench.data.extras import SUBSETS, list_v2, read_real, read_subset
 from caebench.data.listing import fingerprint
@@ -64,7 +64,7 @@ class Opened(NamedTuple):
 
 
 def open_extras(run: Run, train: ImageSplit, val: ImageSplit) -> Opened:
-    """Read the extras of ImageNet that the site names, and note the fingerprint of ImageNet-V2.
+    """Read the extras of ImageNet that the site names, and note the fingerprint of each.
 
     Raises:
         DataError: one is missing or not as published.
@@ -73,10 +73,16 @@ def open_extras(run: Run, train: ImageSplit, val: ImageSplit) -> Opened:
     if extras.v2 is not None:
         entries = list_v2(extras.v2)
         v2 = ImageSplit(extras.v2, entries, fingerprint(entries))
-        run.fingerprints["imagenet_v2/val"] = v2.fingerprint
+        run.fingerprints[f"{EXTRA}v2"] = v2.fingerprint
     real = None if extras.real is None else read_real(extras.real, val.entries)
+    if real is not None:
+        pairs = zip(val.entries, real, strict=True)
+        run.fingerprints[f"{EXTRA}real"] = fingerprint((name, str(labels)) for (name, _), labels in pairs)
     lists = {} if extras.subsets is None else {n: extras.subsets / subset.file for n, subset in SUBSETS.items()}
-    return Opened(v2, real, {name: read_subset(path, train.entries, SUBSETS[name]) for name, path in lists.items()})
+    subsets = {name: read_subset(path, train.entries, SUBSETS[name]) for name, path in lists.items()}
+    for name, places in subsets.items():
+        run.fingerprints[f"{EXTRA}{name}"] = fingerprint(train.entries[place] for place in places)
+    return Opened(v2, real, subsets)
 
 
 def _extras(

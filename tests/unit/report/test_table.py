@@ -5,11 +5,13 @@ import json
 import pytest
 
 from caebench import suites
+from caebench.config.stage import EXTRA
 from caebench.plan.graph import make_plan
 from caebench.plan.scale import SCALES
 from caebench.plan.store import Store
 from caebench.published import parse_sets, read_set
 from caebench.report import load
+from caebench.report.protocol import concerning
 from caebench.report.records import Records, export, records_folder
 from caebench.report.render import text
 from caebench.report.table import entries, filled
@@ -166,3 +168,10 @@ def test_an_extra_column_is_shown_once_a_job_has_its_number(tmp_path):
     shown, rows = headers()
     assert shown == ["LIN", "ATT", "FT", "k-NN", "k-NN V2"]
     assert (rows[-1][-1].estimate.mean, rows[0][-1].state, rows[-1][0].state) == (50.0, "not run", "not run")
+
+
+def test_a_number_is_held_against_the_extra_that_it_rests_on_alone():
+    record = {"fingerprints": {"imagenet1k/val": "a", f"{EXTRA}v2": "b", f"{EXTRA}real": "c"}}
+    seen = {metric: concerning(record, metric)["fingerprints"] for metric in ("top1", "top1_v2", "top1_k10")}
+    assert seen["top1"] == seen["top1_k10"] == {"imagenet1k/val": "a"}
+    assert seen["top1_v2"] == {"imagenet1k/val": "a", f"{EXTRA}v2": "b"}

@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from caebench.config.site import Extras, Roots, Site
-from caebench.config.stage import EXTRA_METRICS, KNN, RandomEncoder
+from caebench.config.stage import EXTRA, EXTRA_METRICS, KNN, RandomEncoder
 from caebench.config.variants import VARIANTS
 from caebench.data.datasets import open_split
 from caebench.data.world import render
@@ -130,8 +130,22 @@ def test_what_a_site_adds_to_imagenet_stands_beside_the_accuracy(imagenet):
     assert found["top1_v2"] == pytest.approx(num_classes / 10, abs=0.2)  # the evaluation's crop is not the whole image
     assert found["top1_10pct"] == found["top1"]
     assert found["top1_1pct"] == pytest.approx(100 * sum(not label for _, label in split.entries) / len(split.entries))
-    assert "imagenet_v2/val" in run.fingerprints
+    extras = {name for name in run.fingerprints if name.startswith(EXTRA)}
+    assert extras == {EXTRA + name.removeprefix("top1_") for name in EXTRA_METRICS[KNN]}
     assert found["top1_real"] == pytest.approx(told_by_real(imagenet, split, labels), abs=1e-6)
+
+
+def test_an_edited_extra_is_told_by_its_own_fingerprint(imagenet):
+    entries = open_split(knn().data, "train", Roots(imagenet1k=imagenet / "world" / "imagenet"), None).entries
+    names = [path.rpartition("/")[2] for path, _ in entries]
+    marks = []
+    for num in (10, 11):
+        (imagenet / "1percent.txt").write_text("\n".join(names[:num]))
+        (imagenet / "10percent.txt").write_text("\n".join(names))
+        (imagenet / "real.json").write_text(json.dumps([[num]] * 50_000))
+        _, run = neighbours(imagenet, real=imagenet / "real.json", subsets=imagenet)
+        marks.append(run.fingerprints)
+    assert {name for name in marks[0] if marks[0][name] != marks[1][name]} == {f"{EXTRA}1pct", f"{EXTRA}real"}
 
 
 def told_by_real(folder, split, labels):
