@@ -1,8 +1,8 @@
 """Several probes of one encoder behind one pass of it (ADR 20): each image and epoch is encoded once, for all heads.
 
 Every probe is trained by the loop that trains it alone, with its own batch, optimizer, checkpoints and folder. They
-share the order of the samples, and so an epoch is walked once, in pieces that each batch is a multiple of. A probe that
-fails leaves the others; probes that were saved at different steps meet again where the last of them stands.
+share the order of the samples, and so an epoch is walked once, in pieces that divide every batch. A probe that fails
+leaves the others; probes that were saved at different steps meet again where the last of them stands.
 """
 
 import math
@@ -21,7 +21,8 @@ from caebench.data.loading import Key, Samples, Steps, training_loader
 from caebench.data.randomness import Purpose, derive, seeded
 from caebench.tasks.linear_grid import make_linear_probe_grid
 from caebench.tasks.probes import Augmentation, MakeProbe, Part, Probe, make_attentive_probe, make_linear_probe
-from caebench.training.loop import Batch, autocast, to_device, train
+from caebench.training.distributed import Group
+from caebench.training.loop import Batch, autocast, micro_batch, to_device, train
 from caebench.training.run import Run
 from caebench.training.signals import StopRequest, watch_signals
 
@@ -110,7 +111,7 @@ def run_pass(jobs: Sequence[tuple[Config, Run]], ended: Ended) -> None:
         if not learners:
             return
         augmentations = list(dict.fromkeys(learner.probe.augmentation for learner in learners))
-        piece = math.gcd(*(learner.probe.training.config.global_batch for learner in learners))
+        piece = _piece(learners, jobs[0][1].group)
         per_epoch = len(learners[0].probe.training.samples) // piece
         first = min(learner.wanted(piece, per_epoch) for learner in learners)
         for number, batch in enumerate(_pieces(learners, augmentations, piece, first, jobs[0][1]), first):
@@ -138,6 +139,12 @@ def _start(jobs: Sequence[tuple[Config, Run]], stop: StopRequest, ended: Ended) 
         _advance(learner, learner.begin, ended)
         if not learner.is_over:
             yield learner
+
+
+def _piece(learners: Sequence[Learner], group: Group) -> int:
+    """The most images that fit the devices and divide every batch: no host keeps a batch of 16,384 images either."""
+    common = math.gcd(*(learner.probe.training.config.global_batch for learner in learners))
+    return group.size * micro_batch(common, group, learners[0].probe.frozen.chunk)
 
 
 def _advance(learner: Learner, move: Callable[[], None], ended: Ended) -> None:
