@@ -138,10 +138,10 @@ class Cluster:
             else:
                 with executor.batch():
                     found = [executor.submit(payload) for payload in payloads]
-        given = {job: one.job_id for unit, one in zip(together, found, strict=True) for job in unit}
-        for job, slurm_id in given.items():
-            hand_over(self.store.folder(job), slurm_id)
-        return {job.id: slurm_id for job, slurm_id in given.items()}
+        ids_given = {job.id: one.job_id for unit, one in zip(together, found, strict=True) for job in unit}
+        for job in (job for unit in together for job in unit):
+            hand_over(self.store.folder(job), ids_given[job.id])
+        return ids_given
 
     def _parameters(self, submission: Submission, ids: Mapping[str, str], code: Path | None) -> dict[str, Any]:
         asked = parameters(self.slurm.of(submission.jobs[0].kind), submission, ids, code)
