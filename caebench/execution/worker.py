@@ -51,7 +51,7 @@ def run_jobs(
     group = join(site)
     if not group.is_main:
         return _attempt(jobs, store, site, group)
-    mine = _acquire(jobs, slurm_id, look)
+    mine = _acquire(jobs, slurm_id, look, may_leave_out=group.size == 1)
     place = {"slurm": slurm_id, "restart": os.environ.get("SLURM_RESTART_COUNT"), "processes": group.size}
     for folder in mine:
         log_attempt(folder, begins=now(), seen=last_sign(folder), shared_by=len(mine), **place)
@@ -69,19 +69,23 @@ def run_jobs(
                 release(folder)
 
 
-def _acquire(jobs: Mapping[Path, Progress], slurm_id: str | None, look: Look | None) -> dict[Path, Progress]:
+def _acquire(
+    jobs: Mapping[Path, Progress], slurm_id: str | None, look: Look | None, may_leave_out: bool
+) -> dict[Path, Progress]:
+    """The jobs whose leases are ours now; of several processes the others could not know which are left out."""
     mine: dict[Path, Progress] = {}
+    refused: Held | None = None
     for folder, progress in jobs.items():
         try:
             acquire(folder, slurm_id, look)
-        except Held as error:
-            if len(jobs) == 1:
-                raise
-            log.warning("left out of a shared pass: %s", error)
-        else:
             mine[folder] = progress
-    if not mine:
-        raise Held(f"{', '.join(folder.name for folder in jobs)}: other processes run all of them.")
+        except Held as error:
+            refused = error
+            log.warning("%s", error)
+    if refused is not None and not (mine and may_leave_out):
+        for folder in mine:
+            release(folder)
+        raise refused
     return mine
 
 
@@ -120,6 +124,8 @@ def _attempt(jobs: Mapping[Path, Progress], store: Path, site: Site, group: Any)
             begun.append(_begin(folder, store, site, progress, group))
         except Exception as error:  # a job may fail in any way; the run goes on with what does not rest on it
             outcomes[folder] = _end_without(folder, error, group.is_main)
+            if group.size > 1:  # the other processes wait for all of it
+                return {folder: _end_without(folder, error, group.is_main) for folder in jobs}
 
     def ended(number: int, found: dict[str, Any] | Exception) -> None:
         one = begun[number]

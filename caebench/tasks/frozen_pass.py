@@ -22,9 +22,10 @@ from caebench.data.randomness import Purpose, derive, seeded
 from caebench.tasks.linear_grid import make_linear_probe_grid
 from caebench.tasks.probes import Augmentation, MakeProbe, Part, Probe, make_attentive_probe, make_linear_probe
 from caebench.training.distributed import Group
+from caebench.training.journal import Diverged
 from caebench.training.loop import Batch, autocast, micro_batch, to_device, train
 from caebench.training.run import Run
-from caebench.training.signals import StopRequest, watch_signals
+from caebench.training.signals import Interrupted, StopRequest, watch_signals
 
 MAKERS: Mapping[type[Config], MakeProbe] = {
     LinearProbe: make_linear_probe,
@@ -111,7 +112,8 @@ def run_pass(jobs: Sequence[tuple[Config, Run]], ended: Ended) -> None:
         if not learners:
             return
         augmentations = list(dict.fromkeys(learner.probe.augmentation for learner in learners))
-        piece = _piece(learners, jobs[0][1].group)
+        group = jobs[0][1].group
+        piece = _piece(learners, group)
         per_epoch = len(learners[0].probe.training.samples) // piece
         first = min(learner.wanted(piece, per_epoch) for learner in learners)
         for number, batch in enumerate(_pieces(learners, augmentations, piece, first, jobs[0][1]), first):
@@ -120,7 +122,7 @@ def run_pass(jobs: Sequence[tuple[Config, Run]], ended: Ended) -> None:
             for learner in takers:
                 rows = batch["rows"][augmentations.index(learner.probe.augmentation)]
                 own = {part: features[part][rows] for part in learner.probe.parts}
-                _advance(learner, partial(learner.take, {**own, **_labels(batch)}, piece), ended)
+                _advance(learner, partial(learner.take, {**own, **_labels(batch)}, piece), group, ended)
             learners = [learner for learner in learners if not learner.is_over]
             if not learners:
                 return
@@ -132,11 +134,12 @@ def _start(jobs: Sequence[tuple[Config, Run]], stop: StopRequest, ended: Ended) 
         try:
             probe = MAKERS[type(config)](config, run, encoder)
         except Exception as error:  # as any job, it may fail in any way
+            _refuse_to_part(error, run.group)
             ended(number, error)
             continue
         encoder = probe.frozen.encoder
         learner = Learner(number, probe, train(probe.training, run, stop), 0)
-        _advance(learner, learner.begin, ended)
+        _advance(learner, learner.begin, run.group, ended)
         if not learner.is_over:
             yield learner
 
@@ -147,7 +150,7 @@ def _piece(learners: Sequence[Learner], group: Group) -> int:
     return group.size * micro_batch(common, group, learners[0].probe.frozen.chunk)
 
 
-def _advance(learner: Learner, move: Callable[[], None], ended: Ended) -> None:
+def _advance(learner: Learner, move: Callable[[], None], group: Group, ended: Ended) -> None:
     """Let one probe go on; its end and its failure are its own."""
     learner.is_over = True
     try:
@@ -157,9 +160,21 @@ def _advance(learner: Learner, move: Callable[[], None], ended: Ended) -> None:
         try:
             ended(learner.number, learner.probe.finish(end.value))
         except Exception as error:  # as in `_start`
+            _refuse_to_part(error, group)
             ended(learner.number, error)
     except Exception as error:  # as in `_start`; a stop among them
+        _refuse_to_part(error, group)
         ended(learner.number, error)
+
+
+def _refuse_to_part(error: Exception, group: Group) -> None:
+    """Of several processes, one cannot leave a probe that the others go on with: then the whole pass fails.
+
+    Raises:
+        Exception: the error, unless every process has it.
+    """
+    if group.size > 1 and not isinstance(error, Interrupted | Diverged):
+        raise error
 
 
 def _pieces(

@@ -13,10 +13,10 @@ from caebench.plan.graph import make_job
 from caebench.recipes.probes import attentive_probe, linear_probe, linear_probe_grid
 from caebench.stages import run_stage, run_stages
 from caebench.tasks import frozen_pass, linear_grid, probes
-from caebench.tasks.frozen_pass import SeveralViews, collate
+from caebench.tasks.frozen_pass import SeveralViews, _refuse_to_part, collate
 from caebench.tasks.probes import Augmentation
-from caebench.training.distributed import join_group
-from caebench.training.journal import Journal
+from caebench.training.distributed import Group, join_group
+from caebench.training.journal import Diverged, Journal
 from caebench.training.run import Run
 from caebench.training.signals import Interrupted
 
@@ -181,3 +181,14 @@ def test_views_that_are_equal_are_one():
                 batch["views"][batch["rows"][number, epoch]], alone(Image.fromarray(pixels), 7, (epoch, 5))["image"]
             )
     assert batch["label"].tolist() == [7] * 40 and batch["index"].tolist() == [5] * 40
+
+
+def test_of_several_processes_none_goes_on_without_a_probe():
+    """Only an end that all of them see alike leaves the rest of a pass."""
+    alone, two = Group(0, 1, torch.device("cpu")), Group(1, 2, torch.device("cpu"))
+    for error in (ValueError("here alone"), Interrupted("everywhere"), Diverged("everywhere")):
+        _refuse_to_part(error, alone)
+    for error in (Interrupted("everywhere"), Diverged("everywhere")):
+        _refuse_to_part(error, two)
+    with pytest.raises(ValueError, match="here alone"):
+        _refuse_to_part(ValueError("here alone"), two)
