@@ -119,9 +119,9 @@ def _attempt(jobs: Mapping[Path, Progress], store: Path, site: Site, group: Any)
 
     outcomes: dict[Path, Outcome] = {}
     begun: list[Begun] = []
-    for folder, progress in jobs.items():
+    for folder, job in {folder: read_json(folder / JOB) for folder in jobs}.items():
         try:
-            begun.append(_begin(folder, store, site, progress, group))
+            begun.append(_begin(folder, job, store, site, jobs[folder], group))
         except Exception as error:  # a job may fail in any way; the run goes on with what does not rest on it
             outcomes[folder] = _end_without(folder, error, group.is_main)
             if group.size > 1:  # the other processes wait for all of it
@@ -143,10 +143,10 @@ def _attempt(jobs: Mapping[Path, Progress], store: Path, site: Site, group: Any)
     return outcomes
 
 
-def _begin(folder: Path, store: Path, site: Site, progress: Progress, group: Any) -> Begun:
+def _begin(folder: Path, job: Mapping[str, Any], store: Path, site: Site, progress: Progress, group: Any) -> Begun:
     from caebench.training.run import Run
 
-    job, started = read_json(folder / JOB), time.monotonic()
+    started = time.monotonic()
     inputs = {role: store / name for role, name in job["inputs"].items()}
     aids = {role: store / name for role, name in job.get("aids", {}).items() if (store / name / RESULT).exists()}
     if group.is_main:

@@ -133,7 +133,7 @@ def test_an_array_is_split_where_the_cluster_says(state, tmp_path, tiny, data, m
         assert set(bench.stand(jobs).values()) <= {"queued", "running"}
         for job in jobs[1:]:
             pickled = tmp_path / "store" / "slurm" / f"{ids[job.id]}_submitted.pkl"
-            assert DelayedSubmission.load(pickled).function.folder == bench.store.folder(job)
+            assert DelayedSubmission.load(pickled).function.folders == (bench.store.folder(job),)
             assert cluster.job(ids[job.id])["Dependency"].startswith(f"afterok:{ids[data.id]}")
 
 
