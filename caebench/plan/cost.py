@@ -5,7 +5,7 @@ They count matrix products (multiply-adds of linear layers and attention), not d
 either way.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from caebench.config.calibration import Calibration
 from caebench.config.codes import CODES, Codes
@@ -25,6 +25,7 @@ from caebench.config.stage import (
 )
 from caebench.config.variants import VARIANTS, Variant
 from caebench.plan.graph import Job
+from caebench.plan.passes import with_configs
 from caebench.plan.pretraining import (
     blocks,
     encode,
@@ -59,17 +60,11 @@ def gpu_hours_saved(job: Job, calibration: Calibration | None = None) -> float:
 
 def gpu_hours_of_pass_saved(unit: Sequence[Job], calibration: Calibration | None = None) -> float:
     """Hours that a shared pass saves: the training images of all but the longest probe, less boxes drawn anew."""
-    probes = [(encode(_variant(job), config.image_size), config) for job, config in _probes(unit)]
+    probes = [(encode(_variant(job), config.image_size), config) for job, config in with_configs(unit)]
     seen = [forward * size_of(config.data).train * config.optimization.epochs for forward, config in probes]
     crops = {config.crop if isinstance(config, AttentiveProbe) else "one_try" for _, config in probes}
     once = max(seen) * (1.0 + (REDRAWN if len(crops) > 1 else 0.0))
     return _hours(sum(seen) - once, calibration, calibration.frozen if calibration is not None else None)
-
-
-def _probes(unit: Sequence[Job]) -> Iterator[tuple[Job, LinearProbe | LinearProbeGrid | AttentiveProbe]]:
-    for job in unit:
-        if isinstance(job.config, LinearProbe | LinearProbeGrid | AttentiveProbe):
-            yield job, job.config
 
 
 def _hours(multiply_adds: float, calibration: Calibration | None = None, speed: float | None = None) -> float:

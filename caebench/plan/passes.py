@@ -3,7 +3,7 @@
 Only jobs that nothing rests on: so one that fails holds up no more than it would alone.
 """
 
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 
 from caebench.config.stage import AttentiveProbe, LinearProbe, LinearProbeGrid
 from caebench.plan.graph import Job
@@ -44,8 +44,15 @@ def pass_of(job: Job) -> Hashable | None:
 
 def _fitting(group: Sequence[Job]) -> list[Job]:
     """Those whose batch is a multiple of the smallest: a pass goes in pieces of that."""
-    batches = {job.id: getattr(job.config, "optimization").global_batch for job in group}  # noqa: B009 every probe has one
+    batches = {job.id: config.optimization.global_batch for job, config in with_configs(group)}
     return [job for job in group if batches[job.id] % min(batches.values()) == 0]
+
+
+def with_configs(unit: Iterable[Job]) -> Iterator[tuple[Job, LinearProbe | LinearProbeGrid | AttentiveProbe]]:
+    """The probes among some jobs, each with its config."""
+    for job in unit:
+        if isinstance(job.config, LinearProbe | LinearProbeGrid | AttentiveProbe):
+            yield job, job.config
 
 
 def passes(units: Units) -> list[Sequence[Job]]:

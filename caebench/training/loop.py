@@ -138,7 +138,6 @@ def train(training: Training, run: Run, stop: StopRequest) -> Generator[int, Bat
     optimizer = make_optimizer(config, training.groups)
     scaler = GradScaler(device.type, enabled=config.precision == "fp16")
     parameters = [p for g in training.groups for p in g["params"]]
-    warnings.filterwarnings("ignore", message="Grad strides do not match bucket view")  # 1x1 convolutions; harmless
     model = distribute(module)
     accumulations = config.global_batch // (group.size * training.micro(group))
     per_epoch = training.steps_per_epoch
@@ -170,11 +169,8 @@ def train(training: Training, run: Run, stop: StopRequest) -> Generator[int, Bat
         state.step += 1
 
         # ---- epoch's end: evaluate ----------------------------------------------------------------------------------
-        if state.step % per_epoch == 0 and training.after_epoch is not None:
-            module.eval()
-            epoch = state.step // per_epoch
-            state.history.append({"epoch": epoch, **training.after_epoch(epoch - 1)})
-            run.append_metrics(step=state.step, **state.history[-1])
+        if state.step % per_epoch == 0:
+            _evaluate(training, run, state)
 
         # ---- log, stop, save ----------------------------------------------------------------------------------------
         if not moment.is_logged:
@@ -204,8 +200,17 @@ def _batches(training: Training, run: Run, start: int) -> Iterator[Batch]:
     return iter(training_loader(training.samples, keys, run.num_workers))
 
 
+def _evaluate(training: Training, run: Run, state: Position) -> None:
+    if training.after_epoch is not None:
+        training.module.eval()
+        epoch = state.step // training.steps_per_epoch
+        state.history.append({"epoch": epoch, **training.after_epoch(epoch - 1)})
+        run.append_metrics(step=state.step, **state.history[-1])
+
+
 def distribute(module: nn.Module) -> DistributedDataParallel:
     """The module in its process group; gradients lie in the buckets that are summed, so that nobody copies them."""
+    warnings.filterwarnings("ignore", message="Grad strides do not match bucket view")  # 1x1 convolutions; harmless
     return DistributedDataParallel(module, broadcast_buffers=False, gradient_as_bucket_view=True)
 
 
