@@ -1,5 +1,6 @@
 """What making samples takes beside decoding the files alone, in one process."""
 
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -11,10 +12,12 @@ from PIL import Image
 from caebench.bench.settings import Settings
 from caebench.bench.timing import paired, take_turns
 from caebench.config.method import CAE
+from caebench.config.site import Resize
 from caebench.config.variants import VARIANTS
+from caebench.data.crops import collate
 from caebench.data.datasets import ImageSplit
-from caebench.data.loading import MakeSample, Samples, open_image
-from caebench.data.transforms import crop_and_flip, evaluation
+from caebench.data.loading import MakeSample, Samples, open_image, read_pixels
+from caebench.data.transforms import CropAndFlip, evaluation
 from caebench.methods.masked import MaskedSample
 from caebench.models.tokenizer import DALLEEncoder
 from caebench.models.vit import Encoder
@@ -43,18 +46,24 @@ def makers(settings: Settings) -> dict[str, MakeSample]:
     num_draws = 2 * encoder.num_draws + 2 * (method.regressor_depth + method.decoder_depth)
     return {
         "pretraining": MaskedSample(config, method.masking, encoder, num_draws, tokenizer),
-        "probe": LabelledSample(crop_and_flip(config.image_size, 0.08), 0),
+        "probe": LabelledSample(CropAndFlip(config.image_size, 0.08), 0),
         "evaluation": LabelledSample(evaluation(config.image_size), 0),
     }
 
 
 def bench_data(settings: Settings) -> dict[str, Any]:
-    """Images a second of each kind of sample, and of decoding alone, over the same files in turns."""
+    """Images a second of each kind of batch, and of decoding alone, over the same files in turns."""
     with TemporaryDirectory() as name:
         split = write_images(Path(name), settings.batch)
         paths = [split.root / path for path, _ in split.entries]
-        things = {"decoding": lambda: [open_image(path) for path in paths]}
-        things |= {kind: _reader(Samples(split, maker)) for kind, maker in makers(settings).items()}
+        things: dict[str, Callable[[], Any]] = {
+            "decoding": lambda: [read_pixels(path) for path in paths],
+            "decoding by Pillow": lambda: [open_image(path) for path in paths],
+        }
+        for kind, maker in makers(settings).items():
+            things[kind] = batches(split, maker, "loader")
+            if getattr(maker, "takes_pixels", False):
+                things[f"{kind}, resize on device"] = batches(split, maker, "device")
         times = take_turns(things, torch.device("cpu"), warm_up=min(1, settings.warm_up), repeats=settings.repeats)
         num_bytes = sum(path.stat().st_size for path in paths) / len(paths)
     return {
@@ -66,6 +75,7 @@ def bench_data(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _reader(samples: Samples) -> Any:
-    samples._open = open_image  # each file anew, as where a split does not fit into memory
-    return lambda: [samples[0, number] for number in range(len(samples))]
+def batches(split: ImageSplit, maker: MakeSample, resize: Resize) -> Callable[[], dict[str, Any]]:
+    """What makes one batch of the whole split, each file decoded anew, as where a split does not fit into memory."""
+    samples = Samples(split, maker, resize, keep=False)
+    return lambda: collate(samples.__getitems__([(0, number) for number in range(len(samples))]))

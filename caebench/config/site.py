@@ -14,6 +14,7 @@ from caebench.config.variants import VARIANTS, Variant, VariantName
 SITES = Path("~/.config/caebench/sites")
 LOCAL = ("/tmp/", "/var/tmp/", "/dev/shm/")
 ScaleName = Literal["nano", "lab", "paper"]
+Resize = Literal["loader", "device"]
 
 
 class Roots(Config):
@@ -106,6 +107,7 @@ class Site(Config):
     per_device_batch_of: dict[VariantName, PositiveInt] = Field(
         default_factory=dict[VariantName, PositiveInt]
     )  # where a variant's differs
+    resize: Resize = "loader"  # where plain crops become views; "device" frees the loaders of it (ADR 21)
     compile: bool = False
     activation_checkpointing: bool = False  # encoder blocks run again in the backward pass: memory for time
     code_cache_gb: PositiveFloat | None = None  # the most disk for a cache of codes that pretrainings share; None: none

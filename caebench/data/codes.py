@@ -133,8 +133,9 @@ class CachedSample:
 
     def __init__(self, make_sample: Callable[..., dict[str, Any]], cache: CodeCache) -> None:
         self.make_sample, self.cache = make_sample, cache
+        self.takes_pixels = getattr(make_sample, "takes_pixels", False)
 
-    def __call__(self, image: Image.Image, label: int, key: Key) -> dict[str, Any]:
+    def __call__(self, image: Image.Image | Tensor, label: int, key: Key) -> dict[str, Any]:
         """Without the tokenizer's view where the codes are there."""
         if key[0] not in self.cache:
             return self.make_sample(image, label, key)

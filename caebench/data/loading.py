@@ -7,28 +7,39 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import UInt8
 from PIL import Image
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
+from torchvision.io import decode_jpeg, read_file
 
+from caebench.config.site import Resize
+from caebench.data.crops import collate as collate_crops
 from caebench.data.datasets import ImageSplit
 from caebench.data.errors import DataError
 from caebench.data.randomness import Purpose, generator
 
 CACHED_BYTES = 64 * 2**20
+GROUP = 8  # images decoded before the first becomes a sample: code that runs again is in the core's cache still
 Key = tuple[int, int]  # epoch, index
 Collate = Callable[[list[dict[str, Any]]], dict[str, Any]]  # from samples to a batch
-MakeSample = Callable[[Image.Image, int, Key], dict[str, Any]]  # image, label, key
+MakeSample = Callable[[Any, int, Key], dict[str, Any]]  # image (Pillow's, or bytes: `Samples`), label, key
 
 
 class Samples(Dataset[dict[str, Any]]):
     """Images of a split, each turned into a sample by a function of the image, its label and its key.
 
-    A split that is small when decoded is decoded once: at nano scale that is a third of the loading time.
+    A split that is small when decoded is decoded once: at nano scale that is a third of the loading time. Where views
+    are resized on the device, the function is given bytes to cut, if it `takes_pixels`, and not an image of Pillow's.
     """
 
-    def __init__(self, split: ImageSplit, make_sample: MakeSample) -> None:
+    def __init__(
+        self, split: ImageSplit, make_sample: MakeSample, resize: Resize = "loader", *, keep: bool = True
+    ) -> None:
         self.split, self.make_sample = split, make_sample
-        self._open = lru_cache(maxsize=None)(open_image) if self._is_small() else open_image
+        on_device = resize == "device" and getattr(make_sample, "takes_pixels", False)
+        decode = read_pixels if on_device else open_image
+        self._open = lru_cache(maxsize=None)(decode) if keep and self._is_small() else decode
 
     def _is_small(self) -> bool:
         if not self.split.entries:
@@ -40,8 +51,18 @@ class Samples(Dataset[dict[str, Any]]):
         return len(self.split.entries)
 
     def __getitem__(self, key: Key) -> dict[str, Any]:
-        path, label = self.split.entries[key[1] % len(self)]
-        return self.make_sample(self._open(self.split.root / path), label, key)
+        return self.__getitems__([key])[0]
+
+    def __getitems__(self, keys: Sequence[Key]) -> list[dict[str, Any]]:
+        """Several samples: torch's loader asks for a whole batch."""
+        return [sample for first in range(0, len(keys), GROUP) for sample in self._make(keys[first : first + GROUP])]
+
+    def _make(self, keys: Sequence[Key]) -> list[dict[str, Any]]:
+        entries = [self.split.entries[index % len(self)] for _, index in keys]
+        images = [self._open(self.split.root / path) for path, _ in entries]
+        return [
+            self.make_sample(image, label, key) for image, (_, label), key in zip(images, entries, keys, strict=True)
+        ]
 
 
 def open_image(path: Path) -> Image.Image:
@@ -56,6 +77,21 @@ def open_image(path: Path) -> Image.Image:
     except (OSError, SyntaxError, ValueError) as error:
         do = "Run `caebench data check` to find every such file, and restore it from the original archive"
         raise DataError(path, f"cannot be read as an image ({error})", do + ".") from error
+
+
+def read_pixels(path: Path) -> UInt8[Tensor, "3 height width"]:
+    """The same image as bytes, which lie as Pillow's do; files that hold no JPEG of three channels by way of Pillow.
+
+    Raises:
+        DataError: the file is missing, truncated or no image.
+    """
+    try:
+        pixels = decode_jpeg(read_file(str(path)))  # equal to Pillow's, in 0.7 of its time
+    except RuntimeError:
+        pixels = None
+    if isinstance(pixels, Tensor) and len(pixels) == 3:
+        return pixels
+    return torch.from_numpy(np.array(open_image(path))).permute(2, 0, 1)
 
 
 class Steps(Sampler[list[Key]]):
@@ -131,7 +167,7 @@ def _loader(
     return DataLoader(
         samples,
         batch_sampler=batches,
-        collate_fn=collate,
+        collate_fn=collate or collate_crops,
         num_workers=num_workers,
         pin_memory=torch.cuda.is_available(),
         persistent_workers=False,

@@ -1,11 +1,12 @@
 """Image transforms, from torchvision (v2) and timm; each draws from the global generators, which `seeded` sets."""
 
 import math
-from collections.abc import Callable
-from typing import Any, cast
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, NamedTuple, cast
 
 import numpy as np
 import torch
+from jaxtyping import UInt8
 from PIL import Image
 from timm.data.constants import IMAGENET_DEFAULT_MEAN as MEAN
 from timm.data.constants import IMAGENET_DEFAULT_STD as STD
@@ -15,6 +16,7 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
 
 Transform = Callable[[Image.Image], Tensor]
+Pixels = UInt8[Tensor, "3 height width"]  # a decoded image
 BICUBIC = v2.InterpolationMode.BICUBIC
 MEAN_PIXEL, STD_PIXEL = torch.tensor(MEAN)[:, None, None], torch.tensor(STD)[:, None, None]
 CROP_RATIO = 224 / 256  # validation: resize to 256, centre crop 224
@@ -27,7 +29,24 @@ def to_tensor(image: Image.Image) -> Tensor:
 
 def normalize(image: Tensor) -> Tensor:
     """By ImageNet's mean and standard deviation."""
-    return (image - MEAN_PIXEL) / STD_PIXEL
+    mean, std = (value.to(image.device, non_blocking=True) for value in (MEAN_PIXEL, STD_PIXEL))
+    return (image - mean) / std
+
+
+class Wanted(NamedTuple):
+    """A square view of a crop, which the device is to make (`data.crops`)."""
+
+    size: int
+    filter: Literal["bicubic", "lanczos"]
+    normalized: bool
+
+
+class Crop(NamedTuple):
+    """A piece of an image, row by row, and the views that are wanted of it."""
+
+    pixels: UInt8[Tensor, "height width 3"]  # shares the image's memory
+    flipped: bool  # to be flipped, left to right
+    views: Mapping[str, Wanted]
 
 
 class TwoViews:
@@ -54,6 +73,21 @@ class TwoViews:
         """The second view of the same crop, alone."""
         assert self.tokenizer_size is not None, "there is no tokenizer"
         return self._for_tokenizer(self._cut(image), self.tokenizer_size)
+
+    def cut(self, pixels: Pixels) -> Crop:
+        """The crop that both show, not resized."""
+        assert self.jitter is None, "colours are jittered on Pillow's images"
+        flipped = bool(torch.rand(()) < 0.5)
+        box = self.crop.make_params([pixels])
+        if flipped:
+            box["left"] = pixels.shape[2] - box["left"] - box["width"]  # its place before the flip
+        return Crop(cut_out(pixels, box), flipped, self._wanted())
+
+    def _wanted(self) -> dict[str, Wanted]:
+        wanted = {"image": Wanted(self.image_size, "bicubic", normalized=True)}
+        if self.tokenizer_size is not None:
+            wanted["view"] = Wanted(self.tokenizer_size, "lanczos", normalized=False)
+        return wanted
 
     def _for_tokenizer(self, crop: Image.Image, size: int) -> Tensor:
         return to_tensor(crop.resize((size, size), Image.Resampling.LANCZOS))
@@ -86,11 +120,31 @@ class OneTryCrop(v2.RandomResizedCrop):
         return {"top": top, "left": left, "height": box_height, "width": box_width}
 
 
-def crop_and_flip(image_size: int, crop_scale_min: float, *, one_try: bool = False) -> Transform:
+class CropAndFlip:
     """Random resized crop, flip, normalise: the whole augmentation of both probes."""
-    crop = OneTryCrop if one_try else v2.RandomResizedCrop
-    steps = [crop(image_size, (crop_scale_min, 1.0), interpolation=BICUBIC), v2.RandomHorizontalFlip()]
-    return v2.Compose([*steps, to_tensor, normalize])
+
+    def __init__(self, image_size: int, crop_scale_min: float, *, one_try: bool = False) -> None:
+        crop = OneTryCrop if one_try else v2.RandomResizedCrop
+        self.image_size, self.crop = image_size, crop(image_size, (crop_scale_min, 1.0), interpolation=BICUBIC)
+        self.transform = v2.Compose([self.crop, v2.RandomHorizontalFlip(), to_tensor, normalize])
+
+    def __call__(self, image: Image.Image) -> Tensor:
+        """A view."""
+        return self.transform(image)
+
+    def cut(self, pixels: Pixels) -> Crop:
+        """The crop that it shows, not resized."""
+        box = self.crop.make_params([pixels])
+        flipped = bool(torch.rand(1) < 0.5)
+        return Crop(cut_out(pixels, box), flipped, {"image": Wanted(self.image_size, "bicubic", normalized=True)})
+
+
+def cut_out(pixels: Pixels, box: Mapping[str, int]) -> UInt8[Tensor, "box_height box_width 3"]:
+    """The pixels of a box."""
+    rows, columns = (
+        slice(box[start], box[start] + box[size]) for start, size in (("top", "height"), ("left", "width"))
+    )
+    return pixels.permute(1, 2, 0)[rows, columns]
 
 
 def evaluation(image_size: int) -> Transform:

@@ -9,10 +9,11 @@ from torch import Tensor
 
 from caebench.config.method import Masking
 from caebench.config.stage import Pretrain
+from caebench.data.crops import CROP
 from caebench.data.loading import Key
 from caebench.data.masking import sample_mask
 from caebench.data.randomness import Purpose, derive, generator, seeded
-from caebench.data.transforms import TwoViews
+from caebench.data.transforms import Pixels, TwoViews
 from caebench.models.tokenizer import Tokenizer
 from caebench.models.vit import Encoder
 
@@ -73,13 +74,20 @@ class MaskedSample:
         tokenizer_size = self.grid * tokenizer.stride if tokenizer else None
         self.views = TwoViews(config.image_size, tokenizer_size, config.crop_scale_min, color_jitter)
         self.one_view = TwoViews(config.image_size, None, config.crop_scale_min, color_jitter)
+        self.takes_pixels = not color_jitter
 
-    def __call__(self, image: Image.Image, label: int, key: Key, *, with_view: bool = True) -> dict[str, Any]:
+    def __call__(self, image: Image.Image | Pixels, label: int, key: Key, *, with_view: bool = True) -> dict[str, Any]:
         """The label is not used; without the tokenizer's view where its codes are known."""
         with seeded(derive(Purpose.VIEW, self.seed, *key)):
-            view, tokenizer_view = self.views(image) if with_view else self.one_view(image)
+            shown = self._show(image, self.views if with_view else self.one_view)
         rng = generator(Purpose.MASK, self.seed, *key)
         mask = sample_mask(self.masking, self.grid, self.num_masked, rng)
         draws = generator(Purpose.DEPTH, self.seed, *key).random(self.num_draws, dtype="float32")
-        sample = {"image": view, "masked": torch.from_numpy(mask.flatten()), "draws": torch.from_numpy(draws)}
-        return sample if tokenizer_view is None else {**sample, "view": tokenizer_view}
+        return {**shown, "masked": torch.from_numpy(mask.flatten()), "draws": torch.from_numpy(draws)}
+
+    def _show(self, image: Image.Image | Pixels, views: TwoViews) -> dict[str, Any]:
+        """The views, or the crop that the device makes them of."""
+        if isinstance(image, Tensor):
+            return {CROP: views.cut(image)}
+        view, tokenizer_view = views(image)
+        return {"image": view} if tokenizer_view is None else {"image": view, "view": tokenizer_view}

@@ -14,10 +14,11 @@ from caebench.config.codes import CODES, Codes
 from caebench.config.method import DALLETarget, DVAETarget, Target
 from caebench.config.stage import RESULT
 from caebench.data.codes import REMEDY, CodeCache, EpochWriter, epoch_file
+from caebench.data.crops import CROP, collate
 from caebench.data.errors import DataError
 from caebench.data.loading import Key, Samples, Steps
 from caebench.data.randomness import Purpose, derive, seeded
-from caebench.data.transforms import TwoViews
+from caebench.data.transforms import Pixels, TwoViews
 from caebench.models.dalle_file import load_dalle
 from caebench.models.tokenizer import Tokenizer
 from caebench.tasks.dvae import load_dvae
@@ -35,10 +36,14 @@ class TokenizerView:
     def __init__(self, config: Codes) -> None:
         self.seed = config.seed
         self.views = TwoViews(config.view_size, config.view_size, config.crop_scale_min, config.color_jitter)
+        self.takes_pixels = not config.color_jitter
 
-    def __call__(self, image: Image.Image, label: int, key: Key) -> dict[str, Any]:
+    def __call__(self, image: Image.Image | Pixels, label: int, key: Key) -> dict[str, Any]:
         """The label is not used."""
         with seeded(derive(Purpose.VIEW, self.seed, *key)):
+            if isinstance(image, Tensor):
+                crop = self.views.cut(image)
+                return {CROP: crop._replace(views={"view": crop.views["view"]})}
             return {"view": self.views.tokenizer_view(image)}
 
 
@@ -54,7 +59,7 @@ def cache_codes(config: Codes, run: Run) -> dict[str, Any]:
     run.adapt([tokenizer])
     if run.group.is_main:
         _forget_others(config, run)
-    samples = Samples(split, TokenizerView(config))
+    samples = Samples(split, TokenizerView(config), run.site.resize)
     present = [run.group.is_main and epoch_file(run.folder, epoch).exists() for epoch in range(config.epochs)]
     missing = [epoch for epoch, there in enumerate(run.group.any(present)) if not there]
     with watch_signals() as stop:
@@ -82,7 +87,7 @@ def _write_epoch(
 ) -> None:
     group, most = run.group, run.site.per_device_batch
     batches = blocks(len(samples), epoch, group.rank, group.size, most)
-    loader = DataLoader(samples, batch_sampler=batches, num_workers=run.num_workers)
+    loader = DataLoader(samples, batch_sampler=batches, num_workers=run.num_workers, collate_fn=collate)
     shape = len(samples), config.num_patches
     writer = EpochWriter(run.folder, epoch, shape) if group.is_main else None
     try:
@@ -157,8 +162,8 @@ def verify(cache: CodeCache, training: Training, tokenizer: Tokenizer, run: Run)
     micro = micro_batch(training.config.global_batch, run.group, training.per_device, training.multiple_of)
     for epoch in sorted({0, min(most) - 1}):
         keys = next(iter(_steps(training, run, epoch, micro)))
-        view = torch.stack([training.samples[key]["view"] for key in keys]).to(run.device)
-        ours = tokenize(tokenizer, view, cache.config, run).cpu()
+        batch = to_device(collate([training.samples[key] for key in keys]), run.device)
+        ours = tokenize(tokenizer, batch["view"], cache.config, run).cpu()
         cached = torch.stack([cache.read(key) for key in keys])
         if num_other := int((ours != cached).sum()):
             what = f"{num_other} of {ours.numel()} codes are not those that this job computes"

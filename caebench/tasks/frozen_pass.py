@@ -17,10 +17,20 @@ from torch import Tensor
 
 from caebench.config.base import Config
 from caebench.config.stage import AttentiveProbe, LinearProbe, LinearProbeGrid
+from caebench.data.crops import collate as collate_crops
 from caebench.data.loading import Key, Samples, Steps, training_loader
 from caebench.data.randomness import Purpose, derive, seeded
+from caebench.data.transforms import Crop, Pixels
 from caebench.tasks.linear_grid import make_linear_probe_grid
-from caebench.tasks.probes import Augmentation, MakeProbe, Part, Probe, make_attentive_probe, make_linear_probe
+from caebench.tasks.probes import (
+    Augmentation,
+    MakeProbe,
+    Part,
+    Probe,
+    make_attentive_probe,
+    make_linear_probe,
+    show,
+)
 from caebench.training.distributed import Group
 from caebench.training.journal import Diverged
 from caebench.training.loop import Batch, autocast, micro_batch, to_device, train
@@ -40,29 +50,37 @@ class SeveralViews:
 
     def __init__(self, augmentations: Sequence[Augmentation], seed: int) -> None:
         self.transforms, self.seed = [augmentation.transform() for augmentation in augmentations], seed
+        self.takes_pixels = True
 
-    def __call__(self, image: Image.Image, label: int, key: Key) -> dict[str, Any]:
-        """The different views, and which of them each augmentation made."""
-        views: list[Tensor] = []
+    def __call__(self, image: Image.Image | Pixels, label: int, key: Key) -> dict[str, Any]:
+        """The different views, or the crops that the device makes them of, and which of them each augmentation made."""
+        views: list[dict[str, Tensor | Crop]] = []
         places: list[int] = []
         for transform in self.transforms:
             with seeded(derive(Purpose.VIEW, self.seed, *key)):
-                view = transform(image)
-            same = (place for place, other in enumerate(views) if torch.equal(view, other))
+                view = show(image, transform)
+            same = (place for place, other in enumerate(views) if _equal(view, other))
             places.append(next(same, len(views)))
             views += [view] if places[-1] == len(views) else []
         return {"views": views, "places": places, "label": label, "index": key[1]}
 
 
 def collate(samples: list[dict[str, Any]]) -> dict[str, Any]:
-    """All different views in a row, and for each augmentation the rows that are its batch."""
+    """All different views in a row, or their crops; and each augmentation's batch, as rows of them."""
     rows: list[list[int]] = []
-    views: list[Tensor] = []
+    views: list[dict[str, Any]] = []
     for sample in samples:
         rows.append([len(views) + place for place in sample["places"]])
         views += sample["views"]
     numbers = {name: torch.tensor([sample[name] for sample in samples]) for name in ("label", "index")}
-    return {"views": torch.stack(views), "rows": torch.tensor(rows).T.contiguous(), **numbers}
+    return {**collate_crops(views), "rows": torch.tensor(rows).T.contiguous(), **numbers}
+
+
+def _equal(one: Mapping[str, Tensor | Crop], other: Mapping[str, Tensor | Crop]) -> bool:
+    (ours,), (theirs,) = one.values(), other.values()
+    if isinstance(ours, Crop) and isinstance(theirs, Crop):
+        return ours.flipped == theirs.flipped and torch.equal(ours.pixels, theirs.pixels)
+    return isinstance(ours, Tensor) and isinstance(theirs, Tensor) and torch.equal(ours, theirs)
 
 
 @dataclass
@@ -182,7 +200,7 @@ def _pieces(
 ) -> Iterator[Batch]:
     """The epochs in pieces, from `first` on to the longest schedule's end: this process's share of each."""
     training = learners[0].probe.training
-    samples = Samples(training.samples.split, SeveralViews(augmentations, training.seed))
+    samples = Samples(training.samples.split, SeveralViews(augmentations, training.seed), run.site.resize)
     epochs = max(learner.probe.training.config.epochs for learner in learners)
     steps = Steps(
         len(samples),
@@ -203,7 +221,7 @@ def _encode(takers: Sequence[Learner], batch: Batch, run: Run) -> dict[Part, Ten
     parts: list[Part] = list(dict.fromkeys(part for learner in takers for part in learner.probe.parts))
     first = takers[0].probe
     with autocast(run.device, first.training.config.precision):
-        return first.frozen.read(batch["views"], parts)
+        return first.frozen.read(batch["image"], parts)
 
 
 def _labels(batch: Batch) -> Batch:

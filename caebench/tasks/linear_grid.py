@@ -134,7 +134,7 @@ def make_linear_probe_grid(config: LinearProbeGrid, run: Run, encoder: Encoder |
         module=step,
         groups=head.groups(config.optimization.base_lr),
         config=config.optimization,
-        samples=Samples(train, LabelledSample(augmentation.transform(), config.seed)),
+        samples=Samples(train, LabelledSample(augmentation.transform(), config.seed), run.site.resize),
         seed=config.seed,
     )
 

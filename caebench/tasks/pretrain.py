@@ -36,7 +36,7 @@ def pretrain(config: Pretrain, run: Run) -> Result:
         module=method,
         groups=split_decay(method),
         config=config.optimization,
-        samples=Samples(split, make_sample),
+        samples=Samples(split, make_sample, run.site.resize),
         seed=config.seed,
         per_device=_per_device(method, config, run),
         multiple_of=method.multiple_of,
@@ -45,7 +45,7 @@ def pretrain(config: Pretrain, run: Run) -> Result:
     )
     if tokenizer is not None and (cache := open_cache(run, len(split.entries))) is not None:
         verify(cache, training, tokenizer, run)
-        training.samples = Samples(split, CachedSample(make_sample, cache))
+        training.samples = Samples(split, CachedSample(make_sample, cache), run.site.resize)
         if cache.config.epochs >= config.optimization.epochs and isinstance(method, PretrainingStep | BEiTMethod):
             method.tokenizer.clear()
             del tokenizer

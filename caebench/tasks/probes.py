@@ -19,9 +19,10 @@ from torch.nn import functional as F
 from caebench.config.data import size_of
 from caebench.config.optim import Precision
 from caebench.config.stage import ENCODER, AttentiveProbe, LinearProbe
+from caebench.data.crops import CROP
 from caebench.data.loading import Key, Samples, evaluation_loader
 from caebench.data.randomness import Purpose, derive, seeded
-from caebench.data.transforms import Transform, crop_and_flip, evaluation
+from caebench.data.transforms import Crop, CropAndFlip, Pixels, Transform, evaluation
 from caebench.models.checkpoint import read_encoder
 from caebench.models.heads import AttentiveHead, LinearHead
 from caebench.models.vit import Encoder
@@ -39,11 +40,20 @@ class LabelledSample:
 
     def __init__(self, transform: Transform, seed: int) -> None:
         self.transform, self.seed = transform, seed
+        self.takes_pixels = isinstance(transform, CropAndFlip)
 
-    def __call__(self, image: Image.Image, label: int, key: Key) -> dict[str, Any]:
+    def __call__(self, image: Image.Image | Pixels, label: int, key: Key) -> dict[str, Any]:
         """One sample."""
         with seeded(derive(Purpose.VIEW, self.seed, *key)):
-            return {"image": self.transform(image), "label": label, "index": key[1]}
+            return {**show(image, self.transform), "label": label, "index": key[1]}
+
+
+def show(image: Image.Image | Pixels, transform: Transform) -> dict[str, Tensor | Crop]:
+    """The view of an image, or the crop that the device makes it of."""
+    if isinstance(image, Tensor):
+        assert isinstance(transform, CropAndFlip), "no other transform is finished on the device"
+        return {CROP: transform.cut(image)}
+    return {"image": transform(image)}
 
 
 Part = Literal["cls", "mean", "last4", "all", "patches"]
@@ -130,9 +140,9 @@ class Augmentation(NamedTuple):
     crop_scale_min: float
     one_try: bool
 
-    def transform(self) -> Transform:
+    def transform(self) -> CropAndFlip:
         """It, as a transform."""
-        return crop_and_flip(self.image_size, self.crop_scale_min, one_try=self.one_try)
+        return CropAndFlip(self.image_size, self.crop_scale_min, one_try=self.one_try)
 
 
 @dataclass
@@ -195,7 +205,7 @@ def _make(
         module=step,
         groups=split_decay(step),
         config=config.optimization,
-        samples=Samples(train, LabelledSample(augmentation.transform(), config.seed)),
+        samples=Samples(train, LabelledSample(augmentation.transform(), config.seed), run.site.resize),
         seed=config.seed,
         after_epoch=evaluator,
     )

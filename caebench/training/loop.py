@@ -17,6 +17,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from caebench.config.optim import Optimization, Precision
 from caebench.config.stage import METRICS_FILE
+from caebench.data.crops import CROP
 from caebench.data.loading import Samples, Steps, training_loader
 from caebench.models.checkpoint import misfits
 from caebench.training import checkpoint
@@ -240,8 +241,9 @@ def autocast(device: torch.device, precision: Precision) -> torch.autocast:
 
 
 def to_device(batch: Batch, device: torch.device) -> Batch:
-    """Move a batch's tensors."""
-    return {name: value.to(device, non_blocking=True) for name, value in batch.items()}
+    """Move a batch's tensors, and make there the views of its crops."""
+    moved = {name: value.to(device, non_blocking=True) for name, value in batch.items() if name != CROP}
+    return {**moved, **batch[CROP].to_views(device)} if CROP in batch else moved
 
 
 def refuse_other_model(folder: Path, module: nn.Module, saved: Mapping[str, Tensor]) -> None:

@@ -7,7 +7,7 @@ import torch
 
 from caebench.config.site import Site
 from caebench.config.stage import RandomEncoder
-from caebench.data.transforms import crop_and_flip
+from caebench.data.transforms import CropAndFlip
 from caebench.models.vit import Encoder
 from caebench.plan.graph import make_job
 from caebench.recipes.probes import attentive_probe, linear_probe, linear_probe_grid
@@ -113,6 +113,17 @@ def test_each_probe_ends_as_it_would_alone(configs, begin, heads):
             assert ours == pytest.approx(theirs, rel=1e-5, abs=1e-6)
 
 
+def test_views_made_on_the_device_change_nothing(configs, begin):
+    site = SITE.replace(resize="device")
+    assert run_together(configs, begin, place="device", site=site) == run_together(configs, begin)
+    assert run_stage(configs["linear"], begin("alone", "linear", site)) == run_stage(
+        configs["linear"], begin("loader", "linear")
+    )
+    for name in NAMES:
+        assert lines(begin("device", name)) == lines(begin("together", name))
+    assert lines(begin("alone", "linear")) == lines(begin("loader", "linear"))
+
+
 def test_an_image_is_encoded_once_an_epoch_for_all_heads(configs, begin, monkeypatch):
     seen = []
     run_encoder = Encoder.run
@@ -172,13 +183,13 @@ def test_views_that_are_equal_are_one():
     nums = [len(sample["views"]) for sample in samples]
     assert set(nums) == {1, 2}, "some boxes do not fit at the first try"
     batch = collate(samples)
-    assert len(batch["views"]) == sum(nums) and batch["rows"].shape == (2, 40)
+    assert len(batch["image"]) == sum(nums) and batch["rows"].shape == (2, 40)
     for number, one_try in enumerate((True, False)):
-        transform = crop_and_flip(16, 0.5, one_try=one_try)
+        transform = CropAndFlip(16, 0.5, one_try=one_try)
         alone = probes.LabelledSample(transform, 3)
         for epoch in range(40):
             assert torch.equal(
-                batch["views"][batch["rows"][number, epoch]], alone(Image.fromarray(pixels), 7, (epoch, 5))["image"]
+                batch["image"][batch["rows"][number, epoch]], alone(Image.fromarray(pixels), 7, (epoch, 5))["image"]
             )
     assert batch["label"].tolist() == [7] * 40 and batch["index"].tolist() == [5] * 40
 
