@@ -114,13 +114,17 @@ class Bench:
         return command
 
     def run_processes(self, num_processes: int, *arguments: str) -> list[Command]:
-        """Run it in a process group, with the environment that torchrun sets."""
-        group = {"WORLD_SIZE": str(num_processes), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
-        ranks = [{**group, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(num_processes)]
-        commands = [self.start(*arguments, environment=rank) for rank in ranks]
+        """Run it in a process group."""
+        commands = self.start_processes(num_processes, *arguments)
         for command in commands:
             command.wait()
         return commands
+
+    def start_processes(self, num_processes: int, *arguments: str) -> list[Command]:
+        """Start it in a process group, with the environment that torchrun sets."""
+        group = {"WORLD_SIZE": str(num_processes), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+        ranks = [{**group, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(num_processes)]
+        return [self.start(*arguments, environment=rank) for rank in ranks]
 
     def folder(self, job: Job) -> Path:
         return self.store / job.name

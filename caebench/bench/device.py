@@ -25,6 +25,13 @@ def find_device(wanted: str) -> "torch.device":
     return join_group(wanted).device
 
 
+def one_thread() -> None:
+    """Compute in one thread from here on, as a loader's process does."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
 def device_name(device: "torch.device") -> str:
     """The GPU's name, or `CPU` with its model and the threads in use: nobody takes the one for the other."""
     import torch

@@ -78,13 +78,12 @@ def data(
     json: JsonOption = False,
 ) -> None:
     """Samples a second of one loading process, beside decoding the same JPEG files alone."""
-    import torch
-
+    from caebench.bench.device import one_thread
     from caebench.bench.loading import bench_data
     from caebench.cli.show_bench import data_rows
 
     measure: Measure = lambda settings, _: bench_data(settings)  # noqa: E731
-    torch.set_num_threads(1)  # as in a loader's process
+    one_thread()
     found = _measure("data", measure, "cpu", "vit_b", batch, "fp32", "none", False, warm_up, repeats)
     _show(found, data_rows, out, json)
 

@@ -110,6 +110,7 @@ class Site(Config):
     resize: Resize = "loader"  # where plain crops become views; "device" frees the loaders of it (ADR 21)
     compile: bool = False
     activation_checkpointing: bool = False  # encoder blocks run again in the backward pass: memory for time
+    shard: bool = False  # pretrainings lie in shares over the processes (FSDP2): memory for traffic between them
     code_cache_gb: PositiveFloat | None = None  # the most disk for a cache of codes that pretrainings share; None: none
     checkpoint_minutes: PositiveFloat = 10.0
     data: Roots = Roots()

@@ -92,6 +92,8 @@ class Center(nn.Module):
 class DINOMethod(Method):
     """Student, teacher, centre; iBOT builds on it."""
 
+    one_branch = False
+
     def __init__(self, config: Pretrain, tokenizer: Tokenizer | None = None) -> None:
         super().__init__()
         assert isinstance(config.method, SelfDistillation)

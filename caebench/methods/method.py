@@ -20,6 +20,7 @@ class Method(nn.Module, Hooks, ABC):
     moves have `requires_grad` False.
     """
 
+    one_branch = True  # every parameter is reached by the gradient alone: it can be parted (`training.sharding`)
     whole_batch = False  # the loss needs a process's whole share of the batch at once: it is never split
     multiple_of = 1  # samples that must stay together in a micro-batch
     repeats = 1  # samples made of each image in a row

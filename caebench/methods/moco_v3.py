@@ -58,6 +58,7 @@ class MoCoV3Method(Method):
     """Two branches, and a predictor behind the online one."""
 
     whole_batch = True
+    one_branch = False
 
     def __init__(self, config: Pretrain, tokenizer: Tokenizer | None = None) -> None:
         super().__init__()

@@ -16,8 +16,8 @@ BIASES = "relative_position_biases."
 TABLE = BIASES + "{}.table"
 
 
-def save_encoder(encoder: Encoder, path: Path) -> None:
-    """Write the encoder with its sizes, all or nothing."""
+def save_encoder(encoder: Encoder, path: Path, state: Mapping[str, Tensor] | None = None) -> None:
+    """Write the encoder with its sizes, all or nothing; with another state where its own is in shares."""
     sizes = {
         "variant": list(encoder.variant),
         "image_size": encoder.image_size,
@@ -27,8 +27,12 @@ def save_encoder(encoder: Encoder, path: Path) -> None:
         "norm_eps": encoder.norm_eps,
     }
     partial = path.with_suffix(".partial")
-    state = {name: value.detach().cpu().contiguous() for name, value in encoder.state_dict().items()}
-    save_file(state, partial, metadata={"encoder": json.dumps(sizes)})
+    tensors = (encoder.state_dict() if state is None else state).items()
+    save_file(
+        {name: value.detach().cpu().contiguous() for name, value in tensors},
+        partial,
+        metadata={"encoder": json.dumps(sizes)},
+    )
     partial.replace(path)
 
 

@@ -21,6 +21,7 @@ from caebench.tasks.codes import load_target, open_cache, verify
 from caebench.training.loop import Training, fit
 from caebench.training.optim import split_decay
 from caebench.training.run import Run
+from caebench.training.sharding import shard, whole
 
 Result = dict[str, Any]
 
@@ -30,7 +31,10 @@ def pretrain(config: Pretrain, run: Run) -> Result:
     split = run.open_split(config.data, "train")
     tokenizer = load_tokenizer(config.method, run)
     method = build_method(config, tokenizer)
+    num_parameters = method.num_parameters
     run.adapt([*method.blocks, *([tokenizer] if tokenizer else [])])
+    if run.site.shard and method.one_branch:
+        shard(method, method.blocks, run.group)
     make_sample = method.make_sampler(config)
     training = Training(
         module=method,
@@ -50,10 +54,11 @@ def pretrain(config: Pretrain, run: Run) -> Result:
             method.tokenizer.clear()
             del tokenizer
     fit(training, run)
+    states = whole([method.pretrained.state_dict(), method.network.state_dict()], keep=run.group.is_main)
     if run.group.is_main:
-        save_encoder(method.pretrained, run.folder / ENCODER)
-        torch.save(method.network.state_dict(), run.folder / "model.pt")
-    return {"num_parameters": method.num_parameters}
+        save_encoder(method.pretrained, run.folder / ENCODER, states[0])
+        torch.save(states[1], run.folder / "model.pt")
+    return {"num_parameters": num_parameters}
 
 
 def _per_device(method: Method, config: Pretrain, run: Run) -> int | None:

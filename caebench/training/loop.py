@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.amp.grad_scaler import GradScaler
+from torch.distributed.fsdp import FSDPModule
 from torch.nn.parallel import DistributedDataParallel
 
 from caebench.config.optim import Optimization, Precision
@@ -33,6 +34,7 @@ from caebench.training.optim import (
     set_weight_decay,
 )
 from caebench.training.run import Run, log, truncate_metrics
+from caebench.training.sharding import is_sharded, share_optimizer_state, share_state, whole
 from caebench.training.signals import StopRequest, watch_signals
 
 Batch = dict[str, Any]
@@ -160,7 +162,7 @@ def train(training: Training, run: Run, stop: StopRequest) -> Generator[int, Bat
         means: dict[str, Tensor] = {}
         for number in range(accumulations):
             batch = to_device((yield state.step), device)
-            model.require_backward_grad_sync = number == accumulations - 1
+            sum_gradients(model, number == accumulations - 1)
             with autocast(device, config.precision):
                 outputs = model(batch)
             scaler.scale(outputs["loss"] / accumulations).backward()
@@ -209,10 +211,20 @@ def _evaluate(training: Training, run: Run, state: Position) -> None:
         run.append_metrics(step=state.step, **state.history[-1])
 
 
-def distribute(module: nn.Module) -> DistributedDataParallel:
+def distribute(module: nn.Module) -> nn.Module:
     """The module in its process group; gradients lie in the buckets that are summed, so that nobody copies them."""
+    if is_sharded(module):
+        return module
     warnings.filterwarnings("ignore", message="Grad strides do not match bucket view")  # 1x1 convolutions; harmless
     return DistributedDataParallel(module, broadcast_buffers=False, gradient_as_bucket_view=True)
+
+
+def sum_gradients(model: nn.Module, wanted: bool) -> None:
+    """Whether the next backward pass sums gradients over processes, or leaves that to a later one."""
+    if isinstance(model, DistributedDataParallel):
+        model.require_backward_grad_sync = wanted
+    elif isinstance(model, FSDPModule):
+        model.set_requires_gradient_sync(wanted)
 
 
 def add_to_means(means: dict[str, Tensor], outputs: Mapping[str, Tensor], num: int) -> None:
@@ -264,8 +276,8 @@ def _restore(run: Run, module: nn.Module, optimizer: Any, scaler: GradScaler, to
     saved = checkpoint.read_newest(run.folder, run.device)
     if saved is not None:
         refuse_other_model(run.folder, module, saved["module"])
-        module.load_state_dict(saved["module"])
-        optimizer.load_state_dict(saved["optimizer"])
+        module.load_state_dict(share_state(saved["module"], module))
+        optimizer.load_state_dict(share_optimizer_state(saved["optimizer"], optimizer))
         scaler.load_state_dict(saved["scaler"])
         torch.set_rng_state(saved["rng"].cpu())
         state = Position(**saved["progress"])
@@ -276,17 +288,9 @@ def _restore(run: Run, module: nn.Module, optimizer: Any, scaler: GradScaler, to
 
 
 def _save(run: Run, state: Position, module: nn.Module, optimizer: Any, scaler: GradScaler) -> None:
-    if not run.group.is_main:
-        return
-    state.metrics_bytes = (run.folder / METRICS_FILE).stat().st_size
-    checkpoint.write(
-        run.folder,
-        state.step,
-        {
-            "progress": vars(state),
-            "module": module.state_dict(),
-            "optimizer": optimizer.state_dict(),
-            "scaler": scaler.state_dict(),
-            "rng": torch.get_rng_state(),
-        },
-    )
+    parts = {"module": module.state_dict(), "optimizer": optimizer.state_dict(), "scaler": scaler.state_dict()}
+    parts = whole(parts, keep=run.group.is_main)
+    if run.group.is_main:
+        state.metrics_bytes = (run.folder / METRICS_FILE).stat().st_size
+        rest = {"progress": vars(state), "rng": torch.get_rng_state()}
+        checkpoint.write(run.folder, state.step, {**parts, **rest})

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from timm.optim.lars import Lars
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
 from caebench.config.optim import LARS, SGD, AdamW, Optimization, Optimizer
 from caebench.models.vit import Encoder
@@ -80,7 +81,12 @@ def clip_gradients(parameters: list[nn.Parameter], config: Optimization) -> Tens
     """Clip the norm of all gradients together, or of each parameter's own; returns that of all before."""
     limit = config.clip_grad
     if limit is None:
-        return nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+        return _whole(nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None]))
     if config.clip_grad_of == "all":
-        return nn.utils.clip_grad_norm_(parameters, limit)
+        return _whole(nn.utils.clip_grad_norm_(parameters, limit))
     return torch.stack([nn.utils.clip_grad_norm_(parameter, limit) for parameter in parameters]).norm()
+
+
+def _whole(norm: Tensor) -> Tensor:
+    """Of shares, over all processes."""
+    return norm.full_tensor() if isinstance(norm, DTensor) else norm

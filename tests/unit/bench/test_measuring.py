@@ -75,8 +75,7 @@ def test_data_is_measured_beside_decoding(settings):
         *kinds,
         *(f"{kind}, resize on device" for kind in kinds),
     }
-    rates = found["images_per_second"]
-    assert all(rates[kind] < rates[f"{kind}, resize on device"] < rates["decoding"] for kind in kinds)
+    assert all(found["time_over_decoding"][kind]["median"] > 1.0 for kind in kinds)
     assert {len(row) for row in data_rows(found)} == {3}
 
 

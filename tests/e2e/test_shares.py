@@ -1,0 +1,83 @@
+"""A model in shares over two processes: the training of one that is whole, and checkpoints that suit both."""
+
+import os
+import signal
+
+import pytest
+import torch
+from helpers import last_step, longer, metrics, planned, read, variation
+from safetensors.torch import load_file
+
+from caebench.methods.builders import build_method
+from caebench.plan.graph import make_job
+from caebench.training.distributed import join_group
+from caebench.training.sharding import is_sharded, shard, whole
+
+SHARED = 'device = "cpu"\nshard = true\ncheckpoint_minutes = 1e-9\n'
+
+
+@pytest.fixture
+def pretraining(request, quickstart, bench, tiny):
+    """CAE on codes, and BEiT with its one bias for all blocks: 60 steps each."""
+    job = quickstart.job("pretrain", "cae-dvae")
+    if request.param == "beit":
+        config = planned(tiny, "beit")
+        config = config.replace(data=job.config.data, method=config.method.replace(target=job.config.method.target))
+        job = make_job(config)
+    bench.write_site("shares", SHARED)
+    return variation(bench, job, longer(job))
+
+
+def kill_at(bench, job, step, num_processes, site):
+    """Start the job and SIGKILL its processes after the step."""
+    commands = bench.start_processes(num_processes, "run", "job", job.id, "--site", site)
+    assert commands[0].wait_until(lambda: last_step(bench.folder(job)) >= step), commands[0].output
+    for command in commands:
+        os.kill(command.process.pid, signal.SIGKILL)
+        command.wait()
+    assert not (bench.folder(job) / "result.json").exists()
+
+
+@pytest.mark.parametrize("pretraining", ["cae", "beit"], indirect=True)
+def test_whole_and_in_shares_it_is_one_training(bench, pretraining):
+    """Whole, then in shares on two processes, then whole again, then in shares to the end."""
+    assert bench.run("run", "job", pretraining.id, "--site", "local").wait() == 0
+    folder, kept = bench.folder(pretraining), bench.store / "kept"
+    folder.rename(kept)
+    folder.mkdir()
+    (folder / "job.json").write_bytes((kept / "job.json").read_bytes())
+    kill_at(bench, pretraining, 10, 1, "eager")
+    kill_at(bench, pretraining, 30, 2, "shares")
+    kill_at(bench, pretraining, 40, 1, "eager")
+    for command in bench.run_processes(2, "run", "job", pretraining.id, "--site", "shares"):
+        assert command.process.exitcode == 0, command.output
+    assert read(folder / "provenance.json")["processes"] == 2
+    assert len(metrics(folder)) == len(metrics(kept)) >= 6
+    for ours, theirs in zip(metrics(folder), metrics(kept), strict=True):
+        for name in ours.keys() - {"rankme"}:  # of the micro-batch
+            assert ours[name] == pytest.approx(theirs[name], rel=1e-4, abs=1e-4), (name, ours, theirs)
+    ours, theirs = (load_file(where / "encoder.safetensors") for where in (folder, kept))
+    assert ours.keys() == theirs.keys()
+    for name, tensor in theirs.items():
+        torch.testing.assert_close(ours[name], tensor, rtol=1e-3, atol=1e-4)
+    ours, theirs = (torch.load(where / "model.pt", weights_only=True) for where in (folder, kept))
+    assert {name: value.shape for name, value in ours.items()} == {name: value.shape for name, value in theirs.items()}
+
+
+def test_every_parameter_is_parted_and_put_together_again(tiny):
+    group = join_group("cpu")
+    method = build_method(planned(tiny, "mae"))
+    before = {name: value.clone() for name, value in method.state_dict().items()}
+    num = sum(1 for _ in method.parameters())
+    shard(method, method.blocks, group)
+    assert is_sharded(method) and sum(1 for _ in method.parameters()) == num
+    assert all(hasattr(parameter, "placements") for parameter in method.parameters())
+    after = whole(method.state_dict(), keep=True)
+    assert after.keys() == before.keys() and all(torch.equal(after[name], before[name]) for name in before)
+    assert set(whole(dict(method.named_parameters()), keep=False).values()) == {None}
+
+
+@pytest.mark.parametrize("name", ["moco_v3", "dino", "ibot"])
+def test_methods_of_two_branches_stay_whole(tiny, name):
+    """Their second branch follows parameter by parameter, outside any forward pass."""
+    assert not build_method(planned(tiny, name)).one_branch
