@@ -24,13 +24,11 @@ from caebench.tasks.cost import compare_costs
 from caebench.tasks.data import check_data, render_data
 from caebench.tasks.dvae import train_dvae
 from caebench.tasks.finetune import finetune
-from caebench.tasks.frozen_pass import Ended, run_pass
+from caebench.tasks.frozen_pass import Ended, probe, run_pass
 from caebench.tasks.imported import import_encoder
 from caebench.tasks.knn import knn
-from caebench.tasks.linear_grid import linear_probe_grid
 from caebench.tasks.lr_grid import select_rate
 from caebench.tasks.pretrain import pretrain, random_encoder
-from caebench.tasks.probes import attentive_probe, linear_probe
 from caebench.tasks.released import read_released
 from caebench.training.run import Run
 
@@ -62,9 +60,9 @@ STAGES: dict[type[Config], Callable[[Any, Run], dict[str, Any]]] = {
     Pretrain: pretrain,
     RandomEncoder: random_encoder,
     Imported: import_encoder,
-    LinearProbe: linear_probe,
-    LinearProbeGrid: linear_probe_grid,
-    AttentiveProbe: attentive_probe,
+    LinearProbe: probe,
+    LinearProbeGrid: probe,
+    AttentiveProbe: probe,
     KNN: knn,
     Finetune: finetune,
     Segmentation: _segment,

@@ -1,6 +1,6 @@
-"""Several probes of one encoder behind one pass of it (ADR 20): each image and epoch is encoded once, for all heads.
+"""Probes of one encoder behind one pass of it (ADR 20): each image and epoch is encoded once, for all heads.
 
-Every probe is trained by the loop that trains it alone, with its own batch, optimizer, checkpoints and folder. They
+Every probe is trained by the loop of every training, with its own batch, optimizer, checkpoints and folder. They
 share the order of the samples, and so an epoch is walked once, in pieces that divide every batch. A probe that fails
 leaves the others; probes that were saved at different steps meet again where the last of them stands.
 """
@@ -121,6 +121,16 @@ class Learner:
 
     def _num_pieces(self, piece: int) -> int:
         return self.probe.training.config.global_batch // piece
+
+
+def probe(config: Config, run: Run) -> dict[str, Any]:
+    """Train one probe: a pass of its own."""
+    found: list[dict[str, Any] | Exception] = []
+    run_pass([(config, run)], lambda _, end: found.append(end))
+    (end,) = found
+    if isinstance(end, Exception):
+        raise end
+    return end
 
 
 def run_pass(jobs: Sequence[tuple[Config, Run]], ended: Ended) -> None:

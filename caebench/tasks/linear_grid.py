@@ -24,7 +24,7 @@ from caebench.data.transforms import evaluation
 from caebench.models.heads import BatchNorm, LinearHead
 from caebench.models.vit import Encoder
 from caebench.tasks.intervals import binomial
-from caebench.tasks.probes import EVALUATION_BATCH, Augmentation, Frozen, LabelledSample, Probe, alone, freeze
+from caebench.tasks.probes import EVALUATION_BATCH, Augmentation, Frozen, LabelledSample, Probe, freeze
 from caebench.training.loop import Batch, Training, autocast, to_device
 from caebench.training.optim import ParamGroup, split_decay
 from caebench.training.run import Run
@@ -112,11 +112,6 @@ def per_process(taught: Bool[Tensor, " batch"]) -> Float[Tensor, ""]:
     num = taught.sum().float()
     dist.all_reduce(num)
     return num.clamp(min=1.0) / dist.get_world_size()
-
-
-def linear_probe_grid(config: LinearProbeGrid, run: Run) -> dict[str, Any]:
-    """Train all heads, choose one on the held-out images, and write what every one of them reached."""
-    return alone(make_linear_probe_grid(config, run), run)
 
 
 def make_linear_probe_grid(config: LinearProbeGrid, run: Run, encoder: Encoder | None = None) -> Probe:

@@ -27,7 +27,7 @@ from caebench.models.checkpoint import read_encoder
 from caebench.models.heads import AttentiveHead, LinearHead
 from caebench.models.vit import Encoder
 from caebench.tasks.intervals import of_accuracies
-from caebench.training.loop import Batch, Training, autocast, fit, to_device
+from caebench.training.loop import Batch, Training, autocast, to_device
 from caebench.training.optim import split_decay
 from caebench.training.run import Run
 
@@ -147,7 +147,7 @@ class Augmentation(NamedTuple):
 
 @dataclass
 class Probe:
-    """Heads that are ready to train: alone, or beside others behind one pass of their encoder (ADR 20)."""
+    """Heads that are ready to train behind a pass of their encoder, which may be others' too (ADR 20)."""
 
     training: Training  # its module takes images, or under their names the parts that it reads
     frozen: Frozen
@@ -157,21 +157,6 @@ class Probe:
 
 
 MakeProbe = Callable[[Any, Run, Encoder | None], Probe]  # config, run, an encoder that was read already
-
-
-def linear_probe(config: LinearProbe, run: Run) -> dict[str, Any]:
-    """Train and evaluate the linear probe."""
-    return alone(make_linear_probe(config, run), run)
-
-
-def attentive_probe(config: AttentiveProbe, run: Run) -> dict[str, Any]:
-    """Train and evaluate the attentive probe."""
-    return alone(make_attentive_probe(config, run), run)
-
-
-def alone(probe: Probe, run: Run) -> dict[str, Any]:
-    """Train one probe, and report it."""
-    return probe.finish(fit(probe.training, run))
 
 
 def make_linear_probe(config: LinearProbe, run: Run, encoder: Encoder | None = None) -> Probe:
