@@ -18,7 +18,7 @@ from torch.utils.data import default_collate
 from caebench.data.transforms import Crop, Wanted, normalize
 
 FRACTION_BITS = 22  # of a weight: PRECISION_BITS of Pillow's src/libImaging/Resample.c
-AT_ONCE = 32  # crops that are resized together: of 500 x 375, 150 MB as float64
+MOST_PIXELS = 32 * 512 * 512  # of crops that are resized together, with their margins: 200 MB as float64
 CROP = "crop"  # the entry of a sample that `collate` packs
 
 
@@ -55,8 +55,7 @@ class Crops:
     def _padded(self, pixels: UInt8[Tensor, " bytes"]) -> Iterator["_Padded"]:
         """The crops, flipped as they should be, some at a time."""
         parts = pixels.split(_num_bytes(self.shapes))
-        for first in range(0, len(parts), AT_ONCE):
-            some = slice(first, first + AT_ONCE)
+        for some in groups(self.shapes):
             shapes = torch.tensor(self.shapes[some])
             room = pixels.new_zeros(len(shapes), *shapes.amax(dim=0).tolist(), 3)
             for crop, part, (height, width), flipped in zip(
@@ -66,6 +65,17 @@ class Crops:
                 crop[:height, :width] = upright.flip(1) if flipped else upright
             heights, widths = shapes.T.to(pixels.device, non_blocking=True)
             yield _Padded(room.permute(0, 3, 1, 2).double(), heights, widths)
+
+
+def groups(shapes: Sequence[tuple[int, int]]) -> Iterator[slice]:
+    """Neighbours that fit together when all are as high as the highest and as wide as the widest; a huge one is alone."""
+    first, height, width = 0, 0, 0
+    for number, (own_height, own_width) in enumerate(shapes):
+        height, width = max(height, own_height), max(width, own_width)
+        if number > first and (number + 1 - first) * height * width > MOST_PIXELS:
+            yield slice(first, number)
+            first, height, width = number, own_height, own_width
+    yield slice(first, len(shapes))
 
 
 def _num_bytes(shapes: list[tuple[int, int]]) -> list[int]:
@@ -114,7 +124,7 @@ def weights(sizes: Int[Tensor, " crops"], wanted: Wanted, room: int) -> Float[Te
     place = first + torch.arange(most, device=sizes.device, dtype=torch.float64)
     raw = torch.where(place < end, kernel((place - center + 0.5) / stretch), 0.0)
     fixed = raw / raw.sum(dim=-1, keepdim=True) * 2**FRACTION_BITS
-    fixed = (fixed + torch.copysign(torch.full_like(fixed, 0.5), fixed)).trunc()
+    fixed = torch.where(fixed < 0.0, fixed - 0.5, fixed + 0.5).trunc()
     dense = fixed.new_zeros(len(sizes), wanted.size, room)
     return dense.scatter_add_(2, place.long().clamp(max=room - 1), fixed)  # beyond the end: zeros
 

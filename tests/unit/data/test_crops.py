@@ -5,7 +5,8 @@ import pytest
 import torch
 from PIL import Image
 
-from caebench.data.crops import AT_ONCE, CROP, Crops, collate
+from caebench.data import crops as module
+from caebench.data.crops import CROP, Crops, collate, groups
 from caebench.data.errors import DataError
 from caebench.data.loading import open_image, read_pixels
 from caebench.data.transforms import Crop, CropAndFlip, TwoViews, Wanted, evaluation, normalize, to_tensor
@@ -25,11 +26,12 @@ def as_pillow(pixels):
     return Image.fromarray(pixels.numpy())
 
 
-def test_they_are_pillows():
+def test_they_are_pillows(monkeypatch):
+    monkeypatch.setattr(module, "MOST_PIXELS", 20 * 97 * 97)
     sides = [1, 2, 3, 27, 28, 29, 55, 56, 57, 97, 160, 333]
     shapes = [(height, width) for height in sides for width in sides[:: 1 + height % 3] if height <= 100 * width]
     crops = [Crop(noise(*shape, seed), seed % 2 == 1, WANTED) for seed, shape in enumerate(shapes)]
-    assert len(crops) > 2 * AT_ONCE, "several groups, each of its own width and height"
+    assert len({len(shapes[some]) for some in groups(shapes)}) > 2, "several groups, each of its own width and height"
     views = Crops.pack(crops).to_views(CPU)
     for number, crop in enumerate(crops):
         picture = as_pillow(crop.pixels)
@@ -38,6 +40,16 @@ def test_they_are_pillows():
         bicubic = picture.resize((56, 56), Image.Resampling.BICUBIC)
         assert torch.equal(views["image"][number], normalize(to_tensor(bicubic))), crop.pixels.shape
         assert torch.equal(views["view"][number], to_tensor(picture.resize((28, 28), Image.Resampling.LANCZOS)))
+
+
+def test_a_huge_crop_is_alone():
+    """Not among thirty small ones that would be padded to its size."""
+    shapes = [(375, 500)] * 30 + [(6000, 9000)] + [(375, 500)] * 100
+    found = [shapes[some] for some in groups(shapes)]
+    assert [shape for part in found for shape in part] == shapes and [(6000, 9000)] in found
+    rooms = [len(part) * max(h for h, _ in part) * max(w for _, w in part) for part in found]
+    assert sorted(rooms)[-2] <= module.MOST_PIXELS < sorted(rooms)[-1] == 6000 * 9000
+    assert len(found) == 5
 
 
 def test_a_crop_of_its_own_size_is_left_as_it_is():
