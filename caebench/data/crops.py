@@ -68,7 +68,7 @@ class Crops:
 
 
 def groups(shapes: Sequence[tuple[int, int]]) -> Iterator[slice]:
-    """Neighbours that fit together when all are as high as the highest and as wide as the widest; a huge one is alone."""
+    """Neighbours that fit together when all are padded to the highest and the widest; a huge one is alone."""
     first, height, width = 0, 0, 0
     for number, (own_height, own_width) in enumerate(shapes):
         height, width = max(height, own_height), max(width, own_width)
