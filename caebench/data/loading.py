@@ -1,5 +1,6 @@
 """Batches. A training sample is named by (epoch, index), so the loader can start at any step and on any process."""
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -20,7 +21,7 @@ from caebench.data.errors import DataError
 from caebench.data.randomness import Purpose, generator
 
 CACHED_BYTES = 64 * 2**20
-GROUP = 8  # images decoded before the first becomes a sample: code that runs again is in the core's cache still
+GROUP = 32  # images decoded before the first becomes a sample: code that runs again is in the core's cache still
 Key = tuple[int, int]  # epoch, index
 Collate = Callable[[list[dict[str, Any]]], dict[str, Any]]  # from samples to a batch
 MakeSample = Callable[[Any, int, Key], dict[str, Any]]  # image (Pillow's, or bytes: `Samples`), label, key
@@ -37,6 +38,7 @@ class Samples(Dataset[dict[str, Any]]):
         self, split: ImageSplit, make_sample: MakeSample, resize: Resize = "loader", *, keep: bool = True
     ) -> None:
         self.split, self.make_sample = split, make_sample
+        self.root = os.path.join(split.root, "")  # strings: a path object takes as long as a crop
         on_device = resize == "device" and getattr(make_sample, "takes_pixels", False)
         decode = read_pixels if on_device else open_image
         self._open = lru_cache(maxsize=None)(decode) if keep and self._is_small() else decode
@@ -44,7 +46,7 @@ class Samples(Dataset[dict[str, Any]]):
     def _is_small(self) -> bool:
         if not self.split.entries:
             return False
-        width, height = open_image(self.split.root / self.split.entries[0][0]).size
+        width, height = open_image(self.root + self.split.entries[0][0]).size
         return 3 * width * height * len(self.split.entries) <= CACHED_BYTES
 
     def __len__(self) -> int:
@@ -59,13 +61,13 @@ class Samples(Dataset[dict[str, Any]]):
 
     def _make(self, keys: Sequence[Key]) -> list[dict[str, Any]]:
         entries = [self.split.entries[index % len(self)] for _, index in keys]
-        images = [self._open(self.split.root / path) for path, _ in entries]
+        images = [self._open(self.root + path) for path, _ in entries]
         return [
             self.make_sample(image, label, key) for image, (_, label), key in zip(images, entries, keys, strict=True)
         ]
 
 
-def open_image(path: Path) -> Image.Image:
+def open_image(path: str | Path) -> Image.Image:
     """The whole image in RGB.
 
     Raises:
@@ -79,7 +81,7 @@ def open_image(path: Path) -> Image.Image:
         raise DataError(path, f"cannot be read as an image ({error})", do + ".") from error
 
 
-def read_pixels(path: Path) -> UInt8[Tensor, "3 height width"]:
+def read_pixels(path: str | Path) -> UInt8[Tensor, "3 height width"]:
     """The same image as bytes, which lie as Pillow's do; files that hold no JPEG of three channels by way of Pillow.
 
     Raises:

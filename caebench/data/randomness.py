@@ -8,6 +8,7 @@ import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,13 +30,18 @@ class Purpose(IntEnum):
 
 def generator(purpose: Purpose, seed: int, *keys: int) -> np.random.Generator:
     """A generator of its own for this purpose, seed and keys."""
-    return np.random.default_rng([purpose, seed, *keys])
+    return np.random.default_rng(_entropy(purpose, seed, *keys))
 
 
 def derive(purpose: Purpose, seed: int, *keys: int) -> int:
     """A 63-bit seed for libraries that want one number."""
-    low, high = np.random.SeedSequence([purpose, seed, *keys]).generate_state(2)
+    low, high = np.random.SeedSequence(_entropy(purpose, seed, *keys)).generate_state(2)
     return (int(high) << 32 | int(low)) >> 1
+
+
+def _entropy(*numbers: int) -> Any:
+    """The numbers as NumPy takes them soonest: it makes the same of either."""
+    return np.array(numbers, np.uint32) if max(numbers) < 2**32 else list(numbers)
 
 
 @contextmanager

@@ -62,6 +62,9 @@ class TwoViews:
         self.image_size, self.tokenizer_size = image_size, tokenizer_size
         self.crop = v2.RandomResizedCrop(image_size, scale=(crop_scale_min, 1.0))
         self.jitter = v2.ColorJitter(*3 * (color_jitter,)) if color_jitter else None
+        self.wanted = {"image": Wanted(image_size, "bicubic", normalized=True)}
+        if tokenizer_size is not None:
+            self.wanted["view"] = Wanted(tokenizer_size, "lanczos", normalized=False)
 
     def __call__(self, image: Image.Image) -> tuple[Tensor, Tensor | None]:
         """Both views of one random crop."""
@@ -81,13 +84,7 @@ class TwoViews:
         box = self.crop.make_params([pixels])
         if flipped:
             box["left"] = pixels.shape[2] - box["left"] - box["width"]  # its place before the flip
-        return Crop(cut_out(pixels, box), flipped, self._wanted())
-
-    def _wanted(self) -> dict[str, Wanted]:
-        wanted = {"image": Wanted(self.image_size, "bicubic", normalized=True)}
-        if self.tokenizer_size is not None:
-            wanted["view"] = Wanted(self.tokenizer_size, "lanczos", normalized=False)
-        return wanted
+        return Crop(cut_out(pixels, box), flipped, self.wanted)
 
     def _for_tokenizer(self, crop: Image.Image, size: int) -> Tensor:
         return to_tensor(crop.resize((size, size), Image.Resampling.LANCZOS))
