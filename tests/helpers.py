@@ -129,6 +129,14 @@ class Bench:
     def folder(self, job: Job) -> Path:
         return self.store / job.name
 
+    def set_aside(self, job: Job, name: str) -> Path:
+        """Move a job's folder away, so that its next run starts afresh."""
+        kept, folder = self.store / name, self.folder(job)
+        folder.rename(kept)
+        folder.mkdir()
+        (folder / "job.json").write_bytes((kept / "job.json").read_bytes())
+        return kept
+
 
 def free_port() -> int:
     with socket.socket() as found:

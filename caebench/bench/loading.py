@@ -16,7 +16,7 @@ from caebench.config.site import Resize
 from caebench.config.variants import VARIANTS
 from caebench.data.crops import collate
 from caebench.data.datasets import ImageSplit
-from caebench.data.loading import MakeSample, Samples, open_image, read_pixels
+from caebench.data.loading import MakeSample, Samples, open_image, read_pixels, takes_pixels
 from caebench.data.transforms import CropAndFlip, evaluation
 from caebench.methods.masked import MaskedSample
 from caebench.models.tokenizer import DALLEEncoder
@@ -62,7 +62,7 @@ def bench_data(settings: Settings) -> dict[str, Any]:
         }
         for kind, maker in makers(settings).items():
             things[kind] = batches(split, maker, "loader")
-            if getattr(maker, "takes_pixels", False):
+            if takes_pixels(maker):
                 things[f"{kind}, resize on device"] = batches(split, maker, "device")
         times = take_turns(things, torch.device("cpu"), warm_up=min(1, settings.warm_up), repeats=settings.repeats)
         num_bytes = sum(path.stat().st_size for path in paths) / len(paths)

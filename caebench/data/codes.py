@@ -19,7 +19,8 @@ from torch import Tensor
 
 from caebench.config.codes import Codes
 from caebench.data.errors import DataError
-from caebench.data.loading import Key
+from caebench.data.loading import Key, takes_pixels
+from caebench.data.transforms import Pixels
 
 REMEDY = (
     "Delete the folder and run the suite again, or take code_cache_gb out of the site file: no number depends on it."
@@ -133,9 +134,9 @@ class CachedSample:
 
     def __init__(self, make_sample: Callable[..., dict[str, Any]], cache: CodeCache) -> None:
         self.make_sample, self.cache = make_sample, cache
-        self.takes_pixels = getattr(make_sample, "takes_pixels", False)
+        self.takes_pixels = takes_pixels(make_sample)
 
-    def __call__(self, image: Image.Image | Tensor, label: int, key: Key) -> dict[str, Any]:
+    def __call__(self, image: Image.Image | Pixels, label: int, key: Key) -> dict[str, Any]:
         """Without the tokenizer's view where the codes are there."""
         if key[0] not in self.cache:
             return self.make_sample(image, label, key)

@@ -27,11 +27,16 @@ Collate = Callable[[list[dict[str, Any]]], dict[str, Any]]  # from samples to a 
 MakeSample = Callable[[Any, int, Key], dict[str, Any]]  # image (Pillow's, or bytes: `Samples`), label, key
 
 
+def takes_pixels(make_sample: MakeSample) -> bool:
+    """Whether it can leave the resizing to the device, and cut the image's bytes alone."""
+    return getattr(make_sample, "takes_pixels", False)
+
+
 class Samples(Dataset[dict[str, Any]]):
     """Images of a split, each turned into a sample by a function of the image, its label and its key.
 
     A split that is small when decoded is decoded once: at nano scale that is a third of the loading time. Where views
-    are resized on the device, the function is given bytes to cut, if it `takes_pixels`, and not an image of Pillow's.
+    are resized on the device, a function that takes them is given bytes to cut, and not an image of Pillow's.
     """
 
     def __init__(
@@ -39,8 +44,7 @@ class Samples(Dataset[dict[str, Any]]):
     ) -> None:
         self.split, self.make_sample = split, make_sample
         self.root = os.path.join(split.root, "")  # strings: a path object takes as long as a crop
-        on_device = resize == "device" and getattr(make_sample, "takes_pixels", False)
-        decode = read_pixels if on_device else open_image
+        decode = read_pixels if resize == "device" and takes_pixels(make_sample) else open_image
         self._open = lru_cache(maxsize=None)(decode) if keep and self._is_small() else decode
 
     def _is_small(self) -> bool:

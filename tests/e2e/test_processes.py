@@ -24,12 +24,7 @@ def run_apart(bench, job, run):
     """Run the job in its folder, and move that away, so that the next run starts afresh."""
     run()
     assert read(bench.folder(job) / "result.json")
-    number = len(list(bench.store.glob("kept-*")))
-    kept = bench.store / f"kept-{number}"
-    bench.folder(job).rename(kept)
-    bench.folder(job).mkdir()
-    (bench.folder(job) / "job.json").write_bytes((kept / "job.json").read_bytes())
-    return kept
+    return bench.set_aside(job, f"kept-{len(list(bench.store.glob('kept-*')))}")
 
 
 def run_in(bench, job, num_processes, site="local"):

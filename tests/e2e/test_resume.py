@@ -32,11 +32,7 @@ def run_unbroken(bench, job, site, **options):
     """Run the job in a folder of its own, and move that away."""
     command = bench.run("run", "job", job.id, "--site", site, **options)
     assert command.wait() == 0, command.output
-    kept = bench.store / "unbroken"
-    bench.folder(job).rename(kept)
-    bench.folder(job).mkdir()
-    (bench.folder(job) / "job.json").write_bytes((kept / "job.json").read_bytes())
-    return kept
+    return bench.set_aside(job, "unbroken")
 
 
 def kill_at(bench, job, step, **options):

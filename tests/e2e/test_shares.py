@@ -18,14 +18,18 @@ SHARED = 'device = "cpu"\nshard = true\ncheckpoint_minutes = 1e-9\n'
 
 @pytest.fixture
 def pretraining(request, quickstart, bench, tiny):
-    """CAE on codes, and BEiT with its one bias for all blocks: 60 steps each."""
+    """CAE on codes, BEiT with its one bias for all blocks, DeiT with its mixing: 60 steps and more each."""
     job = quickstart.job("pretrain", "cae-dvae")
+    batch = {}
+    if request.param == "deit":
+        job = make_job(planned(tiny, "deit").replace(data=job.config.data))
+        batch = {"global_batch": 2 * job.config.method.mixing.group, "epochs": 30}  # a group a process
     if request.param == "beit":
         config = planned(tiny, "beit")
         config = config.replace(data=job.config.data, method=config.method.replace(target=job.config.method.target))
         job = make_job(config)
     bench.write_site("shares", SHARED)
-    return variation(bench, job, longer(job))
+    return variation(bench, job, longer(job, **batch))
 
 
 def kill_at(bench, job, step, num_processes, site):
@@ -38,14 +42,16 @@ def kill_at(bench, job, step, num_processes, site):
     assert not (bench.folder(job) / "result.json").exists()
 
 
-@pytest.mark.parametrize("pretraining", ["cae", "beit"], indirect=True)
+def known(name, tensor):
+    """Without biases of keys: softmax ignores them, their gradient is rounding, and Adam walks by its sign."""
+    return torch.cat(tensor.chunk(3)[::2]) if name.endswith("attn.qkv.bias") else tensor
+
+
+@pytest.mark.parametrize("pretraining", ["cae", "beit", "deit"], indirect=True)
 def test_whole_and_in_shares_it_is_one_training(bench, pretraining):
     """Whole, then in shares on two processes, then whole again, then in shares to the end."""
     assert bench.run("run", "job", pretraining.id, "--site", "local").wait() == 0
-    folder, kept = bench.folder(pretraining), bench.store / "kept"
-    folder.rename(kept)
-    folder.mkdir()
-    (folder / "job.json").write_bytes((kept / "job.json").read_bytes())
+    folder, kept = bench.folder(pretraining), bench.set_aside(pretraining, "kept")
     kill_at(bench, pretraining, 10, 1, "eager")
     kill_at(bench, pretraining, 30, 2, "shares")
     kill_at(bench, pretraining, 40, 1, "eager")
@@ -59,7 +65,7 @@ def test_whole_and_in_shares_it_is_one_training(bench, pretraining):
     ours, theirs = (load_file(where / "encoder.safetensors") for where in (folder, kept))
     assert ours.keys() == theirs.keys()
     for name, tensor in theirs.items():
-        torch.testing.assert_close(ours[name], tensor, rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(known(name, ours[name]), known(name, tensor), rtol=1e-3, atol=1e-4)
     ours, theirs = (torch.load(where / "model.pt", weights_only=True) for where in (folder, kept))
     assert {name: value.shape for name, value in ours.items()} == {name: value.shape for name, value in theirs.items()}
 
