@@ -23,6 +23,9 @@ def run_suite(
     jobs: Annotated[
         int | None, typer.Option("--jobs", min=1, help="Jobs at once, here. Default: one a GPU or core.")
     ] = None,
+    pack: Annotated[
+        int | None, typer.Option("--pack", min=2, help="Small jobs at once on a GPU; on SLURM, as one job of it.")
+    ] = None,
     parallelism: Annotated[int | None, typer.Option("--parallelism", min=1, help="Jobs of an array at once.")] = None,
     separate: Annotated[
         bool, typer.Option("--separate", help="No two probes of an encoder in one pass of it.")
@@ -41,6 +44,8 @@ def run_suite(
     from caebench.execution.preflight import refuse_hopeless
 
     setup = set_up(suite, scale, site, store, parse_seeds(seeds))
+    if pack and setup.site.slurm is None:
+        jobs = jobs or _packed(pack, setup.site.device)
     missing = [job for job in setup.plans.jobs if setup.store.state(job) != "done"]
     refuse_hopeless(missing, setup.site, setup.store)
     if missing and not dry_run and (setup.scale.name != "nano" or setup.site.slurm is not None):
@@ -48,7 +53,7 @@ def run_suite(
         if not yes and not typer.confirm("Submit it?" if setup.site.slurm else "Run it here?"):
             raise typer.Exit(2)
     if setup.site.slurm is not None:
-        submit(setup, setup.plans.jobs, parallelism, dirty, dry_run, separate)
+        submit(setup, setup.plans.jobs, parallelism, dirty, dry_run, separate, pack)
         return
     outcomes = run_here(setup, setup.plans.jobs, jobs, separate)
     print_reports(setup, parse_seeds(seeds))
@@ -76,12 +81,13 @@ def submit(
     dirty: bool,
     dry_run: bool = False,
     separate: bool = False,
+    pack: int | None = None,
 ) -> None:
     """Submit what is missing of some jobs, print ids, and leave."""
     from caebench.cli.show import print_table
     from caebench.execution.slurm import Cluster, take_code
 
-    cluster = Cluster(setup.site, setup.store, parallelism, separate)
+    cluster = Cluster(setup.site, setup.store, parallelism, separate, pack)
     if dry_run:
         print("\n".join(cluster.files(jobs)), end="")
         return
@@ -122,6 +128,19 @@ def run_one_job(
         print(f"error: {read_json(folder / FAILURE)['error']}")
     if outcome != "done":
         raise typer.Exit(1)
+
+
+def _packed(pack: int, device: str) -> int:
+    """Jobs at once where each GPU takes several.
+
+    Raises:
+        ValueError: there is no GPU.
+    """
+    from caebench.execution.devices import visible_gpus
+
+    if device == "cpu" or not (gpus := visible_gpus()):
+        raise ValueError(f"--pack {pack}: there is no GPU here to share. Give --jobs, or --site with [slurm].")
+    return pack * len(gpus)
 
 
 def _default_parallel(device: str) -> int:

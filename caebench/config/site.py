@@ -13,6 +13,7 @@ from caebench.config.variants import VARIANTS, Variant, VariantName
 
 SITES = Path("~/.config/caebench/sites")
 LOCAL = ("/tmp/", "/var/tmp/", "/dev/shm/")
+LOADERS = 8  # processes that load data for a CUDA device
 ScaleName = Literal["nano", "lab", "paper"]
 Resize = Literal["loader", "device"]
 
@@ -119,6 +120,11 @@ class Site(Config):
     slurm: Slurm | None = None  # None: jobs run on this machine
     calibration: Calibration | None = None  # read from a file of its own beside the site's
     shared_store: bool = False  # that a store below /tmp is seen by every node after all
+
+    def among(self, num: int) -> "Site":
+        """For one of several processes on a device: its part of the data loaders."""
+        shared = max(1, LOADERS // num)
+        return self if num == 1 or self.num_workers is not None else self.replace(num_workers=shared)
 
     def most_images(self, variant: Variant) -> int:
         """The most images that a device takes at once with an encoder of this size."""

@@ -5,11 +5,13 @@ Worker processes live as long as the run, so that torch is imported once in each
 on it. Ctrl-C and SIGTERM make running jobs save and stop; the next run goes on.
 """
 
+import math
 import multiprocessing
 import os
 import queue
 import signal
-from collections.abc import Callable, Generator, Mapping, Sequence
+import time
+from collections.abc import Callable, Container, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -20,7 +22,7 @@ from caebench.config.site import Site
 from caebench.execution.devices import MASK, visible_gpus
 from caebench.plan.files import read_json
 from caebench.plan.graph import Job
-from caebench.plan.lease import Held
+from caebench.plan.lease import Held, Look
 from caebench.plan.passes import units_of
 from caebench.plan.store import FAILURE, Store
 
@@ -44,14 +46,31 @@ class Outcomes:
     """What became of every job of a plan, by id."""
 
     by_id: dict[str, Outcome] = field(default_factory=dict[str, Outcome])
+    stopped_by: str | None = None  # the signal that stopped the run
 
     def count(self, *kinds: Outcome) -> int:
         """Jobs with one of these outcomes."""
         return sum(outcome in kinds for outcome in self.by_id.values())
 
 
+@dataclass(frozen=True)
+class Inside:
+    """A SLURM job in which a plan runs."""
+
+    slurm_id: str  # under which the jobs' leases are
+    look: Look
+    patience: float  # seconds to save in after a signal; what still runs then is ended
+    num_cores: int
+
+
 def run_plan(
-    jobs: Sequence[Job], store: Store, site: Site, watcher: Watcher, num_parallel: int, separate: bool = False
+    jobs: Sequence[Job],
+    store: Store,
+    site: Site,
+    watcher: Watcher,
+    num_parallel: int,
+    separate: bool = False,
+    inside: Inside | None = None,
 ) -> Outcomes:
     """Run what is not done and what rests on it, at most `num_parallel` at once. `jobs` must list inputs first.
 
@@ -67,9 +86,11 @@ def run_plan(
             waiting.append(job)
             store.prepare(job)
     if waiting:
-        threads = max(1, (os.cpu_count() or 1) // num_parallel)  # of the share, used or not: it can change a last digit
-        with Pool(min(num_parallel, len(waiting)), threads, store, site) as pool:
+        cores = inside.num_cores if inside else os.cpu_count() or 1
+        threads = max(1, cores // num_parallel)  # of the share, used or not: it can change a last digit
+        with Pool(min(num_parallel, len(waiting)), threads, store, site, inside) as pool:
             _drain(waiting, outcomes, watcher, pool, {} if separate else units_of(waiting))
+            outcomes.stopped_by = pool.stopped_by
     return outcomes
 
 
@@ -122,13 +143,16 @@ def _blocking(job: Job, outcomes: Outcomes) -> str:
 class Pool:
     """Worker processes, each with its share of the cores, and their messages."""
 
-    def __init__(self, size: int, threads: int, store: Store, site: Site) -> None:
+    def __init__(self, size: int, threads: int, store: Store, site: Site, inside: Inside | None = None) -> None:
         self.size, self.threads, self.store, self.stopping = size, threads, store, False
+        self.stopped_by: str | None = None  # the first signal that was heard
         self._context = multiprocessing.get_context("spawn")
-        self._tasks: Any = self._context.Queue()
-        self._messages: Any = self._context.Queue()
+        self._tasks: Any = None
+        self._messages: Any = None
         self._busy: dict[str, str] = {}  # a job that runs -> the first of its unit, which has the worker
-        self._site = site
+        self._site, self._inside = site, inside
+        self._signals = (signal.SIGINT, signal.SIGTERM, *((signal.SIGUSR2,) if inside else ()))
+        self._deadline = math.inf
         self._workers: list[Any] = []
 
     @property
@@ -137,14 +161,17 @@ class Pool:
         return len(set(self._busy.values())) < self.size
 
     def __enter__(self) -> "Pool":
-        arguments = (self._tasks, self._messages, self.store.root, self._site)
-        self._workers = [self._context.Process(target=serve, args=arguments, daemon=False) for _ in range(self.size)]
         gpus = [] if self._site.device == "cpu" else visible_gpus()
+        beside = math.ceil(self.size / len(gpus)) if gpus else 1
         threads = dict.fromkeys(THREAD_VARIABLES, str(self.threads))
-        for number, worker in enumerate(self._workers):
-            with _environment(threads | ({MASK: gpus[number % len(gpus)]} if gpus else {})):
-                worker.start()
-        self._handlers = {number: signal.signal(number, self._stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        with _unwarned():
+            self._tasks, self._messages = self._context.Queue(), self._context.Queue()
+            arguments = (self._tasks, self._messages, self.store.root, self._site.among(beside), self._inside, beside)
+            self._workers = [self._context.Process(target=serve, args=arguments) for _ in range(self.size)]
+            for number, worker in enumerate(self._workers):
+                with _environment(threads | ({MASK: gpus[number % len(gpus)]} if gpus else {})):
+                    worker.start()
+            self._handlers = {number: signal.signal(number, self._stop) for number in self._signals}
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -156,7 +183,9 @@ class Pool:
             worker.join()
 
     def _stop(self, number: int, frame: object) -> None:
-        self.stopping = True
+        if self.stopped_by is None:
+            self.stopping, self.stopped_by = True, signal.Signals(number).name
+            self._deadline = time.monotonic() + (self._inside.patience if self._inside else math.inf)
         self._ask_to_stop()
 
     def _ask_to_stop(self) -> None:
@@ -181,13 +210,31 @@ class Pool:
                 found.append(self._messages.get_nowait())
         except queue.Empty:
             pass  # nothing more to tell
-        if not found and self._busy and not all(worker.is_alive() for worker in self._workers):
+        if self._busy and time.monotonic() > self._deadline:
+            found = [*found, *self._end_late({job_id for job_id, kind, _ in found if kind != "progress"})]
+        elif not found and self._busy and not all(worker.is_alive() for worker in self._workers):
             found = [(job_id, "failed", "its worker process died (out of memory?)") for job_id in self._busy]
             self.stopping = True
         for job_id, kind, _ in found:
             if kind != "progress":
                 self._busy.pop(job_id, None)
         return found
+
+    def _end_late(self, ended: Container[str]) -> list[tuple[str, Any, Any]]:
+        """End workers that have not stopped in time; their jobs go on from what they saved last."""
+        for worker in self._workers:
+            worker.kill()
+        return [(job_id, "stopped", "") for job_id in self._busy if job_id not in ended]
+
+
+@contextmanager
+def _unwarned() -> Generator[None]:
+    """SLURM warns every process of a job: those started here never hear it, and this one hears it afterwards."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR2})
 
 
 @contextmanager
@@ -202,18 +249,20 @@ def _environment(changes: Mapping[str, str]) -> Generator[None]:
             os.environ.pop(name) if value is None else os.environ.__setitem__(name, value)
 
 
-def serve(tasks: Any, messages: Any, store: Path, site: Site) -> None:
-    """A worker process: run jobs until told to end."""
+def serve(tasks: Any, messages: Any, store: Path, site: Site, inside: Inside | None, beside: int) -> None:
+    """A worker process: run jobs until told to end, `beside` of them at once on a device."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to all; the parent passes on a SIGTERM
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # between jobs there is nothing to save
     from caebench.execution.logs import write_plain_logs
     from caebench.execution.worker import run_jobs
 
     write_plain_logs()
+    slurm_id, look = (inside.slurm_id, inside.look) if inside else (None, None)
     while (names := tasks.get()) is not None:
         folders = {store / name: job_id for job_id, name in names.items()}
         try:
-            outcomes = run_jobs({f: partial(_tell, messages, job_id) for f, job_id in folders.items()}, store, site)
+            tells = {folder: partial(_tell, messages, job_id) for folder, job_id in folders.items()}
+            outcomes = run_jobs(tells, store, site, slurm_id, look, beside)
             for folder, job_id in folders.items():
                 messages.put((job_id, outcomes.get(folder, "failed"), "" if folder in outcomes else HELD))
         except Held as error:

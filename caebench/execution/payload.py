@@ -7,7 +7,7 @@ that SLURM starts again after its end finds its result, and returns (ADR 14).
 
 import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from caebench.config.site import Site
 from caebench.config.stage import RESULT
 from caebench.execution import rendezvous
 from caebench.execution.queue import cause, look_now
-from caebench.execution.worker import log_attempt, run_jobs, silent
+from caebench.execution.worker import Outcome, log_attempt, run_jobs, silent
 from caebench.plan.files import read_json
 from caebench.plan.standing import attempts
 from caebench.plan.store import FAILURE
@@ -42,27 +42,38 @@ class Payload:
         """
         from caebench.execution.logs import write_plain_logs
 
-        missing = [folder for folder in self.folders if not (folder / RESULT).exists()]
+        missing = self.missing
         if not missing:
             return "done"
         write_plain_logs()
         rendezvous.export(own_id())
-        outcomes = run_jobs(dict.fromkeys(missing, silent), self.store, self.site, own_id(), look_now())
+        outcomes, stopped_by = self.run(missing)
         if "stopped" in outcomes.values():
             if is_first_process():
-                self._leave([folder for folder, outcome in outcomes.items() if outcome == "stopped"])
+                self._leave([folder for folder, outcome in outcomes.items() if outcome == "stopped"], stopped_by)
             return "stopped"
         for folder, outcome in outcomes.items():
             if outcome == "failed":
                 raise RuntimeError(read_json(folder / FAILURE)["error"])
         return "done"
 
-    def _leave(self, stopped: Sequence[Path]) -> None:
+    @property
+    def missing(self) -> list[Path]:
+        """The folders without a result."""
+        return [folder for folder in self.folders if not (folder / RESULT).exists()]
+
+    def run(self, missing: Sequence[Path]) -> tuple[Mapping[Path, Outcome], str | None]:
+        """Run some of the jobs; what became of each, and which signal stopped them, if one did."""
+        outcomes = run_jobs(dict.fromkeys(missing, silent), self.store, self.site, own_id(), look_now())
+        stopped = [attempts(folder)[-1] for folder, outcome in outcomes.items() if outcome == "stopped"]
+        return outcomes, stopped[0].get("stopped_by") if stopped else None
+
+    def _leave(self, stopped: Sequence[Path], stopped_by: str | None) -> None:
         """After a stop: note why, and ask for a requeue; or fail, so that what waits for it never starts."""
-        stopped_by = attempts(stopped[0])[-1].get("stopped_by")
         why = cause(own_id(), warned=stopped_by == WARNING)
         for folder in stopped:
-            log_attempt(folder, cause=why)
+            if tries := attempts(folder):  # none of a job that waited for its turn
+                log_attempt(folder, cause=why, pid=tries[-1]["pid"])
         if why not in GOES_ON:
             raise RuntimeError(f"stopped by {stopped_by}, and saved")
         command = ["scontrol", "requeue", own_id()]
@@ -77,9 +88,8 @@ class Payload:
         from submitit.helpers import DelayedSubmission
 
         why = cause(own_id(), warned=True)
-        for folder in self.folders:
-            if not (folder / RESULT).exists():
-                log_attempt(folder, cause=why)
+        for folder in self.missing:
+            log_attempt(folder, cause=why)
         return DelayedSubmission(self)
 
 

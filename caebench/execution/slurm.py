@@ -8,15 +8,17 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from caebench.config.site import Site, Slurm
 from caebench.execution import queue, snapshot
+from caebench.execution.pack import Pack
 from caebench.execution.payload import Payload
 from caebench.execution.submissions import Submission, bundle
 from caebench.plan.graph import Job
 from caebench.plan.lease import Held, acquire, hand_over, holder, release
-from caebench.plan.passes import Units, first_of_each, units_of
+from caebench.plan.packs import packs_of
+from caebench.plan.passes import Units, units_of
 from caebench.plan.store import Store
 
 if TYPE_CHECKING:
@@ -30,10 +32,18 @@ LOGS = "slurm"  # folder in the store: a flat one, which is there before any job
 class Cluster:
     """A site's SLURM, with one look at its queue."""
 
-    def __init__(self, site: Site, store: Store, parallelism: int | None = None, separate: bool = False) -> None:
+    def __init__(
+        self,
+        site: Site,
+        store: Store,
+        parallelism: int | None = None,
+        separate: bool = False,
+        pack: int | None = None,
+    ) -> None:
         assert site.slurm is not None, "only a site with [slurm] is a cluster"
         self.site, self.store, self.slurm, self.parallelism = site, store, site.slurm, parallelism
         self.separate = separate  # no two probes share a pass
+        self.pack = pack  # jobs at once on a device, where they need no more than one
         self.look = queue.look_now()
 
     def missing(self, jobs: Sequence[Job]) -> list[Job]:
@@ -57,9 +67,9 @@ class Cluster:
         units = self._units(list(mine.values()))
         try:
             for submission in bundle(
-                first_of_each(mine.values(), units), self._shape, self.slurm.max_array, self._of_others(mine)
+                list(mine.values()), self._shape, self.slurm.max_array, self._of_others(mine), units.all
             ):
-                known = {parent.id: self._wait_for_id(parent) for parent in submission.after if parent.id not in mine}
+                known = {parent.id: self._wait_for_id(parent) for parent in submission.waits if parent.id not in mine}
                 known |= {parent.id: ids.get(parent.id) for parent in self._mine_before(submission, mine)}
                 if None not in known.values():  # otherwise a parent is nowhere: the next run submits it
                     ids |= self._submit(submission, {k: v for k, v in {**known, **ids}.items() if v}, code, units)
@@ -76,7 +86,7 @@ class Cluster:
 
     def _mine_before(self, submission: Submission, mine: Mapping[str, Job]) -> list[Job]:
         tied = [job for other in submission.after_each for job in other.jobs]
-        return [parent for parent in (*submission.after, *tied) if parent.id in mine]
+        return [parent for parent in (*submission.waits, *tied) if parent.id in mine]
 
     def _wait_for_id(self, job: Job) -> str | None:
         """The SLURM id of somebody else's job, `""` once it is done; None if there is none within a minute."""
@@ -100,13 +110,13 @@ class Cluster:
         ids |= {job.id: f"<{job.name}>" for job in missing}
         texts: list[str] = []
         units = self._units(missing)
-        for submission in bundle(first_of_each(missing, units), self._shape, self.slurm.max_array, waited):
+        for submission in bundle(missing, self._shape, self.slurm.max_array, waited, units.all):
             executor = self._executor()
-            executor.update_parameters(**self._parameters(submission, ids, None))
+            executor.update_parameters(**self._parameters(submission, ids, None, units))
             if len(submission.jobs) > 1:
                 executor._executor.parameters["map_count"] = len(submission.jobs)  # pyright: ignore[reportPrivateUsage] as submitit does for an array
             text: str = executor._executor._make_submission_file_text("caebench's payload", "preview")  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownVariableType] submitit has no public way to preview
-            named = [" + ".join(one.name for one in units.get(job.id, (job,))) for job in submission.jobs]
+            named = [" + ".join(one.name for one in units.all.get(job.id, (job,))) for job in submission.jobs]
             texts.append(f"# {', '.join(named)}\n{text}")
         return texts
 
@@ -120,18 +130,27 @@ class Cluster:
     def _shape(self, job: Job) -> tuple[str, str]:
         return job.kind, self.slurm.of(job.kind).model_dump_json()
 
-    def _units(self, jobs: Sequence[Job]) -> Units:
-        """Probes that share a pass, where the site gives their kinds the same."""
-        return {} if self.separate else units_of(jobs, lambda job: self._shape(job)[1])
+    def _units(self, jobs: Sequence[Job]) -> "Together":
+        """Small jobs in packs, and others that share a pass, where the site gives their kinds the same."""
+        passes: Units = {} if self.separate else units_of(jobs, self._place)
+        packs: Units = packs_of(jobs, self._place_of_one, self.pack, passes) if self.pack else {}
+        return Together(packs, {key: unit for key, unit in passes.items() if key not in packs})
+
+    def _place(self, job: Job) -> str:
+        return self._shape(job)[1]
+
+    def _place_of_one(self, job: Job) -> str | None:
+        """What a job of one process asks of the cluster; None for a larger one."""
+        return self._place(job) if self.slurm.of(job.kind).num_processes == 1 else None
 
     def _submit(
-        self, submission: Submission, ids: Mapping[str, str], code: Path | None, units: Units
+        self, submission: Submission, ids: Mapping[str, str], code: Path | None, units: "Together"
     ) -> dict[str, str]:
         """One sbatch; the ids are in the leases before anything else is done."""
         executor = self._executor()
-        executor.update_parameters(**self._parameters(submission, ids, code))
-        together = [units.get(job.id, (job,)) for job in submission.jobs]
-        payloads = [Payload([self.store.folder(j) for j in unit], self.store.root, self.site) for unit in together]
+        executor.update_parameters(**self._parameters(submission, ids, code, units))
+        together = [units.all.get(job.id, (job,)) for job in submission.jobs]
+        payloads = [self._payload(unit, units) for unit in together]
         with _own_environment(), _one_line():
             if len(payloads) == 1:
                 found = [executor.submit(payloads[0])]
@@ -140,12 +159,21 @@ class Cluster:
                     found = [executor.submit(payload) for payload in payloads]
         ids_given = {job.id: one.job_id for unit, one in zip(together, found, strict=True) for job in unit}
         for job in (job for unit in together for job in unit):
-            hand_over(self.store.folder(job), ids_given[job.id])
+            hand_over(self.store.folder(job), ids_given[job.id], "pack" if job.id in units.packs else "run")
         return ids_given
 
-    def _parameters(self, submission: Submission, ids: Mapping[str, str], code: Path | None) -> dict[str, Any]:
+    def _payload(self, unit: Sequence[Job], units: "Together") -> Payload:
+        folders = [self.store.folder(job) for job in unit]
+        if self.pack and unit[0].id in units.packs:
+            return Pack(folders, self.store.root, self.site, self.pack, self.separate)
+        return Payload(folders, self.store.root, self.site)
+
+    def _parameters(
+        self, submission: Submission, ids: Mapping[str, str], code: Path | None, units: "Together"
+    ) -> dict[str, Any]:
         asked = parameters(self.slurm.of(submission.jobs[0].kind), submission, ids, code)
-        return asked | ({"slurm_array_parallelism": self.parallelism} if self.parallelism else {})
+        name = {"name": "caebench-pack"} if submission.jobs[0].id in units.packs else {}
+        return asked | name | ({"slurm_array_parallelism": self.parallelism} if self.parallelism else {})
 
     def _executor(self) -> "AutoExecutor":
         from submitit import AutoExecutor
@@ -155,6 +183,18 @@ class Cluster:
         command = interpreter(self.slurm, self.store.root)
         python = {"slurm_python": command} if command else {}
         return AutoExecutor(folder=folder, cluster="slurm", slurm_max_num_timeout=SLICES, **python)
+
+
+class Together(NamedTuple):
+    """Which jobs go as one SLURM job, and how they run there."""
+
+    packs: Units  # side by side
+    passes: Units  # behind one pass of their encoder
+
+    @property
+    def all(self) -> Units:
+        """Each in its unit."""
+        return {**self.packs, **self.passes}
 
 
 def refuse_uneven(jobs: Sequence[Job], slurm: Slurm) -> None:
@@ -213,8 +253,9 @@ def dependency(submission: Submission, ids: Mapping[str, str]) -> str | None:
     """What must have succeeded first; parents that are done, by our own records, have no id here."""
     after = [ids[parent.id] for parent in submission.after if parent.id in ids]
     each = [re.sub(r"^(\d+)_\d+$", r"\1", ids[tied.jobs[0].id]) for tied in submission.after_each]
-    parts = [":".join(["afterok", *after])] if after else []
-    return ",".join([*parts, *([":".join(["aftercorr", *each])] if each else [])]) or None
+    ended = [ids[parent.id] for parent in submission.after_any if parent.id in ids]
+    kinds = {"afterok": after, "afterany": ended, "aftercorr": each}
+    return ",".join(":".join([kind, *found]) for kind, found in kinds.items() if found) or None
 
 
 @contextmanager

@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from caebench.plan.graph import Job
+from caebench.plan.graph import COMMON, Job
+from caebench.plan.passes import Units, first_of_each
 
-COMMON = ("real", "embedded", "released", "dvae", "codes")  # kinds of job that many others rest on
 Shape = Callable[[Job], Hashable]  # equal for jobs that one sbatch line fits
 
 
@@ -20,18 +20,30 @@ class Submission:
     jobs: tuple[Job, ...]
     after: tuple[Job, ...] = ()  # must have succeeded before any of them starts
     after_each: tuple["Submission", ...] = ()  # whose n-th jobs must have succeeded before the n-th of these starts
+    after_any: tuple[Job, ...] = ()  # must have ended, well or not: only some jobs of a pack rest on them
+
+    @property
+    def waits(self) -> tuple[Job, ...]:
+        """What all of its jobs wait for."""
+        return (*self.after, *self.after_any)
 
 
 def bundle(
-    missing: Sequence[Job], shape: Shape, max_array: int, queued: Mapping[str, Job] | None = None
+    missing: Sequence[Job],
+    shape: Shape,
+    max_array: int,
+    queued: Mapping[str, Job] | None = None,
+    units: Units | None = None,
 ) -> list[Submission]:
-    """Every missing job in one submission, parents' submissions first.
+    """Every missing job in one submission, parents' submissions first; of a unit the first job stands for all.
 
     `missing` lists inputs first; `queued` are jobs that are in the queue already, which may be waited for, too.
     """
-    graph = Graph({job.id: job for job in missing} | dict(queued or {}), shape)
+    units = units or {}
+    heads = first_of_each(missing, units)
+    graph = Graph({job.id: job for job in heads} | dict(queued or {}), shape, units)
     found: list[Submission] = []
-    for level in _levels(missing, graph.waited):
+    for level in _levels(heads, graph):
         for submission in (*_alike(level, graph, max_array), *_beside(level, graph)):
             found.append(submission)
             graph.homes.update({job.id: (submission, place) for place, job in enumerate(submission.jobs)})
@@ -44,6 +56,7 @@ class Graph:
 
     waited: Mapping[str, Job]
     shape: Shape
+    units: Units
     homes: dict[str, tuple[Submission, int]] = field(default_factory=dict[str, tuple[Submission, int]])
     _children: dict[str, Counter[Hashable]] = field(default_factory=dict[str, Counter[Hashable]])
 
@@ -52,11 +65,28 @@ class Graph:
             for parent in self.own(job):
                 self._children.setdefault(parent.id, Counter())[self.shape(job)] += 1
 
+    def direct(self, job: Job) -> list[Job]:
+        """What a job, or its unit, rests on and waits for."""
+        unit = self.units.get(job.id, (job,))
+        own = {one.id for one in unit}
+        return [parent for one in unit for parent in one.parents if parent.id in self.waited and parent.id not in own]
+
     def parents(self, job: Job) -> tuple[Job, ...]:
-        """The inputs that a job waits for, without those that another of them waits for anyway."""
-        direct = [parent for parent in job.parents if parent.id in self.waited]
+        """The inputs that a job, or all of its unit, waits for, without those that another of them waits for anyway."""
+        return tuple(parent for parent in self._uncovered(job) if self._serves_all(parent, job))
+
+    def parents_of_some(self, job: Job) -> tuple[Job, ...]:
+        """The inputs that only part of its unit waits for."""
+        return tuple(parent for parent in self._uncovered(job) if not self._serves_all(parent, job))
+
+    def _uncovered(self, job: Job) -> list[Job]:
+        direct = self.direct(job)
         covered = {ancestor.id for parent in direct for ancestor in parent.ancestors()}
-        return tuple({parent.id: parent for parent in direct if parent.id not in covered}.values())
+        return list({parent.id: parent for parent in direct if parent.id not in covered}.values())
+
+    def _serves_all(self, parent: Job, job: Job) -> bool:
+        unit = self.units.get(job.id, (job,))
+        return all(parent.id in {ancestor.id for ancestor in one.ancestors()} for one in unit)
 
     def own(self, job: Job) -> tuple[Job, ...]:
         """The parents that few jobs share: not data, and not tokenizers."""
@@ -77,12 +107,12 @@ class Graph:
 
     def kind(self, job: Job, beside: bool = False) -> Hashable:
         """Equal for jobs of an array: shape, common parents, and what rests on each, so that arrays can be tied."""
-        above = self.common(job) if beside else self.parents(job)
+        above = (*(self.common(job) if beside else self.parents(job)), *self.parents_of_some(job))
         rests = frozenset(self._children.get(job.id, Counter[Hashable]()).items())
-        return self.shape(job), tuple(parent.id for parent in above), rests
+        return self.shape(job), job.id in self.units, tuple(parent.id for parent in above), rests
 
 
-def _levels(missing: Sequence[Job], waited: Mapping[str, Job]) -> list[list[Job]]:
+def _levels(missing: Sequence[Job], graph: Graph) -> list[list[Job]]:
     """Missing jobs by the length of the longest chain of jobs below them that must be waited for.
 
     Somebody else's count too: so two submitters go through one order, and none waits for what waits for its own.
@@ -91,8 +121,7 @@ def _levels(missing: Sequence[Job], waited: Mapping[str, Job]) -> list[list[Job]
 
     def find(job: Job) -> int:
         if job.id not in depth:
-            parents = [parent for parent in job.parents if parent.id in waited]
-            depth[job.id] = 1 + max((find(parent) for parent in parents), default=-1)
+            depth[job.id] = 1 + max((find(parent) for parent in graph.direct(job)), default=-1)
         return depth[job.id]
 
     levels: dict[int, list[Job]] = {}
@@ -109,7 +138,8 @@ def _alike(level: Sequence[Job], graph: Graph, max_array: int) -> Iterator[Submi
             same.setdefault(graph.kind(job), []).append(job)
     for jobs in same.values():
         for first in range(0, len(jobs), max_array):
-            yield Submission(tuple(jobs[first : first + max_array]), graph.parents(jobs[0]))
+            some = tuple(jobs[first : first + max_array])
+            yield Submission(some, graph.parents(jobs[0]), after_any=graph.parents_of_some(jobs[0]))
 
 
 def _beside(level: Sequence[Job], graph: Graph) -> Iterator[Submission]:
@@ -127,6 +157,7 @@ def _beside(level: Sequence[Job], graph: Graph) -> Iterator[Submission]:
         owners = tuple(graph.homes[parent.id][0] for parent in graph.own(first))
         if len(placed) == len(owners[0].jobs):
             jobs = tuple(placed[place] for place in range(len(placed)))
-            yield Submission(jobs, graph.common(first), owners)
+            yield Submission(jobs, graph.common(first), owners, graph.parents_of_some(first))
         else:
-            yield from (Submission((job,), graph.parents(job)) for job in placed.values())
+            for job in placed.values():
+                yield Submission((job,), graph.parents(job), after_any=graph.parents_of_some(job))

@@ -39,11 +39,17 @@ def run_job(folder: Path, store: Path, site: Site, progress: Progress = silent) 
 
 
 def run_jobs(
-    jobs: Mapping[Path, Progress], store: Path, site: Site, slurm_id: str | None = None, look: Look | None = None
+    jobs: Mapping[Path, Progress],
+    store: Path,
+    site: Site,
+    slurm_id: str | None = None,
+    look: Look | None = None,
+    beside: int = 1,
 ) -> dict[Path, Outcome]:
     """Run the job of a folder, or those of several that share a pass (`plan.passes`); one that is held is left out.
 
-    A SLURM job gives its id, under which it finds its leases again after a requeue.
+    A SLURM job gives its id, under which it finds its leases again after a requeue. `beside` is how many such runs have
+    the device at once: each counts for its part of the hours.
 
     Raises:
         Held: other live processes run all of them.
@@ -54,7 +60,7 @@ def run_jobs(
     mine = _acquire(jobs, slurm_id, look, may_leave_out=group.size == 1)
     place = {"slurm": slurm_id, "restart": os.environ.get("SLURM_RESTART_COUNT"), "processes": group.size}
     for folder in mine:
-        log_attempt(folder, begins=now(), seen=last_sign(folder), shared_by=len(mine), **place)
+        log_attempt(folder, begins=now(), seen=last_sign(folder), shared_by=len(mine) * beside, **place)
     outcomes: dict[Path, Outcome] = dict.fromkeys(mine, "failed")
     try:
         outcomes |= _attempt(mine, store, site, group)
@@ -98,7 +104,7 @@ def join(site: Site) -> Any:
 
 def log_attempt(folder: Path, **facts: Any) -> None:
     """Add a line to the job's attempts: one where an attempt begins, one where it ends."""
-    line = {**facts, "host": socket.gethostname(), "pid": os.getpid()}
+    line = {"host": socket.gethostname(), "pid": os.getpid(), **facts}
     with (folder / ATTEMPTS).open("a", encoding="utf8") as file:
         file.write(json.dumps(line) + "\n")
 

@@ -18,6 +18,7 @@ from caebench.plan.identity import job_id, kind_of
 from caebench.plan.scale import Scale
 from caebench.suites import Column, Row, SuiteError, Table
 
+COMMON = ("real", "embedded", "released", "dvae", "codes")  # kinds of job that many others rest on
 HEADS = {"linear": "linear", "cascade_mask_rcnn": "cascade"}
 STAGE_FOLDERS = {
     **{"real": "data", "embedded": "data"},

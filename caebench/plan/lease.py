@@ -17,7 +17,7 @@ from caebench.plan.files import now, read_json, write_json
 LEASE = "submission.json"
 SUBMITTING = 600.0  # seconds after which a submitter that nobody can see is taken for dead
 SKEW = 5.0  # seconds by which a file server's clock may be behind
-Purpose = Literal["run", "submit"]
+Purpose = Literal["run", "submit", "pack"]  # pack: waits for its turn among others of a SLURM job
 
 
 class Look(NamedTuple):
@@ -52,9 +52,9 @@ def acquire(folder: Path, slurm_id: str | None = None, look: Look | None = None,
         raise Held(f"{folder}: already running or queued; see {LEASE} there for by whom") from None
 
 
-def hand_over(folder: Path, slurm_id: str) -> None:
+def hand_over(folder: Path, slurm_id: str, purpose: Purpose = "run") -> None:
     """Give this process's lease to a SLURM job that it has submitted."""
-    write_json(folder / LEASE, _mine(slurm_id, "run"))
+    write_json(folder / LEASE, _mine(slurm_id, purpose))
 
 
 def mark_cancelled(folder: Path, slurm_id: str) -> None:

@@ -85,6 +85,8 @@ def standing(folder: Path, queue: Queue | None = None) -> tuple[str, str]:
         return _gone(folder, queue, queue.ends.get(slurm_id), "cancelled" in lease)
     if queued.can_never_start:
         return _blocked(folder, queue) or ("blocked", "what it waited for is gone")
+    if queued.is_running and lease.get("purpose") == "pack":
+        return "queued", f"in SLURM job {slurm_id}, which runs others first"
     return ("running", "") if queued.is_running else ("queued", queued.reason)
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from caebench.config.data import Data, Split
-from caebench.config.site import Site
+from caebench.config.site import LOADERS, Site
 from caebench.config.stage import METRICS_FILE, RESULT
 from caebench.data.datasets import ImageSplit, open_split
 from caebench.data.errors import DataError
@@ -48,7 +48,7 @@ class Run:
     @property
     def num_workers(self) -> int:
         """Data loading processes of this process."""
-        default = 8 if self.device.type == "cuda" else 0
+        default = LOADERS if self.device.type == "cuda" else 0
         return default if self.site.num_workers is None else self.site.num_workers
 
     def open_split(self, data: Data, split: Split) -> ImageSplit:

@@ -33,8 +33,8 @@ class Bench:
         self.site = Site(store=root, shared_store=True, device="cpu", checkpoint_minutes=0.05, slurm=settings)
         self.store = Store(root)
 
-    def submit(self, jobs: list[Job]) -> dict[str, str]:
-        return Cluster(self.site, self.store).submit(jobs, None)
+    def submit(self, jobs: list[Job], pack: int | None = None) -> dict[str, str]:
+        return Cluster(self.site, self.store, pack=pack).submit(jobs, None)
 
     def stand(self, jobs: list[Job]) -> dict[str, str]:
         """Each job's state, by its id."""

@@ -1,0 +1,78 @@
+"""Small jobs as one SLURM job (ADR 23)."""
+
+import subprocess
+from collections import Counter
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.slurm.bench import Bench, pretraining, with_knn, with_probes
+
+
+@pytest.fixture
+def chains(tiny):
+    """Two encoders with all their probes, inputs first; their data."""
+    encoders = [pretraining(tiny, epochs=150, base_lr=rate) for rate in (0.01, 0.02)]
+    jobs = {job.id: job for encoder in encoders for job in with_probes(tiny, encoder)}
+    return encoders, list(jobs.values())
+
+
+def test_chains_side_by_side_warned_and_requeued_end_like_each_alone(bench, chains, tmp_path):
+    encoders, jobs = chains
+    ids = bench.submit(jobs, pack=2)
+    data = [job for job in jobs if job.kind == "embedded"]
+    assert len(set(ids.values())) == len(data) + 1 and ids[encoders[0].id] == ids[encoders[1].id]
+    for encoder in encoders:
+        bench.wait_for_steps(jobs, encoder, 20)
+    waiting = bench.explain(jobs)[jobs[-1].id]
+    assert waiting == ("queued", f"in SLURM job {ids[encoders[0].id]}, which runs others first")
+    assert bench.submit(jobs, pack=2) == {}, "what waits in a pack is not submitted again"
+    subprocess.run(["scancel", "--signal", "USR2", ids[encoders[0].id]], check=True)
+    assert set(bench.wait(jobs).values()) == {"done"}
+    for encoder in encoders:
+        assert [(t["slurm"], t.get("cause")) for t in bench.attempts(encoder)] == [
+            (ids[encoder.id], "time limit"),
+            (ids[encoder.id], None),
+        ]
+    calm = Bench(tmp_path / "calm")
+    calm.submit(jobs)
+    assert set(calm.wait(jobs).values()) == {"done"}
+    for encoder in encoders:
+        ours, theirs = (load_file(one.store.folder(encoder) / "encoder.safetensors") for one in (bench, calm))
+        assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    for job in jobs:
+        assert bench.store.result(job)["metrics"] == calm.store.result(job)["metrics"]
+
+
+def test_a_failure_in_a_pack_blocks_what_rests_on_it_alone_and_heals(bench, tiny):
+    encoders = [pretraining(tiny, epochs=3, base_lr=rate) for rate in (0.01, 0.02)]
+    jobs = list({job.id: job for encoder in encoders for job in with_knn(tiny, encoder)}.values())
+    obstacle = bench.store.prepare(encoders[0]) / "encoder.safetensors"
+    obstacle.mkdir()  # the encoder cannot be written
+    bench.submit(jobs, pack=2)
+    states = bench.wait(jobs)
+    assert states[encoders[0].id] == "failed" and states[encoders[1].id] == "done"
+    assert Counter(states.values()) == {"failed": 1, "blocked": 1, "done": len(jobs) - 2}
+    obstacle.rmdir()
+    assert len(bench.submit(jobs, pack=2)) == 2
+    assert set(bench.wait(jobs).values()) == {"done"}
+
+
+def test_what_does_not_stop_in_time_is_ended_and_begins_again(login, tiny, tmp_path):
+    """A job that never looks at the warning must not cost the pack its requeue."""
+    bench = Bench(tmp_path / "store", warning_seconds=4)
+    encoder = pretraining(tiny, epochs=3)
+    jobs = with_knn(tiny, encoder)
+    (first,) = [job for job in jobs if job.kind == "embedded"]
+    bench.submit([first])
+    bench.wait([first])
+    stuck = bench.store.prepare(encoder) / "metrics.jsonl"
+    subprocess.run(["mkfifo", str(stuck)], check=True)  # who opens it to write waits for a reader that never comes
+    slurm_id = bench.submit(jobs, pack=2)[encoder.id]
+    bench.wait(jobs, lambda states: states[encoder.id] == "running" and bool(bench.attempts(encoder)))
+    subprocess.run(["scancel", "--signal", "USR2", slurm_id], check=True)
+    bench.wait(jobs, lambda states: states[encoder.id] == "queued")
+    stuck.unlink()
+    assert set(bench.wait(jobs).values()) == {"done"}
+    assert [t.get("cause") for t in bench.attempts(encoder)] == ["time limit", None]
