@@ -70,6 +70,25 @@ def probe(
     _show(found, probe_rows, out, json)
 
 
+def shared_pass(
+    variant: VariantOption = "vit_b",
+    batch: BatchOption = None,
+    device: DeviceOption = "auto",
+    precision: PrecisionOption = None,
+    compile: CompileOption = False,
+    warm_up: WarmUpOption = 1,
+    repeats: RepeatsOption = 10,
+    out: OutOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Probes behind one pass of their encoder, beside the linear probe alone: whole jobs, each round anew."""
+    from caebench.bench.shared_pass import bench_pass
+    from caebench.cli.show_bench import pass_rows
+
+    found = _measure("pass", bench_pass, device, variant, batch, precision, "none", compile, warm_up, repeats)
+    _show(found, pass_rows, out, json)
+
+
 def data(
     batch: Annotated[int, typer.Option("--batch", min=1, help="Files.")] = 32,
     warm_up: WarmUpOption = 1,

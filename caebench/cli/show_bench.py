@@ -33,6 +33,18 @@ def probe_rows(found: dict[str, Any]) -> Rows:
     ]
 
 
+def pass_rows(found: dict[str, Any]) -> Rows:
+    """Whole jobs, and how long they take of the linear probe."""
+    images, seconds = found["images"], found["seconds"]
+    over = {"linear": "1", "pass": _ratio(found["pass_over_linear"]), "knn": ""}
+    named = {"linear": "linear probe", "pass": "13 rates on 3 features, attentive probe", "knn": "k-NN"}
+    return [
+        [f"{found['epochs']} epochs of {images['train']} images", "seconds", "time / linear probe"],
+        *([named[key], f"{seconds[key]:,.1f}", over[key]] for key in named),
+        ["all, k-NN counted once in 90 epochs", "", _ratio(found["with_knn_over_linear"])],
+    ]
+
+
 def data_rows(found: dict[str, Any]) -> Rows:
     """Each kind of sample beside decoding."""
     over = {kind: _ratio(ratio) for kind, ratio in found["time_over_decoding"].items()}

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from caebench.bench import device as devices
+from caebench.bench import shared_pass
 from caebench.bench.documents import document, save
 from caebench.bench.frozen import bench_probe
 from caebench.bench.loading import bench_data
@@ -14,8 +15,9 @@ from caebench.bench.memory import held_bytes, peak_bytes
 from caebench.bench.peak import measure_peak
 from caebench.bench.planning import bench_plan
 from caebench.bench.settings import paper_settings
+from caebench.bench.shared_pass import bench_pass
 from caebench.bench.timing import Seconds, paired, take_turns
-from caebench.cli.show_bench import data_rows, plan_rows, probe_rows
+from caebench.cli.show_bench import data_rows, pass_rows, plan_rows, probe_rows
 
 
 def test_things_take_turns_and_the_first_changes(device):
@@ -63,6 +65,17 @@ def test_the_frozen_encoder_equals_its_plain_form(settings, device):
     found = json.loads(json.dumps(bench_probe(settings, device)))
     assert found["largest_difference"] < 1e-4 and set(found["heads"]) == {"linear", "attentive"}
     assert {len(row) for row in probe_rows(found)} == {3}
+
+
+def test_a_pass_of_probes_is_measured_beside_one(settings, device, monkeypatch):
+    monkeypatch.setattr(shared_pass, "EPOCHS", 2)
+    monkeypatch.setattr(shared_pass, "SIDE", 48)
+    found = json.loads(json.dumps(bench_pass(settings._replace(batch=20, repeats=2), device)))
+    assert found["images"] == {"train": 20, "val": 10, "side": 48}
+    assert found["with_knn_over_linear"]["median"] > found["pass_over_linear"]["median"] > 0.5
+    assert {len(row) for row in pass_rows(found)} == {3}
+    with pytest.raises(ValueError, match=r"--batch 3: .*even"):
+        bench_pass(settings._replace(batch=3), device)
 
 
 def test_data_is_measured_beside_decoding(settings):
