@@ -162,11 +162,12 @@ class Pool:
 
     def __enter__(self) -> "Pool":
         gpus = [] if self._site.device == "cpu" else visible_gpus()
-        beside = math.ceil(self.size / len(gpus)) if gpus else 1
+        beside = math.ceil(self.size / len(gpus)) if gpus else self.size if self._inside else 1
+        site = self._site.among(beside) if gpus else self._site
         threads = dict.fromkeys(THREAD_VARIABLES, str(self.threads))
         with _unwarned():
             self._tasks, self._messages = self._context.Queue(), self._context.Queue()
-            arguments = (self._tasks, self._messages, self.store.root, self._site.among(beside), self._inside, beside)
+            arguments = (self._tasks, self._messages, self.store.root, site, self._inside, beside)
             self._workers = [self._context.Process(target=serve, args=arguments) for _ in range(self.size)]
             for number, worker in enumerate(self._workers):
                 with _environment(threads | ({MASK: gpus[number % len(gpus)]} if gpus else {})):

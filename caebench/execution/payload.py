@@ -54,7 +54,7 @@ class Payload:
             return "stopped"
         for folder, outcome in outcomes.items():
             if outcome == "failed":
-                raise RuntimeError(read_json(folder / FAILURE)["error"])
+                raise RuntimeError(_why(folder))
         return "done"
 
     @property
@@ -91,6 +91,12 @@ class Payload:
         for folder in self.missing:
             log_attempt(folder, cause=why)
         return DelayedSubmission(self)
+
+
+def _why(folder: Path) -> str:
+    """Why a job failed; one that was killed has left no word."""
+    path = folder / FAILURE
+    return read_json(path)["error"] if path.exists() else f"{folder.name}: its process died (out of memory?)"
 
 
 def own_id() -> str:

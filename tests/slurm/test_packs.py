@@ -48,14 +48,19 @@ def test_chains_side_by_side_warned_and_requeued_end_like_each_alone(bench, chai
 
 
 def test_a_failure_in_a_pack_blocks_what_rests_on_it_alone_and_heals(bench, tiny):
-    encoders = [pretraining(tiny, epochs=3, base_lr=rate) for rate in (0.01, 0.02)]
+    """And it is not tried again after a requeue of the others."""
+    encoders = [pretraining(tiny, epochs=epochs) for epochs in (3, 150)]
     jobs = list({job.id: job for encoder in encoders for job in with_knn(tiny, encoder)}.values())
     obstacle = bench.store.prepare(encoders[0]) / "encoder.safetensors"
     obstacle.mkdir()  # the encoder cannot be written
-    bench.submit(jobs, pack=2)
+    slurm_id = bench.submit(jobs, pack=2)[encoders[0].id]
+    bench.wait(jobs, lambda states: states[encoders[0].id] == "failed")
+    bench.wait_for_steps(jobs, encoders[1], 5)
+    subprocess.run(["scancel", "--signal", "USR2", slurm_id], check=True)
     states = bench.wait(jobs)
     assert states[encoders[0].id] == "failed" and states[encoders[1].id] == "done"
     assert Counter(states.values()) == {"failed": 1, "blocked": 1, "done": len(jobs) - 2}
+    assert [len(bench.attempts(encoder)) for encoder in encoders] == [1, 2]
     obstacle.rmdir()
     assert len(bench.submit(jobs, pack=2)) == 2
     assert set(bench.wait(jobs).values()) == {"done"}
