@@ -37,8 +37,9 @@ class Pack(Payload):
         inside = Inside(own_id(), look_now(), self.site.slurm.warning_seconds * SAVING, len(os.sched_getaffinity(0)))
         plan = {one.id: one for job in ready for one in (*job.ancestors(), job)}
         outcomes = run_plan(list(plan.values()), store, self.site, NOBODY, self.at_once, self.separate, inside)
-        ended = {store.folder(job): found for job in ready if (found := _outcome(job, outcomes))}
-        return dict.fromkeys(failed, "failed") | ended, outcomes.stopped_by
+        ended: dict[Path, Outcome] = {folder: "failed" for folder in failed}
+        ended |= {store.folder(job): found for job in ready if (found := _outcome(job, outcomes))}
+        return ended, outcomes.stopped_by
 
 
 def _has_failed(folder: Path) -> bool:
