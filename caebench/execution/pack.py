@@ -37,7 +37,7 @@ class Pack(Payload):
         inside = Inside(own_id(), look_now(), self.site.slurm.warning_seconds * SAVING, len(os.sched_getaffinity(0)))
         plan = {one.id: one for job in ready for one in (*job.ancestors(), job)}
         outcomes = run_plan(list(plan.values()), store, self.site, NOBODY, self.at_once, self.separate, inside)
-        ended: dict[Path, Outcome] = {folder: "failed" for folder in failed}
+        ended: dict[Path, Outcome] = dict.fromkeys(failed, "failed")
         ended |= {store.folder(job): found for job in ready if (found := _outcome(job, outcomes))}
         return ended, outcomes.stopped_by
 
