@@ -15,7 +15,7 @@ from caebench.config.site import Roots, Slurm
 from caebench.data.datasets import open_split
 from caebench.data.loading import Steps
 from caebench.execution.slurm import Cluster as Site
-from caebench.execution.slurm import parameters
+from caebench.execution.slurm import Together, parameters
 from caebench.execution.submissions import Submission
 from caebench.plan.graph import Job
 from caebench.plan.lease import holder
@@ -48,7 +48,7 @@ def test_an_upstream_that_slurm_has_forgotten_lets_nothing_train(state, tmp_path
         assert eventually(lambda: is_forgotten(cluster, old), 150, pause=1)
         site = Site(bench.site, bench.store)
         assert site._acquire(probe)
-        site._submit(Submission((probe,), (encoder,)), {encoder.id: old}, None, {})
+        site._submit(Submission((probe,), (encoder,)), {encoder.id: old}, None, Together({}, {}))
         assert bench.wait([probe]) == {probe.id: "failed"}
         _, reason = standing(bench.store.folder(probe))
         assert f"input 'encoder': {encoder.name.rpartition('/')[2]} is not done" in reason
