@@ -85,7 +85,7 @@ def standing(folder: Path, queue: Queue | None = None) -> tuple[str, str]:
         return _gone(folder, queue, queue.ends.get(slurm_id), "cancelled" in lease)
     if queued.can_never_start:
         return _blocked(folder, queue) or ("blocked", "what it waited for is gone")
-    if queued.is_running and lease.get("purpose") == "pack":
+    if queued.is_running and lease.get("purpose") == "pack" and not _has_begun(folder, slurm_id):
         return "queued", f"in SLURM job {slurm_id}, which runs others first"
     return ("running", "") if queued.is_running else ("queued", queued.reason)
 
@@ -135,6 +135,11 @@ def attempts(folder: Path) -> list[dict[str, Any]]:
         elif found and facts.get("pid") == found[-1].get("pid"):  # not of a slice that was stopped before it began
             found[-1] |= facts
     return found
+
+
+def _has_begun(folder: Path, slurm_id: str) -> bool:
+    tries = attempts(folder)
+    return bool(tries) and tries[-1].get("slurm") == slurm_id
 
 
 def last_sign(folder: Path) -> float | None:

@@ -119,3 +119,13 @@ def test_tasks_of_an_array_in_one_line_are_told_apart():
 def test_the_errors_of_memory_are_one(error):
     assert in_words(error).startswith("out of memory: lower per_device_batch")
     assert in_words(ValueError("memory")) == "ValueError: memory"
+
+
+def test_a_job_of_a_pack_is_queued_until_its_turn_comes(tmp_path):
+    """Even if the pack was quicker than who wrote its id into the lease."""
+    queue = Queue({"7": Queued("RUNNING", "None", "1:00", "1:00:00", "n1")})
+    waiting = make(tmp_path, "a", slurm="7", purpose="pack")
+    assert standing(waiting, queue) == ("queued", "in SLURM job 7, which runs others first")
+    assert standing(make(tmp_path, "b", attempts=[BEGUN], slurm="7", purpose="pack"), queue) == ("running", "")
+    earlier = make(tmp_path, "c", attempts=[{**BEGUN, "slurm": "6"}], slurm="7", purpose="pack")
+    assert standing(earlier, queue)[0] == "queued"
