@@ -77,7 +77,8 @@ def _look(chosen: Chosen) -> list[dict[str, Any]]:
     from caebench.report.progress import folder_facts
 
     queue = see(chosen.folders)
-    return [folder_facts(folder, queue, chosen.slurm) for folder in chosen.folders]
+    known: dict[Path, tuple[str, str]] = {}
+    return [folder_facts(folder, queue, chosen.slurm, known) for folder in chosen.folders]
 
 
 def _cut(facts: Sequence[dict[str, Any]], most: int) -> tuple[Sequence[dict[str, Any]], str]:

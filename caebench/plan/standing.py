@@ -73,31 +73,44 @@ def slurm_seconds(text: str) -> float | None:
     return 86400.0 * int(days or 0) + 3600.0 * hours + 60.0 * minutes + seconds
 
 
-def standing(folder: Path, queue: Queue | None = None) -> tuple[str, str]:
-    """A job's state and the reason for it: our own records first, then the queue, then how SLURM says it ended."""
+Standing = tuple[str, str]  # a job's state and the reason for it
+
+
+def standing(folder: Path, queue: Queue | None = None, known: dict[Path, Standing] | None = None) -> Standing:
+    """A job's state and the reason for it: our own records first, then the queue, then how SLURM says it ended.
+
+    `known` keeps what was found, for those who ask after many jobs at one moment.
+    """
+    known = {} if known is None else known
+    if folder not in known:
+        known[folder] = _stand(folder, queue, known)
+    return known[folder]
+
+
+def _stand(folder: Path, queue: Queue | None, known: dict[Path, Standing]) -> Standing:
     state, lease = folder_state(folder), holder(folder)
     if state in ("done", "failed"):
         return state, _failure(folder) if state == "failed" else ""
     if queue is None or (slurm_id := lease.get("slurm")) is None:
-        return (state, "") if state == "running" else _blocked(folder, queue) or (state, "")
+        return (state, "") if state == "running" else _blocked(folder, queue, known) or (state, "")
     queued = queue.queued.get(slurm_id)
     if queued is None:
-        return _gone(folder, queue, queue.ends.get(slurm_id), "cancelled" in lease)
+        return _gone(folder, queue, queue.ends.get(slurm_id), "cancelled" in lease, known)
     if queued.can_never_start:
-        return _blocked(folder, queue) or ("blocked", "what it waited for is gone")
+        return _blocked(folder, queue, known) or ("blocked", "what it waited for is gone")
     if queued.is_running and lease.get("purpose") == "pack" and not _has_begun(folder, slurm_id):
         return "queued", f"in SLURM job {slurm_id}, which runs others first"
     return ("running", "") if queued.is_running else ("queued", queued.reason)
 
 
-def _gone(folder: Path, queue: Queue, end: str | None, is_ours: bool) -> tuple[str, str]:
+def _gone(folder: Path, queue: Queue, end: str | None, is_ours: bool, known: dict[Path, Standing]) -> Standing:
     """A job that left the queue without a result; whether it was `caebench cancel` that took it out."""
     tries = attempts(folder)
     stopped = tries[-1].get("stopped_by") if tries else None
     saved = "; goes on from its checkpoint" if (folder / CHECKPOINTS).exists() else ""
     if is_ours or (end == "CANCELLED" and tries):
         return "cancelled", ("cancelled" if tries else "cancelled before it started") + saved
-    if blocked := _blocked(folder, queue):  # SLURM cancels what rests on a failure
+    if blocked := _blocked(folder, queue, known):  # SLURM cancels what rests on a failure
         return blocked
     if end == "CANCELLED":
         return "cancelled", "cancelled before it started"
@@ -114,12 +127,12 @@ def _failure(folder: Path) -> str:
     return str(read_json(folder / FAILURE)["error"])
 
 
-def _blocked(folder: Path, queue: Queue | None) -> tuple[str, str] | None:
+def _blocked(folder: Path, queue: Queue | None, known: dict[Path, Standing]) -> Standing | None:
     """What a job is while one of its inputs can never be done; None while all may be."""
     store = folder.parents[1]
     job: dict[str, Any] = read_json(folder / JOB) if (folder / JOB).exists() else {}
     inputs: list[str] = [*job.get("inputs", {}).values(), *job.get("aids", {}).values()]
-    states = {name: standing(store / name, queue)[0] for name in inputs}
+    states = {name: standing(store / name, queue, known)[0] for name in inputs}
     broken = [f"{name} ({state})" for name, state in states.items() if state in ("failed", "lost", "blocked")]
     return ("blocked", f"rests on {', '.join(broken)}") if broken else None
 

@@ -9,7 +9,7 @@ from caebench.config.site import Slurm
 from caebench.config.stage import METRICS_FILE, RESULT
 from caebench.plan.files import read_json
 from caebench.plan.lease import holder
-from caebench.plan.standing import Queue, Queued, attempts, last_sign, standing
+from caebench.plan.standing import Queue, Queued, Standing, attempts, last_sign, standing
 from caebench.plan.store import FAILURE, JOB
 from caebench.report.forecast import Pace, hours_used, read_pace, slices
 
@@ -17,13 +17,18 @@ LAST_WORDS = 3  # lines of a log beside a failure
 LOG_TAIL = 4096  # bytes of a log that surely hold them
 
 
-def folder_facts(folder: Path, queue: Queue | None = None, slurm: Slurm | None = None) -> dict[str, Any]:
+def folder_facts(
+    folder: Path,
+    queue: Queue | None = None,
+    slurm: Slurm | None = None,
+    known: dict[Path, Standing] | None = None,
+) -> dict[str, Any]:
     """State, progress, speed, hours and result or reason of one job; None for what is not known.
 
     Hours are a device's: a GPU's, or a CPU process's. What is left is by the job's own speed once it has one, else the
-    plan's estimate in A100 hours.
+    plan's estimate in A100 hours. `known`: the standings found so far, where many jobs are asked after.
     """
-    state, reason = standing(folder, queue)
+    state, reason = standing(folder, queue, known)
     name = f"{folder.parent.name}/{folder.name}"
     facts: dict[str, Any] = {"job": name, "state": state, "detail": reason, "folder": str(folder)}
     job = read_json(folder / JOB) if state != "done" and (folder / JOB).exists() else {}
