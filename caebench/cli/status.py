@@ -13,6 +13,7 @@ from caebench.cli.options import JsonOption, ScaleOption, SeedsOption, SiteOptio
 
 if TYPE_CHECKING:
     from caebench.config.site import Slurm
+    from caebench.plan.standing import Standing
 
 EVERY = 5.0  # seconds between two looks; squeue and sacct are asked once each
 HEADER = ("job", "state", "progress", "images/s", "slice", "ends", "hours used", "left", "result or reason")
@@ -77,7 +78,7 @@ def _look(chosen: Chosen) -> list[dict[str, Any]]:
     from caebench.report.progress import folder_facts
 
     queue = see(chosen.folders)
-    known: dict[Path, tuple[str, str]] = {}
+    known: dict[Path, Standing] = {}
     return [folder_facts(folder, queue, chosen.slurm, known) for folder in chosen.folders]
 
 

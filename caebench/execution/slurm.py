@@ -128,7 +128,7 @@ class Cluster:
         return True
 
     def _shape(self, job: Job) -> tuple[str, str]:
-        return job.kind, self.slurm.of(job.kind).model_dump_json()
+        return job.kind, self._place(job)
 
     def _units(self, jobs: Sequence[Job]) -> "Together":
         """Small jobs in packs, and others that share a pass, where the site gives their kinds the same."""
@@ -137,7 +137,7 @@ class Cluster:
         return Together(packs, {key: unit for key, unit in passes.items() if key not in packs})
 
     def _place(self, job: Job) -> str:
-        return self._shape(job)[1]
+        return self.slurm.of(job.kind).model_dump_json()
 
     def _place_of_one(self, job: Job) -> str | None:
         """What a job of one process asks of the cluster; None for a larger one."""

@@ -9,9 +9,7 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from caebench.plan.graph import COMMON, Job
 from caebench.plan.passes import Units
 
-Alike = Callable[
-    [Job], Hashable | None
-]  # equal for jobs of one place in the cluster; None for one that cannot share it
+Alike = Callable[[Job], Hashable | None]  # equal for jobs of one place; None for a job that fits none
 
 
 def packs_of(jobs: Sequence[Job], alike: Alike, at_once: int, units: Units) -> Units:
