@@ -143,7 +143,7 @@ def make_batch(config: Pretrain, num_images: int, device: torch.device, view_siz
     assert isinstance(method, CAE) and isinstance(method.target, DALLETarget | DVAETarget)
     rng, draw = np.random.default_rng(0), torch.Generator().manual_seed(0)
     grid = config.image_size // variant.patch_size
-    num_masked = round(method.masking.ratio * grid**2)
+    num_masked = method.masking.num_masked(grid**2)
     masks = np.stack([sample_mask(method.masking, grid, num_masked, rng).flatten() for _ in range(num_images)])
     num_draws = 4 * variant.depth + 2 * (method.regressor_depth + method.decoder_depth)
     codes = torch.randint(method.target.vocabulary, (num_images, grid**2), generator=draw)

@@ -7,7 +7,6 @@ from pydantic import Field, NonNegativeFloat, PositiveInt
 from caebench.config.base import Config
 from caebench.config.data import Data, size_of
 from caebench.config.method import DALLETarget, DVAETarget
-from caebench.config.optim import Precision
 
 CODES = "codes"  # the role of a cache beside a pretraining
 
@@ -21,7 +20,6 @@ class Codes(Config):
     view_size: PositiveInt  # of the tokenizer's view: the patches of a row times the tokenizer's stride
     crop_scale_min: float = Field(gt=0.0, le=1.0)
     color_jitter: NonNegativeFloat
-    precision: Precision  # of the tokenizer, as in training
     epochs: PositiveInt
     seed: int = 0
 

@@ -16,7 +16,7 @@ class MAE(Config):
     """Masked autoencoder (arXiv 2111.06377): a random quarter is encoded, pixels of the rest are decoded."""
 
     kind: Literal["mae"]
-    masking: Masking = Masking(kind="random", ratio=0.75)  # Sec. 4.1, Fig. 5
+    masking: Masking = Masking(kind="random", ratio=0.75, rounding="visible_down")  # Sec. 4.1, Fig. 5
     normalize_patches: bool = True  # --norm_pix_loss
     decoder_dim: PositiveInt = 512  # Table 1 (a, b); the same for every encoder
     decoder_depth: PositiveInt = 8

@@ -78,6 +78,13 @@ class Masking(Config):
     ratio: float = Field(default=0.5, gt=0.0, lt=1.0)  # CAE, Sec. 4.1: 98 of 196
     min_block_patches: PositiveInt = 16  # official --min_mask_patches_per_block
     min_aspect: float = Field(default=0.3, gt=0.0, le=1.0)  # official masking_generator.py; the largest is its inverse
+    rounding: Literal["nearest", "visible_down"] = "nearest"  # visible_down: MAE keeps int(patches * (1 - ratio))
+
+    def num_masked(self, num_patches: int) -> int:
+        """Masked patches of an image."""
+        if self.rounding == "visible_down":
+            return num_patches - int(num_patches * (1 - self.ratio))
+        return round(self.ratio * num_patches)
 
 
 class CAE(Config):

@@ -44,12 +44,17 @@ Optimizer = Annotated[AdamW | SGD | LARS, Field(discriminator="kind")]
 
 
 class Optimization(Config):
-    """One training run: linear warm-up from zero, then a cosine to `min_lr`, stepped every iteration."""
+    """One training run: linear warm-up from zero, then a cosine to `min_lr`, stepped every iteration.
+
+    The official codes end the warm-up in two ways. BEiT, CAE, DINO and iBOT: its last step takes the peak rate. MAE,
+    its linear probe and MoCo v3: step s of w takes s / w of the peak, and the first step after it the peak.
+    """
 
     optimizer: Optimizer
     epochs: PositiveInt
     warmup_epochs: NonNegativeFloat
     global_batch: PositiveInt
+    warmup_end: Literal["at_peak", "before_peak"] = "at_peak"
     base_lr: PositiveFloat  # for 256 images; the peak is base_lr * global_batch / 256
     min_lr: NonNegativeFloat = 0.0
     clip_grad: PositiveFloat | None = None  # the largest norm of the gradient

@@ -38,10 +38,10 @@ class Pretrain(Config):
         patches = num_patches(self.image_size, VARIANTS[self.variant])
         if not isinstance(self.method, CAE | MAE | BEiT | IBOT):
             return self
-        ratio = self.method.masking.ratio
-        if not 0 < round(ratio * patches) < patches:
+        masking = self.method.masking
+        if not 0 < (num_masked := masking.num_masked(patches)) < patches:
             raise ValueError(
-                f"method.masking.ratio {ratio} masks {round(ratio * patches)} of {patches} patches: some must be "
+                f"method.masking.ratio {masking.ratio} masks {num_masked} of {patches} patches: some must be "
                 "masked and some visible. Choose another ratio"
             )
         return self

@@ -15,7 +15,7 @@ from caebench.config.variants import VARIANTS
 from caebench.methods.masked import MaskedSample, read_codes
 from caebench.methods.method import Method
 from caebench.models.tokenizer import Tokenizer
-from caebench.models.vit import Encoder, Fill, truncated_normal
+from caebench.models.vit import Encoder, Fill, truncate_at_one_std
 
 
 class BEiTMethod(Method):
@@ -37,8 +37,8 @@ class BEiTMethod(Method):
         )
         self.mask_token = nn.Parameter(torch.zeros(1, 1, self.encoder.variant.dim))
         self.head = nn.Linear(self.encoder.variant.dim, self.config.target.vocabulary)
-        truncated_normal(self.mask_token)
-        truncated_normal(self.head.weight, self.config.init_std)
+        truncate_at_one_std(self.mask_token)
+        truncate_at_one_std(self.head.weight, self.config.init_std)
         nn.init.zeros_(self.head.bias)
         self.tokenizer = [tokenizer] if tokenizer else []  # a list: not a submodule, so neither trained nor saved
 

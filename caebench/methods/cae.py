@@ -18,8 +18,9 @@ from torch.nn import functional as F
 from caebench.config.method import CAE, PixelTarget
 from caebench.config.variants import Variant
 from caebench.methods.masked import split_patches
+from caebench.models.precision import in_float32
 from caebench.models.regressor import CrossRegressor, Decoder, JointRegressor, rescale_latent_parts
-from caebench.models.vit import Encoder, LayerNorm, gather, initialise, sincos_positions, truncated_normal
+from caebench.models.vit import Encoder, LayerNorm, gather, initialise, sincos_positions, truncate_at_one_std
 
 
 class CAEModel(nn.Module):
@@ -47,7 +48,7 @@ class CAEModel(nn.Module):
         self._initialise()
 
     def _initialise(self) -> None:
-        truncated_normal(self.mask_token)
+        truncate_at_one_std(self.mask_token)
         for part in (self.to_latent, self.regressor, self.decoder):
             initialise(part, self.config.init)
         if self.config.init == "truncated_normal":
@@ -56,7 +57,7 @@ class CAEModel(nn.Module):
     @property
     def num_masked(self) -> int:
         """Masked patches in an image; the same in every image."""
-        return round(self.config.masking.ratio * self.encoder.num_patches)
+        return self.config.masking.num_masked(self.encoder.num_patches)
 
     @property
     def num_draws(self) -> int:
@@ -112,9 +113,7 @@ class CAEModel(nn.Module):
         """Squared error (CAE, Eq. 4), or InfoNCE among the masked patches of the same image (ADR 7)."""
         if self.config.align_loss == "mse":
             return F.mse_loss(predicted, target)
-        similarity = F.normalize(predicted, dim=-1) @ F.normalize(target, dim=-1).transpose(1, 2)
-        labels = torch.arange(similarity.shape[-1], device=similarity.device).repeat(len(similarity))
-        return F.cross_entropy(similarity.flatten(0, 1) / self.config.contrastive_temperature, labels)
+        return contrast_within_images(predicted, target, self.config.contrastive_temperature)
 
     def _split_draws(self, draws: Tensor | None) -> tuple[Tensor | None, ...]:
         if draws is None:
@@ -123,6 +122,16 @@ class CAEModel(nn.Module):
         sizes = [encoder, encoder, 2 * self.config.regressor_depth, 2 * self.config.decoder_depth]
         parts = list(draws.split(sizes, dim=1))
         return parts[0], parts[1] if self.config.target_drop_path else None, parts[2], parts[3]
+
+
+@in_float32
+def contrast_within_images(
+    predicted: Float[Tensor, "batch masked dim"], target: Float[Tensor, "batch masked dim"], temperature: float
+) -> Float[Tensor, ""]:
+    """InfoNCE: each prediction must find its own target among those of its image."""
+    similarity = F.normalize(predicted, dim=-1) @ F.normalize(target, dim=-1).transpose(1, 2)
+    labels = torch.arange(similarity.shape[-1], device=similarity.device).repeat(len(similarity))
+    return F.cross_entropy(similarity.flatten(0, 1) / temperature, labels)
 
 
 def num_outputs(config: CAE, variant: Variant) -> int:

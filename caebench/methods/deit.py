@@ -32,7 +32,7 @@ class DeiTMethod(Method):
             config.image_size,
             layer_scale=None,
             drop_path=self.config.drop_path,
-            positions="learnt",
+            positions="learnt_with_class",
             init="normal",
             init_std=self.config.init_std,
         )

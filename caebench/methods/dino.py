@@ -21,6 +21,7 @@ from caebench.data.randomness import Purpose, derive, generator, seeded
 from caebench.data.views import View, stack_views, two_views
 from caebench.methods.method import Method
 from caebench.methods.momentum import follow, frozen_copy
+from caebench.models.precision import in_float32
 from caebench.models.tokenizer import Tokenizer
 from caebench.models.vit import Encoder, initialise
 from caebench.training.hooks import Moment
@@ -36,12 +37,21 @@ class Head(nn.Module):
         self.mlp = nn.Sequential(*layers, nn.Linear(hidden, config.bottleneck_dim))
         initialise(self.mlp, "normal", config.init_std)
         self.prototypes = nn.Linear(config.bottleneck_dim, config.prototypes, bias=False)
-        self.lengths = None if config.norm_last_layer else nn.Parameter(torch.ones(config.prototypes))
+        # One column, so that it decays as the official `weight_g` does.
+        self.lengths = None if config.norm_last_layer else nn.Parameter(torch.ones(config.prototypes, 1))
 
     def forward(self, features: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch prototypes"]:
         """Similarities, in float32."""
-        similar = F.linear(F.normalize(self.mlp(features), dim=-1), F.normalize(self.prototypes.weight, dim=1)).float()
-        return similar if self.lengths is None else similar * self.lengths
+        similar = cosine_similarities(self.mlp(features), self.prototypes.weight)
+        return similar if self.lengths is None else similar * self.lengths[:, 0]
+
+
+@in_float32
+def cosine_similarities(
+    features: Float[Tensor, "*batch width"], prototypes: Float[Tensor, "prototypes width"]
+) -> Float[Tensor, "*batch prototypes"]:
+    """Of every feature to every prototype; in bf16 they would be off by a tenth behind the teacher's temperature."""
+    return F.linear(F.normalize(features, dim=-1), F.normalize(prototypes, dim=1))
 
 
 class Branch(nn.Module):
@@ -54,9 +64,10 @@ class Branch(nn.Module):
             config.image_size,
             layer_scale=None,
             drop_path=method.drop_path,
-            positions="learnt",
+            positions="learnt_with_class",
             init="normal",
             init_std=method.init_std,
+            interpolation="offset",
         )
         self.head = Head(self.encoder.variant.dim, method)
 
@@ -154,6 +165,7 @@ class DINOMethod(Method):
         return distillation_loss(crops, large, self.center.value, *temperatures)
 
 
+@in_float32
 def distillation_loss(
     student: Float[Tensor, "crops batch prototypes"],
     teacher: Float[Tensor, "large batch prototypes"],

@@ -17,6 +17,7 @@ from caebench.data.loading import Key
 from caebench.data.masking import sample_mask
 from caebench.data.randomness import Purpose, generator
 from caebench.methods.dino import Center, DINOMethod, MultiCrop, crop_major, rising
+from caebench.models.precision import in_float32
 from caebench.models.tokenizer import Tokenizer
 from caebench.models.vit import Encoder, Fill
 from caebench.training.hooks import Moment
@@ -81,6 +82,7 @@ class IBOTMethod(DINOMethod):
         return masked_distillation_loss(student, teacher[masked], masked, self.patch_center.value, *temperatures)
 
 
+@in_float32
 def masked_distillation_loss(
     student: Float[Tensor, "masked_patches prototypes"],
     teacher: Float[Tensor, "masked_patches prototypes"],

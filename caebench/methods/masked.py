@@ -30,11 +30,6 @@ def normalize_patches(patches: Float[Tensor, "*batch values"]) -> Float[Tensor, 
     return (patches - patches.mean(-1, keepdim=True)) / (patches.var(-1, keepdim=True) + 1e-6).sqrt()
 
 
-def count_masked(masking: Masking, encoder: Encoder) -> int:
-    """Masked patches in an image; the same in every image."""
-    return round(masking.ratio * encoder.num_patches)
-
-
 def split_patches(
     masked: Bool[Tensor, "batch patches"], num_masked: int
 ) -> tuple[Int[Tensor, "batch visible"], Int[Tensor, "batch masked"]]:
@@ -70,7 +65,7 @@ class MaskedSample:
         color_jitter: float = 0.0,
     ) -> None:
         self.seed, self.masking, self.num_draws = config.seed, masking, num_draws
-        self.grid, self.num_masked = encoder.grid, count_masked(masking, encoder)
+        self.grid, self.num_masked = encoder.grid, masking.num_masked(encoder.num_patches)
         tokenizer_size = self.grid * tokenizer.stride if tokenizer else None
         self.views = TwoViews(config.image_size, tokenizer_size, config.crop_scale_min, color_jitter)
         self.one_view = TwoViews(config.image_size, None, config.crop_scale_min, color_jitter)

@@ -24,6 +24,7 @@ from caebench.data.views import stack_views, two_views
 from caebench.methods.method import Method
 from caebench.methods.momentum import follow, frozen_copy, gather_rows
 from caebench.models.heads import BatchNorm
+from caebench.models.precision import in_float32
 from caebench.models.tokenizer import Tokenizer
 from caebench.models.vit import Encoder
 from caebench.training.hooks import Moment
@@ -47,7 +48,7 @@ class Branch(nn.Module):
 
     def forward(
         self, views: Float[Tensor, "batch 2 3 height width"]
-    ) -> tuple[Float[Tensor, "batch dim"], Float[Tensor, "batch dim"], Float[Tensor, "both_batches width"]]:
+    ) -> tuple[Float[Tensor, "batch dim"], Float[Tensor, "batch dim"], Float[Tensor, "both_batches features"]]:
         """Projections of each view, which are normalised apart, and the class tokens of both."""
         tokens = self.encoder(views.transpose(0, 1).flatten(0, 1))[:, 0]
         first, second = (self.projector(part) for part in tokens.chunk(2))
@@ -95,6 +96,8 @@ class MoCoV3Method(Method):
 def make_encoder(config: Pretrain, method: MoCoV3) -> Encoder:
     """Xavier, with queries, keys and values as three layers; a tiny class token; fixed patches (official vits.py)."""
     encoder = Encoder(VARIANTS[config.variant], config.image_size, layer_scale=None, init="xavier_patches")
+    assert encoder.patch_embed.bias is not None, "the projection of patches has a bias"
+    nn.init.zeros_(encoder.patch_embed.bias)
     nn.init.normal_(encoder.cls_token, std=1e-6)
     for name, parameter in encoder.blocks.named_parameters():
         if name.endswith("attn.qkv.weight"):
@@ -104,6 +107,7 @@ def make_encoder(config: Pretrain, method: MoCoV3) -> Encoder:
     return encoder
 
 
+@in_float32
 def contrast(
     queries: Float[Tensor, "batch dim"], keys: Float[Tensor, "all_batches dim"], start: int, temperature: float
 ) -> Float[Tensor, ""]:

@@ -1,9 +1,12 @@
 """Attention parts that timm does not have: cross-attention, sample-wise stochastic depth, relative position bias."""
 
 import math
+from functools import cache
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
+from scipy.interpolate import make_interp_spline
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -71,7 +74,7 @@ class RelativePositionBias(nn.Module):
         self.register_buffer("index", build_index((grid, grid)), persistent=False)
 
     def forward(self, grid: tuple[int, int] | None = None) -> Float[Tensor, "1 heads tokens tokens"]:
-        """The bias to add to the attention logits; on another grid than its own, the offsets' part is interpolated."""
+        """The bias to add to the attention logits; its own grid unless another is given."""
         if grid is None or grid == (self.grid, self.grid):
             return self.table[self.index].permute(2, 0, 1).unsqueeze(0)
         table = resample_table(self.table, grid)
@@ -79,13 +82,44 @@ class RelativePositionBias(nn.Module):
 
 
 def resample_table(table: Float[Tensor, "entries heads"], grid: tuple[int, int]) -> Float[Tensor, "new_entries heads"]:
-    """A square grid's table for another grid: the offsets' part is interpolated (bicubic), the last three stay."""
+    """A square grid's table for another grid; the last three entries, of the class token, stay.
+
+    The rule of the official loaders (BEiT, CAE; fine-tuning, segmentation, detection): the offsets are placed
+    at growing distances, so that an offset of one patch keeps its bias, and a cubic spline through them is read at
+    whole offsets. A spline is linear in the table, so gradients pass.
+    """
     side, (rows, columns) = math.isqrt(len(table) - 3), grid
-    if (side, side) == (2 * rows - 1, 2 * columns - 1):
+    source = (side + 1) // 2
+    if (source, source) == (rows, columns):
         return table
-    offsets = table[:-3].T.unflatten(1, (side, side)).unsqueeze(0)
-    resized = F.interpolate(offsets, (2 * rows - 1, 2 * columns - 1), mode="bicubic", align_corners=False)
-    return torch.cat([resized[0].flatten(1).T, table[-3:]])
+    offsets = table[:-3].double().unflatten(0, (side, side))
+    along = [torch.from_numpy(spline_weights(source, length)).to(table.device) for length in (rows, columns)]
+    resampled = torch.einsum("ra,cb,abh->rch", *along, offsets)
+    return torch.cat([resampled.flatten(0, 1).to(table.dtype), table[-3:]])
+
+
+@cache
+def spline_weights(source: int, target: int) -> Float[np.ndarray, "new_offsets offsets"]:
+    """What each offset of a grid of `source` patches weighs at each offset of one of `target`, along one axis."""
+    places = place_offsets(source, target)
+    spline = make_interp_spline(places, np.eye(len(places)), k=min(3, len(places) - 1))
+    wanted = np.arange(1 - target, target, dtype=float)
+    return spline(wanted.clip(places[0], places[-1]))  # beyond the farthest offset its bias goes on
+
+
+def place_offsets(source: int, target: int) -> Float[np.ndarray, " offsets"]:
+    """Where the offsets of a source grid lie, in patches of the target: 0, 1, 1 + q, 1 + q + q^2 ..., both ways.
+
+    The farthest lies at the target's farthest, or as near to it as q between 1.01 and 1.5 allows; q is bisected to 1e-6
+    and is the last one tried, as in the official code.
+    """
+    low, high, ratio = 1.01, 1.5, 1.01
+    powers = np.arange(source - 1)
+    while high - low > 1e-6:
+        ratio = (low + high) / 2
+        low, high = (low, ratio) if (ratio**powers).sum() > target - 1 else (ratio, high)
+    ahead = np.cumsum(ratio**powers)
+    return np.concatenate([-ahead[::-1], [0.0], ahead])
 
 
 def build_index(grid: tuple[int, int]) -> Int[Tensor, "tokens tokens"]:

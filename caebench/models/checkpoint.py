@@ -17,23 +17,34 @@ TABLE = BIASES + "{}.table"
 
 
 def save_encoder(encoder: Encoder, path: Path, state: Mapping[str, Tensor] | None = None) -> None:
-    """Write the encoder with its sizes, all or nothing; with another state where its own is in shares."""
+    """Write the encoder with its sizes, all or nothing; with another state where its own is in shares.
+
+    A class token's own position is added to the token: evaluations know one token (ADR 15).
+    """
+    tensors = merge_class_position(encoder, encoder.state_dict() if state is None else state)
     sizes = {
         "variant": list(encoder.variant),
         "image_size": encoder.image_size,
         "layer_scale": hasattr(encoder.blocks[0].ls1, "gamma"),
-        "positions": encoder.positions,
+        "positions": "learnt" if encoder.positions == "learnt_with_class" else encoder.positions,
         "relative_position_bias": encoder.relative_position_bias,
         "norm_eps": encoder.norm_eps,
     }
     partial = path.with_suffix(".partial")
-    tensors = (encoder.state_dict() if state is None else state).items()
     save_file(
-        {name: value.detach().cpu().contiguous() for name, value in tensors},
+        {name: value.detach().cpu().contiguous() for name, value in tensors.items()},
         partial,
         metadata={"encoder": json.dumps(sizes)},
     )
     partial.replace(path)
+
+
+def merge_class_position(encoder: Encoder, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """The state with the class token's position added to the token, where it is apart."""
+    if encoder.positions != "learnt_with_class":
+        return state
+    positions = state["pos_embed"]
+    return {**state, "cls_token": state["cls_token"] + positions[:, :1], "pos_embed": positions[:, 1:]}
 
 
 def read_encoder(

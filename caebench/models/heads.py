@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.distributed.nn.functional import all_reduce
 
 from caebench.models.attention import CrossAttention
-from caebench.models.vit import LayerNorm, truncated_normal
+from caebench.models.vit import LayerNorm
 
 
 class BatchNorm(nn.Module):
@@ -79,7 +79,7 @@ class AttentiveHead(nn.Module):
 
     def _initialise(self, init_std: float) -> None:
         for layer in (self.attn.q, self.attn.k, self.attn.v, self.attn.proj):
-            truncated_normal(layer.weight, init_std)
+            nn.init.trunc_normal_(layer.weight, std=init_std)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
         nn.init.normal_(self.linear.weight, std=0.01)
@@ -99,7 +99,7 @@ class FinetuneHead(nn.Module):
         super().__init__()
         self.norm = LayerNorm(dim)
         self.linear = nn.Linear(dim, num_classes)
-        truncated_normal(self.linear.weight)
+        nn.init.trunc_normal_(self.linear.weight, std=0.02)
         self.linear.weight.data.mul_(init_scale)
         nn.init.zeros_(self.linear.bias)
 

@@ -1,7 +1,8 @@
 """Tokenizers: images in, one code a patch out. CAE's targets are these codes (CAE, Sec. 3.3).
 
 `DALLEEncoder` is the architecture of DALL-E's published encoder (arXiv 2102.12092, appendix A), whose weights users
-bring; `DiscreteVAE` is trained here. Both read images in 0..1 and divide them by 8 or less.
+bring; `DiscreteVAE` is trained here. Both read images in 0..1 and divide them by 8 or less. Codes do not depend on the
+precision of the training that asks for them: logits are float32, as in the official code (ADR 8).
 """
 
 from itertools import pairwise
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from caebench.config.method import DVAE
+from caebench.models.precision import without_autocast
 
 Images = Float[Tensor, "batch 3 height width"]
 Codes = Int[Tensor, "batch patches"]
@@ -50,13 +52,16 @@ class DALLEEncoder(nn.Module):
         self.head = nn.Conv2d(widths[-1], vocabulary, 1)
 
     def forward(self, images: Images) -> Float[Tensor, "batch vocabulary rows columns"]:
-        """Logits of the codes; pixels are first moved into 0.1..0.9 (DALL-E, appendix A.3)."""
-        x = self.stem(0.8 * images + 0.1)
-        for number, group in enumerate(self.groups):
-            x = group(x)
-            if number < 3:
-                x = F.max_pool2d(x, 2)
-        return self.head(x.relu())
+        """Logits of the codes, in float32; pixels are first moved into 0.1..0.9 (DALL-E, appendix A.3)."""
+        # On a GPU the published encoder's convolutions are float16, but for the last (official dall_e/utils.py).
+        with torch.autocast(images.device.type, torch.float16, enabled=images.is_cuda):
+            x = self.stem(0.8 * images + 0.1)
+            for number, group in enumerate(self.groups):
+                x = group(x)
+                if number < 3:
+                    x = F.max_pool2d(x, 2)
+        with without_autocast(images.device):
+            return self.head(x.float().relu())
 
     @torch.no_grad()
     def codes(self, images: Images) -> Codes:
@@ -107,8 +112,9 @@ class DiscreteVAE(nn.Module):
 
     @torch.no_grad()
     def codes(self, images: Images) -> Codes:
-        """The most likely code of each patch, row by row."""
-        return self.logits(images).argmax(dim=1).flatten(1)
+        """The most likely code of each patch, row by row; in float32."""
+        with without_autocast(images.device):
+            return self.logits(images).argmax(dim=1).flatten(1)
 
     @torch.no_grad()
     def reconstruct(self, images: Images) -> Images:

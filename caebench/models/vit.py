@@ -14,13 +14,15 @@ from jaxtyping import Bool, Float, Int, Shaped
 from timm.layers.pos_embed import resample_abs_pos_embed
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from caebench.config.variants import Variant
 from caebench.models.attention import RelativePositionBias, SampleDropPath
 
 Init = Literal["xavier", "xavier_patches", "truncated_normal", "normal"]  # see `initialise`
-Positions = Literal["sincos", "learnt", "none"]  # sincos: fixed
+Positions = Literal["sincos", "learnt", "learnt_with_class", "none"]  # sincos: fixed; with_class: the class token's too
+Interpolation = Literal["antialiased", "offset"]  # of positions on another grid; offset: DINO's and iBOT's code
 Bias = Literal["none", "block", "shared"]  # relative position bias: one a block, or one for all
 Grid = tuple[int, int]  # rows and columns of patches
 Chosen = Bool[Tensor, "batch patches"] | Int[Tensor, "batch chosen"]  # a mask, or the numbers of patches
@@ -56,6 +58,18 @@ def resample_positions(
     """Positions on another grid (bicubic, antialiased, in float32); the old one is square unless it is given."""
     resample = cast(Callable[..., Tensor], resample_abs_pos_embed)  # torch.fx.wrap hides its type
     return resample(positions, list(grid), list(old) if old else None, num_prefix_tokens=0)
+
+
+def interpolate_with_offset(
+    positions: Float[Tensor, "1 patches dim"], grid: Grid, old: Grid
+) -> Float[Tensor, "1 new_patches dim"]:
+    """Positions on another grid as DINO and iBOT train their small crops (official `interpolate_pos_encoding`).
+
+    Bicubic without antialiasing; the scale is that of a grid a tenth of a patch larger, so places lie a little off.
+    """
+    image = positions.transpose(1, 2).unflatten(2, old)
+    scale = [(new + 0.1) / side for new, side in zip(grid, old, strict=True)]
+    return F.interpolate(image, scale_factor=scale, mode="bicubic").flatten(2).transpose(1, 2)
 
 
 def num_grid(image_size: int, patch_size: int) -> int:
@@ -121,36 +135,42 @@ def set_draws(blocks: nn.ModuleList, draws: Float[Tensor, "batch numbers"] | Non
 
 
 def initialise(module: nn.Module, init: Init = "xavier", std: float = 0.02) -> None:
-    """Weights of linear layers and convolutions; biases are zero.
+    """Weights of linear layers and convolutions; the biases of linear layers are zero.
 
-    xavier, truncated_normal: official CAE, whose patch projection is a truncated normal either way.
-    xavier_patches: Xavier for the patch projection too, taken as a linear layer (official MAE and MoCo v3).
+    xavier, truncated_normal: official CAE, whose patch projection is a truncated normal with a zero bias either way.
+    xavier_patches: Xavier for the patch projection too, taken as a linear layer; its bias is PyTorch's (official MAE).
     normal: for linear layers, with the patch projection as PyTorch leaves it (DeiT, DINO, iBOT).
     `std` is of normals on linear layers; 0.02 fits a width of 768.
     """
     for layer in module.modules():
         if isinstance(layer, nn.Linear):
             _initialise_linear(layer.weight, init, std)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
         elif isinstance(layer, nn.Conv2d) and init == "xavier_patches":
             nn.init.xavier_uniform_(layer.weight.view(len(layer.weight), -1))
         elif isinstance(layer, nn.Conv2d) and init != "normal":
-            truncated_normal(layer.weight)
-        if isinstance(layer, (nn.Linear, nn.Conv2d)) and layer.bias is not None:
+            truncate_at_one_std(layer.weight)
+            assert layer.bias is not None, "every projection of patches has a bias"
             nn.init.zeros_(layer.bias)
 
 
 def _initialise_linear(weight: Tensor, init: Init, std: float) -> None:
     match init:
         case "truncated_normal":
-            truncated_normal(weight, std)
+            truncate_at_one_std(weight, std)
         case "normal":
             nn.init.normal_(weight, std=std)
         case _:
             nn.init.xavier_uniform_(weight)
 
 
-def truncated_normal(weight: Tensor, std: float = 0.02) -> None:
-    """A normal cut at one standard deviation, as everywhere in the official code."""
+def truncate_at_one_std(weight: Tensor, std: float = 0.02) -> None:
+    """A normal cut at one standard deviation: the `trunc_normal_` of CAE's and BEiT's pretraining code.
+
+    timm's function of that name, which every other official code uses, is `nn.init.trunc_normal_`: cut at 2.0, not at
+    two deviations, so that a deviation of 0.02 is not cut at all. Its weights are 1.85 times as wide.
+    """
     nn.init.trunc_normal_(weight, std=std, a=-std, b=std)
 
 
@@ -180,10 +200,12 @@ class Encoder(nn.Module):
         init: Init = "xavier",
         norm_eps: float = 1e-6,
         init_std: float = 0.02,
+        interpolation: Interpolation = "antialiased",
     ) -> None:
         super().__init__()
         dim, depth, num_heads, patch_size = variant
         self.variant, self.image_size, self.positions = variant, image_size, positions
+        self.interpolation = interpolation
         self.grid = num_grid(image_size, patch_size)
         self.patch_embed = nn.Conv2d(3, dim, patch_size, stride=patch_size)
         self.cls_token = nn.Parameter(torch.zeros(1, 1, dim))
@@ -205,16 +227,19 @@ class Encoder(nn.Module):
                 self.register_buffer("pos_embed", sincos_positions(self.grid, dim))
             case "learnt":
                 self.pos_embed = nn.Parameter(torch.zeros(1, self.num_patches, dim))
+            case "learnt_with_class":
+                self.pos_embed = nn.Parameter(torch.zeros(1, 1 + self.num_patches, dim))
             case "none":
                 self.register_buffer("pos_embed", torch.zeros(1, self.num_patches, dim))
 
     def _initialise(self, init: Init, std: float) -> None:
-        truncated_normal(self.cls_token)
+        truncate = nn.init.trunc_normal_ if init == "normal" else truncate_at_one_std
+        truncate(self.cls_token, std=0.02)
         initialise(self, init, std)
         if init == "truncated_normal":
             rescale_by_depth(self.blocks)
-        if self.positions == "learnt":
-            truncated_normal(self.pos_embed)
+        if self.pos_embed.requires_grad:
+            truncate(self.pos_embed, std=0.02)
 
     @property
     def norm_eps(self) -> float:
@@ -256,7 +281,7 @@ class Encoder(nn.Module):
         """The tokens after each block, before the final norm; see `forward`."""
         grid = self.grid_of(images)
         tokens = self.embed(images, visible, fill)
-        tokens = torch.cat([self.cls_token.expand(len(tokens), -1, -1), tokens], dim=1)
+        tokens = torch.cat([self.class_token.expand(len(tokens), -1, -1), tokens], dim=1)
         set_draws(self.blocks, draws)
         shared = self.bias(0, grid) if self.relative_position_bias == "shared" else None
         for number, block in enumerate(self.blocks):
@@ -279,8 +304,19 @@ class Encoder(nn.Module):
         patch_size = self.variant.patch_size
         return images.shape[-2] // patch_size, images.shape[-1] // patch_size
 
+    @property
+    def class_token(self) -> Float[Tensor, "1 1 dim"]:
+        """What enters the first block: the token, and its position where that is apart."""
+        return self.cls_token + self.pos_embed[:, :1] if self.positions == "learnt_with_class" else self.cls_token
+
     def _positions_on(self, grid: Grid) -> Float[Tensor, "1 patches dim"]:
-        return self.pos_embed if grid == (self.grid, self.grid) else resample_positions(self.pos_embed, grid)
+        own = self.grid, self.grid
+        positions = self.pos_embed[:, 1:] if self.positions == "learnt_with_class" else self.pos_embed
+        if grid == own:
+            return positions
+        if self.interpolation == "offset":
+            return interpolate_with_offset(positions, grid, own)
+        return resample_positions(positions, grid)
 
     def bias(self, block: int, grid: Grid | None = None) -> Float[Tensor, "1 heads tokens tokens"] | None:
         """A block's relative position bias, on this grid (the encoder's own by default); None without one."""

@@ -44,7 +44,6 @@ def codes_of(config: Pretrain, epochs: int) -> Codes | None:
         view_size=side * stride(method.target),
         crop_scale_min=config.crop_scale_min,
         color_jitter=method.color_jitter if isinstance(method, BEiT) else 0.0,
-        precision=config.optimization.precision,
         epochs=epochs,
         seed=config.seed,
     )

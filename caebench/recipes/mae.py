@@ -18,6 +18,7 @@ def mae(variant: VariantName = "vit_b", epochs: int = 1600) -> Pretrain:
         optimizer=AdamW(kind="adamw", beta2=0.95),
         epochs=epochs,
         warmup_epochs=40,
+        warmup_end="before_peak",
         global_batch=4096,  # 64 x 64
         base_lr=1.5e-4,  # --blr, for 256 images
     )

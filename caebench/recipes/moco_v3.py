@@ -17,6 +17,7 @@ def moco_v3(variant: VariantName = "vit_b", epochs: int = 300) -> Pretrain:
         optimizer=AdamW(kind="adamw", weight_decay=0.1),
         epochs=epochs,
         warmup_epochs=40,
+        warmup_end="before_peak",
         global_batch=4096,
         base_lr=1.5e-4,  # --lr, for 256 images
     )

@@ -12,7 +12,12 @@ def linear_probe(variant: VariantName = "vit_b") -> LinearProbe:
     Expects: 64.1 for CAE* ViT-B at 300 epochs (Table 1).
     """
     optimization = Optimization(
-        optimizer=LARS(kind="lars"), epochs=90, warmup_epochs=10, global_batch=16384, base_lr=0.1
+        optimizer=LARS(kind="lars"),
+        epochs=90,
+        warmup_epochs=10,
+        warmup_end="before_peak",
+        global_batch=16384,
+        base_lr=0.1,
     )
     return LinearProbe(kind="linear_probe", data=IMAGENET, image_size=IMAGE_SIZE, optimization=optimization)
 

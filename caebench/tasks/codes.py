@@ -5,7 +5,6 @@ import os
 from typing import Any
 
 import torch
-from jaxtyping import Int
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -23,7 +22,7 @@ from caebench.models.dalle_file import load_dalle
 from caebench.models.tokenizer import Tokenizer
 from caebench.tasks.dvae import load_dvae
 from caebench.tasks.released import WEIGHTS
-from caebench.training.loop import Training, autocast, micro_batch, to_device
+from caebench.training.loop import Training, micro_batch, to_device
 from caebench.training.run import Run, log
 from caebench.training.signals import SIGNALS, Interrupted, StopRequest, watch_signals
 
@@ -93,7 +92,7 @@ def _write_epoch(
     try:
         first = 0
         for batch in loader:
-            codes = group.gather(tokenize(tokenizer, to_device(batch, run.device)["view"], config, run))
+            codes = group.gather(tokenizer.codes(to_device(batch, run.device)["view"]))
             if writer is not None:
                 writer.write(first, codes[: len(samples) - first])
             first += len(codes)
@@ -104,13 +103,6 @@ def _write_epoch(
         if writer is not None:
             writer.give_up()
         raise
-
-
-@torch.no_grad()
-def tokenize(tokenizer: Tokenizer, view: Tensor, config: Codes, run: Run) -> Int[Tensor, "batch patches"]:
-    """Codes, computed as a training step does."""
-    with autocast(run.device, config.precision):
-        return tokenizer.codes(view)
 
 
 def blocks(num_images: int, epoch: int, rank: int, size: int, most: int) -> list[list[Key]]:
@@ -163,7 +155,7 @@ def verify(cache: CodeCache, training: Training, tokenizer: Tokenizer, run: Run)
     for epoch in sorted({0, min(most) - 1}):
         keys = next(iter(_steps(training, run, epoch, micro)))
         batch = to_device(collate([training.samples[key] for key in keys]), run.device)
-        ours = tokenize(tokenizer, batch["view"], cache.config, run).cpu()
+        ours = tokenizer.codes(batch["view"]).cpu()
         cached = torch.stack([cache.read(key) for key in keys])
         if num_other := int((ours != cached).sum()):
             what = f"{num_other} of {ours.numel()} codes are not those that this job computes"

@@ -54,11 +54,15 @@ def make_optimizer(config: Optimization, groups: list[ParamGroup]) -> torch.opti
 
 
 def learning_rate(config: Optimization, step: int, steps_per_epoch: int) -> float:
-    """Linear warm-up from 0 to the peak, then half a cosine to `min_lr`, step by step (official furnace/utils.py)."""
-    warmup = round(config.warmup_epochs * steps_per_epoch)
-    total = config.epochs * steps_per_epoch
+    """Linear warm-up from 0, then half a cosine to `min_lr`, step by step.
+
+    Official furnace/utils.py of CAE; where the warm-up ends before the peak, util/lr_sched.py of MAE.
+    """
+    warmup, total = config.warmup_epochs * steps_per_epoch, config.epochs * steps_per_epoch
+    if config.warmup_end == "at_peak":
+        warmup = round(warmup)
     if step < warmup:
-        return config.lr * step / max(1, warmup - 1)
+        return config.lr * step / (max(1, warmup - 1) if config.warmup_end == "at_peak" else warmup)
     progress = (step - warmup) / max(1, total - warmup)
     return config.min_lr + 0.5 * (config.lr - config.min_lr) * (1.0 + math.cos(math.pi * progress))
 
