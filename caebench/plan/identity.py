@@ -13,6 +13,8 @@ from typing import Any, cast
 from pydantic.fields import FieldInfo
 
 from caebench.config.base import Config, NotIdentity, is_table
+from caebench.config.compared import BEiT
+from caebench.config.method import CAE
 from caebench.config.stage import Pretrain
 
 ID_LENGTH = 10
@@ -24,27 +26,33 @@ VERSIONS: dict[str, int] = {
     "embedded": 4,
     "released": 1,
     "dvae": 1,
-    "codes": 1,
+    "codes": 2,
     "pretrain": 2,
     "pretrain/cae": 1,
-    "pretrain/mae": 1,
+    "pretrain/mae": 2,
     "pretrain/beit": 1,
-    "pretrain/deit": 1,
-    "pretrain/moco_v3": 1,
-    "pretrain/dino": 1,
-    "pretrain/ibot": 1,
+    "pretrain/deit": 2,
+    "pretrain/moco_v3": 2,
+    "pretrain/dino": 2,
+    "pretrain/ibot": 2,
     "random_encoder": 2,
     "imported": 1,
     "linear_probe": 1,
     "linear_probe_grid": 2,
-    "attentive_probe": 1,
+    "attentive_probe": 2,
     "knn": 1,
-    "finetune": 1,
+    "finetune": 2,
     "segmentation": 1,
     "knn_segmentation": 1,
     "lr_grid": 1,
     "detection": 1,
     "pretraining_cost": 1,
+}
+# Of a pretraining's parts, from their first change on: what does not have the part keeps its id.
+PART_VERSIONS: dict[str, int] = {
+    "target/dalle": 2,  # codes outside of autocast
+    "target/dvae": 2,
+    "align_loss/contrastive": 2,  # in float32
 }
 
 
@@ -66,11 +74,14 @@ def kind_of(config: Config) -> str:
 
 
 def version_of(config: Config) -> list[int]:
-    """Versions of the stage and, for pretraining, of its method."""
-    names = [kind_of(config)]
-    if isinstance(config, Pretrain):
-        names.append(f"{config.kind}/{config.method.kind}")
-    return [VERSIONS[name] for name in names]
+    """Versions of the stage and, for pretraining, of its method and of those of its parts that have changed."""
+    if not isinstance(config, Pretrain):
+        return [VERSIONS[kind_of(config)]]
+    method = config.method
+    parts = [f"align_loss/{method.align_loss}"] if isinstance(method, CAE) else []
+    parts += [f"target/{method.target.kind}"] if isinstance(method, CAE | BEiT) else []
+    own = [VERSIONS[config.kind], VERSIONS[f"{config.kind}/{method.kind}"]]
+    return own + [PART_VERSIONS[part] for part in parts if part in PART_VERSIONS]
 
 
 def identity(config: Config) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from caebench.config.base import Config
 from caebench.config.stage import EXTRA_METRICS, METRICS, Stage
 from caebench.config.variants import VARIANTS
 from caebench.plan.graph import Plans, make_job, make_plan
-from caebench.plan.identity import VERSIONS, bears_result, full, version_of
+from caebench.plan.identity import PART_VERSIONS, VERSIONS, bears_result, full, version_of
 from caebench.plan.scale import SCALES
 from caebench.plan.store import Store, read_config
 from caebench.published import paper
@@ -63,6 +63,9 @@ def test_every_stage_has_a_function_and_a_version():
 def test_no_version_is_of_something_unknown():
     known = {kind(cls) for cls in members(Stage)} | {f"pretrain/{kind(cls)}" for cls in members(compared.Method)}
     assert VERSIONS.keys() <= known
+    targets = {f"target/{kind(cls)}" for cls in members(method.Target)}
+    losses = {f"align_loss/{loss}" for loss in get_args(method.CAE.model_fields["align_loss"].annotation)}
+    assert PART_VERSIONS.keys() <= targets | losses
 
 
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)

@@ -15,7 +15,7 @@ from tests.golden.official_names import part, rename
 from tests.golden.reference import METHODS
 
 SAMPLING = 5.0  # standard errors of the difference of two samples
-CUT = 2.2  # largest value in deviations: of uniform numbers 1.73, of a normal cut at one deviation 1.85, of whole ones more
+CUT = 2.2  # largest value in deviations: of uniform numbers 1.73, of a normal cut at one of them 1.85, of others more
 
 
 class Row(NamedTuple):

@@ -87,12 +87,9 @@ def test_what_it_does_not_see_is_not():
     other = config.replace(
         variant="vit_l",
         method=config.method.replace(align_weight=0.0),
-        optimization=config.optimization.replace(global_batch=1024, epochs=800),
+        optimization=config.optimization.replace(global_batch=1024, epochs=800, precision="fp32"),
     )
     assert codes_of(other, 1) == codes_of(config, 1)
-    assert codes_of(config.replace(optimization=config.optimization.replace(precision="fp32")), 1) != codes_of(
-        config, 1
-    )
     assert isinstance(beit.method, BEiT) and codes_of(beit, 1) != codes_of(config, 1)  # its colour jitter
     plain = beit.replace(method=beit.method.replace(color_jitter=0.0))
     assert codes_of(plain, 1) == codes_of(config, 1)

@@ -23,7 +23,6 @@ CONFIG = Codes(
     view_size=16,
     crop_scale_min=0.08,
     color_jitter=0.0,
-    precision="fp32",
     epochs=2,
 )
 

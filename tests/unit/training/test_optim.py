@@ -58,6 +58,23 @@ def test_the_schedule_meets_its_endpoints():
     assert 0.001 < rates[-1] < 0.0011
 
 
+def test_the_warm_up_ends_at_the_peak_or_a_step_before_it():
+    """`np.linspace(0, peak, steps)` in BEiT's and CAE's code; step / warm-up in that of MAE and MoCo v3."""
+    config = make_config(SGD(kind="sgd"), warmup_epochs=2.0)  # of four steps each
+    at_peak = [learning_rate(config, step, 4) / config.lr for step in range(9)]
+    before = [learning_rate(config.replace(warmup_end="before_peak"), step, 4) / config.lr for step in range(9)]
+    assert at_peak[:8] == pytest.approx([step / 7 for step in range(8)])
+    assert before[:8] == pytest.approx([step / 8 for step in range(8)])
+    assert at_peak[8] == before[8] == 1.0
+
+
+def test_a_warm_up_of_a_part_of_a_step_ends_where_it_says():
+    config = make_config(SGD(kind="sgd"), warmup_epochs=0.6, warmup_end="before_peak")  # 2.4 steps
+    rates = [learning_rate(config, step, 4) / config.lr for step in range(4)]
+    assert rates[:3] == pytest.approx([0.0, 1 / 2.4, 2 / 2.4])
+    assert 0.99 < rates[3] < 1.0
+
+
 @pytest.mark.parametrize("warmup", [0, 0.01, 1])
 def test_a_schedule_of_a_few_steps_is_sane(warmup):
     config = make_config(AdamW(kind="adamw"), epochs=1, warmup_epochs=warmup)
