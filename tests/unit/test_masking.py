@@ -7,6 +7,7 @@ from skimage.measure import label
 from caebench.config.method import Masking
 from caebench.data.masking import sample_mask
 from caebench.data.randomness import Purpose, generator
+from caebench.recipes import SOURCES
 
 
 def draw(masking, grid, num_masked, *key):
@@ -49,3 +50,18 @@ def test_every_place_is_masked_now_and_then():
     assert np.abs(masks.mean(axis=0) - 0.5).max() < 0.12
     blocks = np.stack([draw(Masking(kind="block"), 14, 98, seed) for seed in range(400)])
     assert blocks.any(axis=0).all()
+
+
+@pytest.mark.parametrize(
+    ("ratio", "num_patches", "masked"),
+    [(0.75, 196, 147), (0.75, 36, 27), (0.9, 100, 91), (0.6, 196, 118), (0.55, 196, 108), (0.3, 49, 15)],
+)
+def test_mae_rounds_the_visible_patches_down(ratio, num_patches, masked):
+    """`len_keep = int(L * (1 - mask_ratio))`; in binary 100 * (1 - 0.9) is a little less than 10."""
+    masking = Masking(kind="random", ratio=ratio, rounding="visible_down")
+    assert masking.num_masked(num_patches) == masked == num_patches - int(num_patches * (1 - ratio))
+
+
+def test_other_methods_take_the_nearest_count():
+    assert [Masking(ratio=ratio).num_masked(196) for ratio in (0.5, 75 / 196, 0.4, 0.6)] == [98, 75, 78, 118]
+    assert SOURCES["mae"]().method.masking.rounding == "visible_down"

@@ -8,6 +8,7 @@ from caebench.config.optim import LARS, SGD, AdamW, Optimization
 from caebench.config.variants import Variant
 from caebench.models.heads import FinetuneHead
 from caebench.models.vit import Encoder
+from caebench.recipes import EVALUATIONS, SOURCES
 from caebench.tasks.finetune import Classifier, layer_groups
 from caebench.training.optim import learning_rate, make_optimizer, set_learning_rate, split_decay
 
@@ -66,6 +67,19 @@ def test_the_warm_up_ends_at_the_peak_or_a_step_before_it():
     assert at_peak[:8] == pytest.approx([step / 7 for step in range(8)])
     assert before[:8] == pytest.approx([step / 8 for step in range(8)])
     assert at_peak[8] == before[8] == 1.0
+
+
+def test_each_recipe_warms_up_as_its_official_code():
+    recipes = {**SOURCES, **EVALUATIONS}
+    found = {
+        name: recipes[name]().optimization.warmup_end
+        for name in ("cae", "beit", "deit", "dino", "ibot", "attentive_probe", "finetune", "mae", "moco_v3")
+    }
+    early = {name for name, end in found.items() if end == "before_peak"}
+    assert early == {"mae", "moco_v3"}
+    assert {recipes[name]().optimization.warmup_end for name in ("linear_probe", "linear_probe_grid")} == {
+        "before_peak"
+    }
 
 
 def test_a_warm_up_of_a_part_of_a_step_ends_where_it_says():
