@@ -180,10 +180,10 @@ def _refuse_departures(reports: "Reports", tables: "list[Table]") -> None:
 
 
 def _print_missing(reports: "Reports", tables: "list[Table]", format: str, site: str) -> None:
-    from caebench.cli.inspect import hours_header, job_row, jobs_facts, size, sum_hours
+    from caebench.cli.inspect import hours_header, job_row, jobs_facts, show_hours, size
     from caebench.cli.show import print_table
     from caebench.config.site import load_site
-    from caebench.plan.cost import describe_hours
+    from caebench.plan.cost import describe_hours, total_gpu_hours
     from caebench.plan.graph import Plans
 
     where = load_site(site)
@@ -197,7 +197,8 @@ def _print_missing(reports: "Reports", tables: "list[Table]", format: str, site:
     header = ["job", "state", hours_header(where), "disk", "inputs"]
     print_table("Missing", header, [job_row(fact) for fact in facts])
     disk = size(sum(fact["disk_bytes"] for fact in facts))
-    print(f"{len(facts)} jobs. {describe_hours(where.calibration)}: {sum_hours(facts)}. Disk: {disk}.")
+    hours = show_hours(total_gpu_hours(jobs, where.calibration))
+    print(f"{len(facts)} jobs. {describe_hours(where.calibration)}: {hours}. Disk: {disk}.")
 
 
 def export_records(

@@ -5,6 +5,7 @@ They count matrix products (multiply-adds of linear layers and attention), not d
 either way.
 """
 
+import math
 from collections.abc import Sequence
 
 from caebench.config.calibration import Calibration
@@ -25,7 +26,7 @@ from caebench.config.stage import (
 )
 from caebench.config.variants import VARIANTS, Variant
 from caebench.plan.graph import Job
-from caebench.plan.passes import with_configs
+from caebench.plan.passes import passes, units_of, with_configs
 from caebench.plan.pretraining import (
     blocks,
     encode,
@@ -48,6 +49,16 @@ def gpu_hours(job: Job, calibration: Calibration | None = None) -> float:
     """
     speed = calibration.frozen if calibration is not None and _is_frozen(job) else None
     return _hours(multiply_adds(job), calibration, speed) - gpu_hours_saved(job, calibration)
+
+
+def total_gpu_hours(jobs: Sequence[Job], calibration: Calibration | None = None) -> float:
+    """Hours of some jobs run together, probes of one encoder in one pass of it: the one way to add hours up."""
+    return math.fsum(gpu_hours(job, calibration) for job in jobs) - gpu_hours_of_passes_saved(jobs, calibration)
+
+
+def gpu_hours_of_passes_saved(jobs: Sequence[Job], calibration: Calibration | None = None) -> float:
+    """Hours that the shared passes among some jobs save."""
+    return math.fsum(gpu_hours_of_pass_saved(unit, calibration) for unit in passes(units_of(jobs)))
 
 
 def gpu_hours_saved(job: Job, calibration: Calibration | None = None) -> float:
