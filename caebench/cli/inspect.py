@@ -1,5 +1,6 @@
 """Verbs that only look: `ls`, `plan`, `status`, `why`, `doctor`. None imports torch."""
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
@@ -125,7 +126,7 @@ def plan_facts(setup: "Setup") -> PlanFacts:
         "jobs_asked": setup.plans.jobs_asked,
         "jobs_unique": len(jobs),
         "hours": describe_hours(calibration),
-        "gpu_hours_naive": sum(total_gpu_hours(suite.jobs, calibration) for suite in setup.alone),
+        "gpu_hours_naive": math.fsum(total_gpu_hours(suite.jobs, calibration) for suite in setup.alone),
         "gpu_hours": total_gpu_hours(setup.plans.jobs, calibration),
         "gpu_hours_to_do": total_gpu_hours(to_do, calibration),
         "disk_bytes": sum(job["disk_bytes"] for job in jobs),

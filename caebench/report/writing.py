@@ -34,7 +34,7 @@ def report_facts(reports: Reports, table: Table) -> dict[str, Any]:
 
 def definition(table: Table) -> str:
     """Eight digits of what a suite's file says: they tell two suites of one name apart."""
-    content = table.model_dump(mode="json", exclude={"path"})
+    content = table.model_dump(mode="json", exclude={"path"}, exclude_defaults=True)
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]
 
 
