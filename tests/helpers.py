@@ -35,7 +35,7 @@ def enter(
 ) -> None:
     """The forked process: `caebench ARGUMENTS`, with both streams in a file."""
     os.environ.update(environment)
-    os.chdir(log.parent)  # where reports are written
+    os.chdir(log.parent)  # a folder of the user
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)

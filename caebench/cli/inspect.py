@@ -1,5 +1,6 @@
 """Verbs that only look: `ls`, `plan`, `status`, `why`, `doctor`. None imports torch."""
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
@@ -113,27 +114,24 @@ class PlanFacts(TypedDict):
 def plan_facts(setup: "Setup") -> PlanFacts:
     """A plan in plain values."""
     from caebench.plan.codes import cache_facts
-    from caebench.plan.cost import describe_hours, gpu_hours_of_pass_saved
+    from caebench.plan.cost import describe_hours, gpu_hours_of_passes_saved, total_gpu_hours
     from caebench.plan.passes import passes, units_of
 
     calibration = setup.site.calibration
-    shared = passes(units_of(setup.plans.jobs))
-    to_share = passes(units_of([job for job in setup.plans.jobs if setup.store.state(job) != "done"]))
-    saved, to_save = (sum(gpu_hours_of_pass_saved(unit, calibration) for unit in of) for of in (shared, to_share))
+    to_do = [job for job in setup.plans.jobs if setup.store.state(job) != "done"]
     jobs = jobs_facts(setup.plans.jobs, setup.store, calibration)
-    hours = {job["id"]: job["gpu_hours"] for job in jobs}
     return {
         "suite": setup.plans.name,
         "scale": setup.scale.name,
         "jobs_asked": setup.plans.jobs_asked,
         "jobs_unique": len(jobs),
         "hours": describe_hours(calibration),
-        "gpu_hours_naive": sum(hours[job.id] for plan in setup.plans.plans for job in plan.jobs),
-        "gpu_hours": sum(job["gpu_hours"] for job in jobs) - saved,
-        "gpu_hours_to_do": sum(job["gpu_hours"] for job in jobs if job["state"] != "done") - to_save,
+        "gpu_hours_naive": math.fsum(total_gpu_hours(suite.jobs, calibration) for suite in setup.alone),
+        "gpu_hours": total_gpu_hours(setup.plans.jobs, calibration),
+        "gpu_hours_to_do": total_gpu_hours(to_do, calibration),
         "disk_bytes": sum(job["disk_bytes"] for job in jobs),
-        "passes": [[job.id for job in unit] for unit in shared],
-        "gpu_hours_saved_by_passes": saved,
+        "passes": [[job.id for job in unit] for unit in passes(units_of(setup.plans.jobs))],
+        "gpu_hours_saved_by_passes": gpu_hours_of_passes_saved(setup.plans.jobs, calibration),
         "code_caches": cache_facts(setup.plans.jobs, calibration),
         "jobs": jobs,
     }
@@ -181,18 +179,18 @@ def job_row(job: JobFacts) -> list[str]:
     from caebench.cli.show import MARKS
 
     inputs = ", ".join(job["inputs"].values())
-    return [job["name"], MARKS[job["state"]], _hours(job["gpu_hours"]), size(job["disk_bytes"]), inputs]
+    return [job["name"], MARKS[job["state"]], show_hours(job["gpu_hours"]), size(job["disk_bytes"]), inputs]
 
 
 def _summary(title: str, facts: PlanFacts) -> list[str]:
     missing = [job for job in facts["jobs"] if job["state"] != "done"]
-    naive = _hours(facts["gpu_hours_naive"])
-    probes, saved = sum(map(len, facts["passes"])), _hours(facts["gpu_hours_saved_by_passes"])
+    naive = show_hours(facts["gpu_hours_naive"])
+    probes, saved = sum(map(len, facts["passes"])), show_hours(facts["gpu_hours_saved_by_passes"])
     together = f"{probes} probes share {len(facts['passes'])} passes of their encoders, which saves {saved} hours."
     return [
         f"{title}: {facts['jobs_unique']} jobs ({facts['jobs_asked']} if no two cells shared), {len(missing)} to do.",
-        f"{facts['hours']}: {_hours(facts['gpu_hours'])} in all ({naive} if each suite ran alone), "
-        f"{_hours(facts['gpu_hours_to_do'])} to do. Disk: {size(facts['disk_bytes'])}.",
+        f"{facts['hours']}: {show_hours(facts['gpu_hours'])} in all ({naive} if each suite ran alone), "
+        f"{show_hours(facts['gpu_hours_to_do'])} to do. Disk: {size(facts['disk_bytes'])}.",
         *([together] if probes else []),
         *map(_cache_line, facts["code_caches"]),
     ]
@@ -202,17 +200,13 @@ def _cache_line(cache: "CacheFacts") -> str:
     left = cache["gpu_hours_saved"] - cache["gpu_hours"]
     return (
         f"{cache['name']}: {size(cache['disk_bytes'])} for {cache['epochs']} epochs at {cache['image_bytes']} bytes an "
-        f"image; {cache['shared_by']} pretrainings share it, and {_hours(left)} hours are saved "
-        f"({_hours(cache['gpu_hours_saved'])} of tokenizing, for {_hours(cache['gpu_hours'])} to fill it)."
+        f"image; {cache['shared_by']} pretrainings share it, and {show_hours(left)} hours are saved "
+        f"({show_hours(cache['gpu_hours_saved'])} of tokenizing, for {show_hours(cache['gpu_hours'])} to fill it)."
     )
 
 
-def sum_hours(jobs: list[JobFacts]) -> str:
-    """Hours of some jobs."""
-    return _hours(sum(job["gpu_hours"] for job in jobs))
-
-
-def _hours(hours: float) -> str:
+def show_hours(hours: float) -> str:
+    """Hours for people."""
     return f"{hours:,.0f}" if hours >= 10 else f"{hours:.2f}" if hours >= 0.005 else "0"
 
 

@@ -1,5 +1,6 @@
 """`caebench report`: tables from finished jobs, in every format; `caebench records`: the same jobs, kept in git."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from caebench.report.reports import Reports
     from caebench.suites import Table
 
-FORMATS = {"rich": "", "md": ".md", "csv": ".csv", "tex": ".tex", "json": ".json"}
+FORMATS = ("rich", "md", "csv", "tex", "json")
 ResultsOption = Annotated[Path, typer.Option("--results", help="The folder whose <scale>/records/ are read, too.")]
 
 
@@ -35,29 +36,32 @@ def report(
     store: StoreOption = None,
     versus: Annotated[str, typer.Option("--vs", help="Published sets by name or CSV file, with commas.")] = "paper",
     format: Annotated[str, typer.Option("--format", help=f"{', '.join(FORMATS)}: what is printed.")] = "rich",
-    out: Annotated[Path, typer.Option("--out", help="Where <suite>-<scale>.{md,csv,tex,json} go.")] = Path(
-        "results/tables"
-    ),
+    out: Annotated[
+        Path | None, typer.Option("--out", help="A folder to write <suite>-<scale>.{md,csv,tex,json} to, as well.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Let --out replace tables that have more numbers.")] = False,
     results: ResultsOption = Path("results"),
     strict: Annotated[bool, typer.Option("--strict", help="Refuse a table with a dagger.")] = False,
     missing: Annotated[bool, typer.Option("--missing", help="List the jobs that would complete it instead.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Print tables and their claims, and write them in every format: ours, with noise, beside the published numbers."""
+    """Print tables and their claims: ours, with noise, compared with the published numbers. Writes only to --out."""
     if format not in FORMATS:
         raise ValueError(f"--format '{format}': unknown. Known: {', '.join(FORMATS)}.")
     tables = _choose(table, suite, all)
     chosen = parse_seeds(seeds) if seeds is not None else None
     reports = make_reports(scale, site, store, results, versus, chosen)
     format = "json" if json else format
+    if missing and out is not None:
+        raise ValueError("--missing: prints jobs and writes no table. Leave out --out.")
     if missing:
         _print_missing(reports, tables, format, site)
         return
     if strict:
         _refuse_departures(reports, tables)
+    if out is not None:
+        _write(reports, tables, out, force)
     print_tables(reports, tables, format)
-    for each in tables:
-        _write(reports, each, out)
 
 
 def make_reports(
@@ -104,11 +108,15 @@ def print_tables(reports: "Reports", tables: "list[Table]", format: str) -> None
     for table in tables:
         if format == "rich":
             _print_rich(reports, table)
+    if format == "rich":
+        return
+    from caebench.report.writing import rendered, report_facts
+
     if format == "json":
-        facts = [_facts(reports, table) for table in tables]
+        facts = [report_facts(reports, table) for table in tables]
         print_json(facts[0] if len(facts) == 1 else facts)
-    elif format != "rich":
-        print("\n".join(_rendered(reports, table, format) for table in tables), end="")
+    else:
+        print("\n".join(rendered(reports, table, format) for table in tables), end="")
 
 
 def _print_rich(reports: "Reports", table: "Table") -> None:
@@ -120,46 +128,13 @@ def _print_rich(reports: "Reports", table: "Table") -> None:
         print_table(grid.title, grid.header, rows, found.notes if number == 0 else (), grid.words)
 
 
-def _facts(reports: "Reports", table: "Table") -> dict[str, object]:
-    from caebench.report.render import claim_facts, facts
+def _write(reports: "Reports", tables: "list[Table]", out: Path, force: bool) -> None:
+    """Write the files and name them, beside standard output, which may be read by a program."""
+    from caebench.report.writing import SUFFIXES, write_reports
 
-    return {
-        "suite": table.name,
-        "title": table.source.title,
-        "table": table.source.table,
-        "scale": reports.scale.name,
-        "cells": facts(reports.rows(table)),
-        "claims": claim_facts(reports.claims(table)),
-        "notes": reports.document(table).notes,
-    }
-
-
-def _rendered(reports: "Reports", table: "Table", format: str) -> str:
-    from caebench.report.latex import latex
-    from caebench.report.render import comma_separated, markdown
-
-    match format:
-        case "md":
-            return markdown(reports.document(table))
-        case "csv":
-            return comma_separated(reports.rows(table))
-        case "tex":
-            return latex(reports.document(table))
-        case _:
-            from json import dumps
-
-            return dumps(_facts(reports, table), indent=2) + "\n"
-
-
-def _write(reports: "Reports", table: "Table", out: Path) -> None:
-    """Every format, each file all or nothing."""
-    out.mkdir(parents=True, exist_ok=True)
-    for format, suffix in FORMATS.items():
-        if suffix:
-            path = out / f"{table.name}-{reports.scale.name}{suffix}"
-            partial = path.with_name(path.name + ".partial")
-            partial.write_text(_rendered(reports, table, format), encoding="utf8")
-            partial.replace(path)
+    endings = ",".join(suffix.removeprefix(".") for suffix in SUFFIXES.values())
+    for stem in write_reports(reports, tables, out, force):
+        print(f"wrote {stem}.{{{endings}}}", file=sys.stderr)
 
 
 def _refuse_departures(reports: "Reports", tables: "list[Table]") -> None:
@@ -180,10 +155,10 @@ def _refuse_departures(reports: "Reports", tables: "list[Table]") -> None:
 
 
 def _print_missing(reports: "Reports", tables: "list[Table]", format: str, site: str) -> None:
-    from caebench.cli.inspect import hours_header, job_row, jobs_facts, size, sum_hours
+    from caebench.cli.inspect import hours_header, job_row, jobs_facts, show_hours, size
     from caebench.cli.show import print_table
     from caebench.config.site import load_site
-    from caebench.plan.cost import describe_hours
+    from caebench.plan.cost import describe_hours, total_gpu_hours
     from caebench.plan.graph import Plans
 
     where = load_site(site)
@@ -197,7 +172,8 @@ def _print_missing(reports: "Reports", tables: "list[Table]", format: str, site:
     header = ["job", "state", hours_header(where), "disk", "inputs"]
     print_table("Missing", header, [job_row(fact) for fact in facts])
     disk = size(sum(fact["disk_bytes"] for fact in facts))
-    print(f"{len(facts)} jobs. {describe_hours(where.calibration)}: {sum_hours(facts)}. Disk: {disk}.")
+    hours = show_hours(total_gpu_hours(jobs, where.calibration))
+    print(f"{len(facts)} jobs. {describe_hours(where.calibration)}: {hours}. Disk: {disk}.")
 
 
 def export_records(

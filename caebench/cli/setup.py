@@ -19,6 +19,7 @@ class Setup:
     store: Store
     plans: Plans
     scale: Scale
+    alone: tuple[Plans, ...] = ()  # each of the suites, planned as if there were no other
 
 
 def set_up(suite: str, scale: str | None, site_name: str, store: Path | None, seeds: list[int]) -> Setup:
@@ -27,8 +28,11 @@ def set_up(suite: str, scale: str | None, site_name: str, store: Path | None, se
     chosen = find_scale(scale or site.scale)
     plans: list[Plan] = [make_plan(table, chosen, seeds) for table in load_all(suite)]
     jobs = open_store(site, store)
-    planned = with_code_caches(Plans(suite, tuple(plans)), site.code_cache_gb, lambda job: jobs.state(job) == "done")
-    return Setup(site, jobs, planned, chosen)
+
+    def cached(*some: Plan) -> Plans:
+        return with_code_caches(Plans(suite, some), site.code_cache_gb, lambda job: jobs.state(job) == "done")
+
+    return Setup(site, jobs, cached(*plans), chosen, tuple(cached(each) for each in plans))
 
 
 def open_store(site: Site, store: Path | None) -> Store:

@@ -3,6 +3,7 @@
 A cache changes no number, so it stands beside the inputs of a pretraining and enters no id.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypedDict
@@ -111,5 +112,5 @@ def _facts(config: Codes, cache: Job, jobs: Sequence[Job], calibration: Calibrat
         "disk_bytes": config.epoch_bytes * config.epochs,
         "shared_by": len(using),
         "gpu_hours": gpu_hours(cache, calibration),
-        "gpu_hours_saved": sum(gpu_hours_saved(job, calibration) for job in using),
+        "gpu_hours_saved": math.fsum(gpu_hours_saved(job, calibration) for job in using),
     }

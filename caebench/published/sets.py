@@ -1,8 +1,9 @@
 """Sets of published numbers: CSV files, one number a line, read with care for what a user writes into them.
 
-Columns: `row_id`, `metric` and `value` must be there; an empty value was looked for and not found. `source`,
-`confidence` and `mirrors` may be: `mirrors` holds the paper's row ids that a row re-runs, separated by `;`. Others,
-such as `method` or `extra`, are for people.
+Columns: `row_id`, `metric` and `value` must be there; an empty value was looked up and not found. `source`,
+`confidence`, `mirrors` and `noted_in` may be: `mirrors` holds the paper's row ids that a row re-runs, separated by `;`;
+`noted_in` names the suite under whose table a number is noted that no cell of it has. Others, such as `method` or
+`extra`, are for people.
 """
 
 import csv
@@ -20,16 +21,26 @@ from caebench.config.names import suggest
 
 NAMES = ("paper", "official", "official-first", "third-party", "related")
 REQUIRED = ("row_id", "metric", "value")
+DESCRIPTION = ("method", "backbone", "pretrain_epochs", "extra")  # what a note says of a number's row
 Key = tuple[str, str]  # row id, metric
 
 
 class Published(NamedTuple):
-    """One published number; `value` is None where it was looked for and not found."""
+    """One published number; `value` is None where it was looked up and not found."""
 
     value: float | None
     source: str
     confidence: str
     set: str = "paper"  # the name of the set that it comes from
+
+
+class Aside(NamedTuple):
+    """A number that no cell of a table has, and that its suite notes under the table."""
+
+    suite: str
+    about: str  # what it is a number of
+    metric: str
+    value: float
 
 
 @dataclass(frozen=True)
@@ -39,10 +50,19 @@ class PublishedSet:
     name: str
     numbers: Mapping[Key, Published]  # by the set's own row ids
     mirrors: Mapping[str, tuple[str, ...]]  # own row id -> the paper's rows that it re-runs
+    asides: tuple[Aside, ...] = ()
 
     def find(self, row_id: str, metric: str) -> Published | None:
         """The number of a row of this set, or of the row that re-runs this row of the paper."""
         return self.numbers.get((row_id, metric)) or self._mirrored.get((row_id, metric))
+
+    def notes(self, suite: str) -> list[str]:
+        """What it has to say under a suite's table: a line for each model that has no row there."""
+        lines: dict[str, list[str]] = {}
+        for aside in self.asides:
+            if aside.suite == suite:
+                lines.setdefault(aside.about, []).append(f"{aside.metric} {aside.value!r}")
+        return [f"{self.name} also has: {about}: {', '.join(found)}." for about, found in lines.items()]
 
     @cached_property
     def _mirrored(self) -> dict[Key, Published]:
@@ -117,6 +137,7 @@ def parse(name: str, text: str, where: str) -> PublishedSet:
     """
     numbers: dict[Key, Published] = {}
     mirrors: dict[str, tuple[str, ...]] = {}
+    asides: list[Aside] = []
     claimed: dict[Key, str] = {}  # which line has a row's metric, its own or a mirrored one
     for line in _lines(text, where):
         row_id, metric = line.cells["row_id"], line.cells["metric"]
@@ -126,7 +147,16 @@ def parse(name: str, text: str, where: str) -> PublishedSet:
         cells = line.cells
         numbers[row_id, metric] = Published(_value(line), cells.get("source", ""), cells.get("confidence", ""), name)
         mirrors[row_id] = (*mirrors.get(row_id, ()), *(row for row in again if row not in mirrors.get(row_id, ())))
-    return PublishedSet(name, numbers, mirrors)
+        if (suite := cells.get("noted_in")) and (value := numbers[row_id, metric].value) is not None:
+            asides.append(Aside(suite, _describe(cells), metric, value))
+    return PublishedSet(name, numbers, mirrors, tuple(asides))
+
+
+def _describe(cells: Mapping[str, str]) -> str:
+    """A line's model in words; its row where nothing else is said."""
+    method, backbone, epochs, extra = (cells.get(name, "") for name in DESCRIPTION)
+    said = ", ".join(filter(None, (method or cells["row_id"], backbone, f"{epochs} epochs" if epochs else "")))
+    return f"{said} ({extra})" if extra else said
 
 
 def _lines(text: str, where: str) -> Iterator[Line]:

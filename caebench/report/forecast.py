@@ -57,7 +57,7 @@ def read_pace(path: Path, config: Mapping[str, Any]) -> Pace | None:
 def _speed(lines: Sequence[Mapping[str, Any]]) -> float | None:
     """Images a second over the last lines, each of which stands for as many images."""
     speeds = [line["images_per_second"] for line in lines if line.get("images_per_second")]
-    return len(speeds) / sum(1 / speed for speed in speeds) if speeds else None
+    return len(speeds) / math.fsum(1 / speed for speed in speeds) if speeds else None
 
 
 def tail(path: Path) -> list[dict[str, Any]]:

@@ -18,6 +18,7 @@ from caebench.report.statistics import Mark
 from caebench.report.table import Entry
 
 Rows = list[list[Entry]]
+NOT_FOUND, NOT_LOOKED_UP = "not found", "-"  # where a published number would stand
 DAGGER = "+"  # beside a number that departs from its column's protocol; a real dagger where the format has one
 
 
@@ -90,7 +91,10 @@ def text(entry: Entry) -> Text:
 
 
 def _shown(published: Any) -> str:
-    return "n/f" if published is None or published.value is None else repr(published.value)
+    """A published number, or the word for what is known of it."""
+    if published is None:
+        return NOT_LOOKED_UP
+    return NOT_FOUND if published.value is None else repr(published.value)
 
 
 def _ours(entry: Entry) -> str:
@@ -146,7 +150,7 @@ def _stand_ins(plan: Plan) -> list[str]:
 def _number_notes(cells: list[Entry]) -> list[str]:
     lines: list[str] = []
     if sets := list(dict.fromkeys(name for entry in cells for name in entry.published)):
-        lines.append(f"In parentheses, at paper scale: {'; '.join(sets)}. n/f: looked for and not found.")
+        lines.append(f"In parentheses, at paper scale: {'; '.join(sets)}; -: not looked up.")
     sources = {entry.estimate.source for entry in cells if entry.estimate and entry.spread is not None}
     if "seeds" in sources:
         lines.append("Mean +- sample standard deviation over seeds; [n of m]: only n of m seeds are done.")
@@ -243,15 +247,17 @@ def _markdown_look(words: str, mark: Mark) -> str:
 
 
 def comma_separated(rows: Rows) -> str:
-    """One line a cell, numbers unrounded."""
+    """One line per cell, numbers unrounded; each published set has a column, and the gap is to the first."""
+    sets = dict.fromkeys(name for row in rows for entry in row for name in entry.published)
     columns = ["row_id", "row", "column", "metric", "state", "mean", "spread", "standard_error", "noise_from", "n"]
-    columns += ["published", "gap", "verdict", "mark", "departures", "protocols", "jobs"]
+    columns += [*(f"published_{name}" for name in sets), "gap", "verdict", "mark", "departures", "protocols", "jobs"]
     written = io.StringIO()
     writer = csv.DictWriter(written, columns, lineterminator="\n", extrasaction="ignore")
     writer.writeheader()
     for fact in facts(rows):
         joined = {name: ";".join(fact[name]) for name in ("departures", "protocols", "jobs")}
-        writer.writerow({**fact, **joined, "published": next(iter(fact["published"].values()), None)})
+        theirs = {f"published_{name}": value for name, value in fact["published"].items()}
+        writer.writerow({**fact, **joined, **theirs})
     return written.getvalue()
 
 

@@ -1,7 +1,7 @@
 """The reports of suites: each suite's entries once, and claims that may look into other suites."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from caebench.config.claim import CellName
 from caebench.plan.graph import Plan, make_plan
@@ -47,7 +47,9 @@ class Reports:
 
     def document(self, table: Table) -> Document:
         """A suite's whole report."""
-        return document(self.plan(table), self.rows(table), self.claims(table))
+        found = document(self.plan(table), self.rows(table), self.claims(table))
+        also = [line for published in self.sets for line in published.notes(table.name)]
+        return replace(found, notes=[*found.notes, *also])
 
     def _ours(self, table: Table, cell: CellName) -> Estimate | None:
         owner = load(cell.suite) if cell.suite else table

@@ -8,7 +8,7 @@ from caebench.config.compared import BEiT
 from caebench.config.site import Site
 from caebench.execution.submissions import bundle
 from caebench.plan.codes import cache_facts, codes_of, shared_epochs, with_code_caches
-from caebench.plan.cost import disk_bytes, gpu_hours
+from caebench.plan.cost import A100_BF16, UTILISATION, disk_bytes, gpu_hours
 from caebench.plan.graph import Plans, make_job, make_plan
 from caebench.plan.scale import SCALES
 from caebench.plan.store import Store
@@ -54,7 +54,7 @@ def test_a_suite_shares_one_cache_and_every_other_job_keeps_its_id(depth, cached
 def test_sizes_and_savings_at_paper_scale(depth, cached):
     """196 codes and a checksum of two bytes each; 26.1 G multiply-adds for each view."""
     (facts,) = cache_facts(cached.jobs)
-    hours = 2 * 26.1e9 * IMAGES * 300 / (312e12 * 0.35) / 3600
+    hours = 2 * 26.1e9 * IMAGES * 300 / (A100_BF16 * UTILISATION) / 3600
     assert facts["image_bytes"] == 394 and facts["epochs"] == 300 and facts["shared_by"] == 5
     assert facts["disk_bytes"] == 394 * IMAGES * 300 == disk_bytes(caches(cached)[0])
     assert facts["gpu_hours"] == pytest.approx(hours) and facts["gpu_hours_saved"] == pytest.approx(5 * hours)

@@ -3,9 +3,12 @@
 import json
 
 import pytest
+from typer.testing import CliRunner
 
 from caebench import suites
-from caebench.cli.report import report
+from caebench.cli import app
+from caebench.cli.report import print_reports, report
+from caebench.cli.setup import set_up
 from caebench.config.claim import CellName
 from caebench.plan.graph import Plans, make_plan
 from caebench.plan.scale import SCALES
@@ -89,7 +92,7 @@ def ask(store, tmp_path, monkeypatch, capsys):
     def run(**options):
         report(
             **{"table": None, "suite": None, "all": False, "scale": "paper", "seeds": None, "site": "local"}
-            | {"store": store.root, "versus": "paper", "format": "md", "out": tmp_path / "out"}
+            | {"store": store.root, "versus": "paper", "format": "md", "out": None, "force": False}
             | {"results": tmp_path / "results", "strict": False, "missing": False, "json": False}
             | options
         )
@@ -98,17 +101,102 @@ def ask(store, tmp_path, monkeypatch, capsys):
     return run
 
 
-def test_what_is_printed_is_written_in_every_format_too(ask, tmp_path):
-    printed = ask(table=7)
+def test_a_report_prints_and_writes_nothing(ask, tmp_path):
+    before = sorted(tmp_path.rglob("*"))
+    assert "62.0 ± 0.1" in ask(table=7) and ask(all=True, format="json")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_what_is_printed_is_written_in_every_format_where_a_folder_is_named(ask, tmp_path, capsys):
+    printed = ask(table=7, out=tmp_path / "out")
     written = {path.suffix: path.read_text(encoding="utf8") for path in (tmp_path / "out").iterdir()}
     assert set(written) == {".md", ".csv", ".tex", ".json"}
     assert printed == written[".md"] and "62.0 ± 0.1" in printed
     assert json.loads(written[".json"])["cells"][3]["mean"] == 62.0
 
 
+def test_it_says_what_it_wrote_and_leaves_standard_output_to_the_report(store, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    where = ["--scale", "paper", "--store", str(store.root), "--out", "out"]
+    said = CliRunner().invoke(app, ["report", "--table", "7", "--json", *where])
+    assert said.exit_code == 0 and json.loads(said.stdout)["suite"] == "ablation-mask-ratio"
+    assert said.stderr == "wrote out/ablation-mask-ratio-paper.{md,csv,tex,json}\n"
+
+
+def contents(folder):
+    return {path.name: path.read_text(encoding="utf8") for path in folder.iterdir()}
+
+
+def test_a_fuller_table_is_not_replaced_by_an_emptier_one(ask, store, tmp_path, monkeypatch):
+    """As in a fresh clone: the tables are there, the jobs are not."""
+    out = tmp_path / "out"
+    ask(table=7, out=out)
+    before = contents(out)
+    with pytest.raises(
+        ValueError, match=r"6 numbers, and 6 of them are not in this one \(first: T7-40%/linear\)"
+    ) as no:
+        ask(table=7, out=out, store=tmp_path / "empty")
+    assert "ablation-mask-ratio-paper.json" in str(no.value) and "--force" in str(no.value)
+    assert len(str(no.value).splitlines()) == 1 and contents(out) == before
+    with pytest.raises(ValueError, match="6 numbers, and 3 of them"):
+        ask(table=7, out=out, seeds="0")
+    with pytest.raises(ValueError, match="Nothing was written"):
+        ask(all=True, out=out, store=tmp_path / "empty")
+    assert contents(out) == before, "of no suite, if one is refused"
+    assert ask(table=7, out=out), "as full: replaced"
+    assert "not run" in ask(table=7, out=out, store=tmp_path / "empty", force=True)
+    assert "not run" in contents(out)["ablation-mask-ratio-paper.md"]
+    ask(table=7, out=out)
+    assert contents(out) == before, "a fuller one takes an emptier one's place"
+
+
+def own_suite(folder, change=lambda text: text):
+    """A user's own suite under the name of a known one."""
+    path = folder / "own" / "ablation-mask-ratio.toml"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(change(suites.load("ablation-mask-ratio").path.read_text(encoding="utf8")), encoding="utf8")
+    return str(path)
+
+
+def test_another_suite_of_the_same_name_does_not_replace_a_table(ask, tmp_path):
+    out = tmp_path / "out"
+    ask(table=7, out=out)
+    before = contents(out)
+    assert ask(suite=own_suite(tmp_path), out=out), "the same suite from another folder"
+    other = own_suite(tmp_path, lambda text: text.replace('label = "50 %"', 'label = "half"'))
+    with pytest.raises(ValueError, match=r"is the table of another suite 'ablation-mask-ratio' than .*own"):
+        ask(suite=other, out=out)
+    assert contents(out) == before
+    ask(suite=other, out=tmp_path / "mine")
+    ask(suite=other, out=out, force=True)
+    assert "half" in contents(out)["ablation-mask-ratio-paper.md"]
+
+
+@pytest.mark.parametrize("damage", [lambda path: path.unlink(), lambda path: path.write_text("{}")])
+def test_a_table_that_cannot_be_compared_is_not_replaced(ask, tmp_path, damage):
+    ask(table=7, out=tmp_path / "out")
+    damage(tmp_path / "out" / "ablation-mask-ratio-paper.json")
+    before = contents(tmp_path / "out")
+    with pytest.raises(ValueError, match="cannot tell what the table there holds"):
+        ask(table=7, out=tmp_path / "out")
+    assert contents(tmp_path / "out") == before
+
+
+def test_what_is_missing_is_printed_only(ask, tmp_path):
+    with pytest.raises(ValueError, match=r"--missing: .* Leave out --out"):
+        ask(table=7, missing=True, out=tmp_path / "out")
+
+
+def test_a_runs_table_is_printed_and_not_written(store, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    print_reports(set_up("ablation-mask-ratio", "paper", "local", store.root, [0, 2]), [0, 2])
+    assert "62.0 +- 0.1" in capsys.readouterr().out and sorted(tmp_path.rglob("*")) == before
+
+
 def test_strict_refuses_a_table_with_a_dagger(ask, tmp_path):
     with pytest.raises(ValueError, match="made from a changed working tree"):
-        ask(table=7, strict=True)
+        ask(table=7, strict=True, out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
     assert "Table 5" in ask(table=5, strict=True)
 

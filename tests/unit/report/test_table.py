@@ -1,5 +1,6 @@
 """What a cell says of its numbers."""
 
+import csv
 import json
 
 import pytest
@@ -13,7 +14,7 @@ from caebench.published import parse_sets, read_set
 from caebench.report import load
 from caebench.report.protocol import concerning
 from caebench.report.records import Records, export, records_folder
-from caebench.report.render import text
+from caebench.report.render import comma_separated, notes, text
 from caebench.report.table import entries, filled
 
 SUITE = "ablation-mask-ratio"
@@ -66,10 +67,29 @@ def test_fewer_seeds_take_the_noise_of_the_evaluation_set(bench):
 
 
 def test_what_is_not_there_says_why(bench):
-    assert text(bench.entry("T7-40%", "LIN")).plain() == "not run (n/f)"
+    assert text(bench.entry("T7-40%", "LIN")).plain() == "not run (not found)"
     job = bench.cell("T7-60%", "LIN").jobs[0]
     (bench.store.prepare(job) / "failure.json").write_text("{}")
-    assert text(bench.entry("T7-60%", "LIN")).plain() == "failed (n/f)"
+    assert text(bench.entry("T7-60%", "LIN")).plain() == "failed (not found)"
+
+
+def test_a_number_that_nobody_looked_up_is_not_called_lost(bench):
+    assert text(bench.entry("T7-40%", "LIN", "paper,official")).theirs == ("not found", "-")
+    entries_of_all = [[bench.entry("T7-40%", "LIN", "paper,official")]]
+    assert any(line.endswith("paper; official; -: not looked up.") for line in notes(bench.plan, entries_of_all))
+
+
+def test_the_csv_has_a_column_for_every_set(bench):
+    bench.finish("T7-50%", "LIN", 64.0, 64.2, 64.4)
+    rows = entries(bench.plan, Records(bench.store), parse_sets("official,paper,official-first"))
+    lines = list(csv.DictReader(comma_separated(rows).splitlines()))
+    sets = ("official", "paper", "official-first")
+    found = {
+        line["row_id"]: [line[f"published_{name}"] for name in sets] for line in lines if line["column"] == "linear"
+    }
+    assert found == {"T7-40%": ["", "", ""], "T7-50%": ["64.5", "64.1", "64.1"], "T7-60%": ["", "", ""]}
+    (gap,) = [float(line["gap"]) for line in lines if line["gap"]]
+    assert gap == pytest.approx(64.2 - 64.5), "to the first set"
 
 
 def test_nano_shows_no_gap(tmp_path):
@@ -101,7 +121,7 @@ def test_a_number_made_otherwise_than_its_column_has_a_dagger(bench):
     bench.finish("T7-60%", "LIN", 64.0, 64.0, 64.0, packages={"torch": "2.15.0"}, dirty=True)
     entry = bench.entry("T7-60%", "LIN")
     assert entry.departures == ("torch: 2.11.0 -> 2.15.0", "made from a changed working tree")
-    assert text(entry).plain() == "64.0 +- 0.0+ (n/f)"
+    assert text(entry).plain() == "64.0 +- 0.0+ (not found)"
     assert not bench.entry("T7-40%", "LIN").departures
 
 
