@@ -19,13 +19,15 @@ def without_autocast(device: torch.device) -> torch.autocast:
 def in_float32(loss: Callable[P, R]) -> Callable[P, R]:
     """A loss on float32 tensors, whose products stay so; autocast would lower them. float64 is left as it is."""
 
+    call: Callable[..., R] = loss
+
     @wraps(loss)
     def computed(*args: P.args, **kwargs: P.kwargs) -> R:
         values: list[Any] = [_widen(value) for value in args]
         named: dict[str, Any] = {name: _widen(value) for name, value in kwargs.items()}
         tensors = [value for value in (*values, *named.values()) if isinstance(value, Tensor)]
         with without_autocast(tensors[0].device):
-            return loss(*values, **named)
+            return call(*values, **named)
 
     return computed
 
