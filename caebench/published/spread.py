@@ -3,46 +3,36 @@
 import math
 import statistics
 from collections import defaultdict
-from collections.abc import Mapping
 from functools import cache
+from typing import NamedTuple
 
-from caebench.config.data import REAL_SIZES, DatasetName
 from caebench.published.sets import read_set
 
 RERUNS = ("official", "official-first")  # by the authors themselves
-ACCURACIES: Mapping[str, DatasetName] = {
-    "LIN": "imagenet1k",
-    "ATT": "imagenet1k",
-    "FT": "imagenet1k",
-    "Food-101": "food101",
-    "Clipart": "clipart",
-    "Sketch": "sketch",
-}
-SPREADS = ("mIoU", "AP_box", "AP_mask")
 
 
-def noise(metric: str, value: float) -> float | None:
-    """The standard error of a published number, in its unit; None where nothing is known of it.
+class Noise(NamedTuple):
+    """The standard error of a published number, in its unit, and its degrees of freedom."""
 
-    A top-1 accuracy p in percent: sqrt(p (100 - p) / n), binomial over the n validation images (ImageNet: 50,000).
-    mIoU and AP: the pooled deviation of the paper's numbers and the authors' own re-runs of the same cells,
-    sqrt(sum over cells and numbers of (x - mean of the cell)^2 / sum over cells of (numbers - 1)). Where each cell has
-    two numbers, that is the root mean square of their differences over sqrt(2).
-    """
-    if metric in SPREADS:
-        return _pooled_deviation(metric)
-    if metric not in ACCURACIES or not 0.0 <= value <= 100.0:
-        return None
-    return math.sqrt(value * (100.0 - value) / REAL_SIZES[ACCURACIES[metric]].val)
+    error: float | None  # None: nothing is known of it
+    degrees: float = math.inf
 
 
 @cache
-def _pooled_deviation(metric: str) -> float | None:
+def noise(metric: str) -> Noise:
+    """How far a published number of this metric scatters from run to run.
+
+    One rule for accuracies, mIoU and AP: the pooled deviation of the paper's numbers and the authors' re-runs of the
+    same cells, sqrt(sum over cells and numbers of (x - mean of the cell)^2 / sum over cells of (numbers - 1)). Where
+    each cell has two numbers, that is the root mean square of their differences over sqrt(2). The evaluation set is the
+    same in all of them, so its sampling error is not in it.
+    """
     cells = [values for values in _same_cells(metric) if len(values) > 1]
-    if not cells:
-        return None
-    squares = sum((len(values) - 1) * statistics.variance(values) for values in cells)
-    return math.sqrt(squares / sum(len(values) - 1 for values in cells))
+    degrees = sum(len(values) - 1 for values in cells)
+    if not degrees:
+        return Noise(None)
+    squares = math.fsum((len(values) - 1) * statistics.variance(values) for values in cells)
+    return Noise(math.sqrt(squares / degrees), degrees)
 
 
 def _same_cells(metric: str) -> list[list[float]]:

@@ -9,15 +9,16 @@ import statistics
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple, get_args
 
 from caebench.config.claim import CellName, Claim, ClaimPart
-from caebench.report.statistics import NORMAL, Estimate, standard_error, student_t
+from caebench.report.statistics import LEVEL, MIN_SEEDS, Estimate, Source, combine, standard_error, student_t
 
 LookUp = Callable[[CellName], Estimate | None]
-Status = Literal["held", "contradicted", "undecided", "untestable"]
+Status = Literal["contradicted", "untestable", "suggested against", "undecided", "suggested", "held"]
+ORDER: tuple[Status, ...] = get_args(Status)  # a claim has the first status that one of its parts has
+Noise = Literal["paired seeds", "seeds", "pooled seeds", "evaluation set alone", "published", "unknown"]
 MAX_SEEDS = 10_000  # more will never be run: the claim stays undecided
-ROUNDING = 1e-6  # 8 degrees of freedom are not 7.9999999
 
 
 @dataclass(frozen=True)
@@ -29,10 +30,15 @@ class PartResult:
     difference: float | None = None  # sum of `more` minus sum of `than`
     low: float | None = None  # the 95 % interval; None too where a cell's noise is unknown
     high: float | None = None
-    num_seeds: int = 0  # that every cell has
-    paired: bool = False  # the interval is that of the differences by seed
+    num_seeds: int = 0  # of the cell that has fewest; 0: published numbers
+    noise: Noise = "unknown"  # what the interval covers
     seeds_to_decide: int | None = None  # if mean and deviation stayed; None: decided, unknown, or too many
     missing: tuple[str, ...] = ()  # cells without a number
+
+    @property
+    def paired(self) -> bool:
+        """Whether the interval is that of the differences by seed."""
+        return self.noise == "paired seeds"
 
 
 @dataclass(frozen=True)
@@ -45,13 +51,13 @@ class Judgement:
 
 
 def judge(claim: Claim, look_up: LookUp) -> Judgement:
-    """A claim is contradicted if a part is, held if all are, and untestable if a cell has no number."""
-    parts = tuple(_judge_part(part, look_up) for part in claim.parts)
-    found = {part.status for part in parts}
-    for status in ("contradicted", "untestable", "undecided"):
-        if status in found:
-            return Judgement(claim, status, parts)
-    return Judgement(claim, "held", parts)
+    """A claim is contradicted if a part is, held if all are, and untestable if a cell has no number.
+
+    A claim with several parts may be contradicted by any of them, so each is tested at 0.05 over their number. It holds
+    only if all of them do, so for that each has its whole 0.05.
+    """
+    parts = tuple(_judge_part(part, look_up, LEVEL / len(claim.parts)) for part in claim.parts)
+    return Judgement(claim, ORDER[min(ORDER.index(part.status) for part in parts)], parts)
 
 
 def describe(judgement: Judgement) -> str:
@@ -61,7 +67,7 @@ def describe(judgement: Judgement) -> str:
     return f"{claim.says} ({claim.place}): {judgement.status}. {parts}"
 
 
-def _judge_part(part: ClaimPart, look_up: LookUp) -> PartResult:
+def _judge_part(part: ClaimPart, look_up: LookUp, against: float) -> PartResult:
     weights = _weights(part)
     found = {cell: look_up(CellName.parse(cell)) for cell in weights}
     estimates = {cell: estimate for cell, estimate in found.items() if estimate is not None}
@@ -70,7 +76,9 @@ def _judge_part(part: ClaimPart, look_up: LookUp) -> PartResult:
         return PartResult(part, "untestable", missing=missing)
     terms = [(weight, estimates[cell]) for cell, weight in weights.items()]
     seeds = _common_seeds(estimates)
-    return _judge_paired(part, terms, seeds) if len(seeds) > 1 else _judge_unpaired(part, terms, len(seeds))
+    if len(seeds) >= MIN_SEEDS:
+        return _judge_paired(part, terms, seeds, against)
+    return _judge_unpaired(part, terms, against)
 
 
 def _weights(part: ClaimPart) -> dict[str, int]:
@@ -85,55 +93,82 @@ def _common_seeds(estimates: Mapping[str, Estimate]) -> list[int]:
     return sorted(set[int].intersection(*(set(estimate.values) for estimate in estimates.values())))
 
 
-def _judge_paired(part: ClaimPart, terms: Sequence[tuple[int, Estimate]], seeds: Sequence[int]) -> PartResult:
+def _judge_paired(
+    part: ClaimPart, terms: Sequence[tuple[int, Estimate]], seeds: Sequence[int], against: float
+) -> PartResult:
     """By the differences of the seeds that all cells have: what a seed does to all of them alike drops out."""
-    differences = [sum(weight * estimate.values[seed] for weight, estimate in terms) for seed in seeds]
-    mean = statistics.fmean(differences)
-    half = student_t(len(seeds) - 1) * standard_error(differences)
-    status = _decide(part, mean - half, mean + half)
-    needed = _seeds_to_decide(part, mean, statistics.stdev(differences)) if status == "undecided" else None
-    return PartResult(part, status, mean, mean - half, mean + half, len(seeds), True, needed)
+    differences = [math.fsum(weight * estimate.values[seed] for weight, estimate in terms) for seed in seeds]
+    difference = Difference(statistics.fmean(differences), standard_error(differences), len(seeds) - 1)
+    status = _decide(part, difference, against)
+    deviation = statistics.stdev(differences)
+    needed = _seeds_to_decide(part, difference.mean, deviation, against) if status == "undecided" else None
+    return PartResult(part, status, difference.mean, *difference.interval(), len(seeds), "paired seeds", needed)
 
 
-def _judge_unpaired(part: ClaimPart, terms: Sequence[tuple[int, Estimate]], num_seeds: int) -> PartResult:
-    """By the cells' own standard errors, as if independent: on one evaluation set that is on the safe side."""
-    mean = sum(weight * estimate.mean for weight, estimate in terms)
-    errors = [
-        weight * estimate.standard_error for weight, estimate in terms if weight and estimate.standard_error is not None
-    ]
-    if len(errors) < sum(weight != 0 for weight, _ in terms):
+def _judge_unpaired(part: ClaimPart, terms: Sequence[tuple[int, Estimate]], against: float) -> PartResult:
+    """By the cells' own standard errors, as if independent: on one evaluation set that is on the safe side.
+
+    Where one of them is the evaluation set's alone, nothing is known of other seeds: the numbers can only suggest.
+    """
+    mean = math.fsum(weight * estimate.mean for weight, estimate in terms)
+    counting = [(float(weight), estimate) for weight, estimate in terms if weight]
+    num_seeds = min((len(one.values) for _, one in counting if one.source != "published"), default=0)
+    combined = combine(counting)
+    if combined is None:
         return PartResult(part, "undecided", mean, num_seeds=num_seeds)
-    half = _quantile(terms) * math.hypot(*errors)
-    return PartResult(part, _decide(part, mean - half, mean + half), mean, mean - half, mean + half, num_seeds)
+    difference = Difference(mean, *combined)
+    status, noise = _decide(part, difference, against), _noise([estimate.source for _, estimate in counting])
+    if noise == "evaluation set alone":
+        status = SUGGESTED.get(status, status)
+    return PartResult(part, status, mean, *difference.interval(), num_seeds, noise)
 
 
-def _quantile(terms: Sequence[tuple[int, Estimate]]) -> float:
-    """Student's t at Welch and Satterthwaite's degrees of freedom; the normal one where no error comes from seeds."""
-    errors = [(weight * (known.standard_error or 0.0), known) for weight, known in terms]
-    scatter = sum(error**4 / (len(known.values) - 1) for error, known in errors if known.source == "seeds")
-    if not scatter:
-        return NORMAL
-    return student_t(max(1, int(sum(error**2 for error, _ in errors) ** 2 / scatter + ROUNDING)))
+SUGGESTED: Mapping[Status, Status] = {"held": "suggested", "contradicted": "suggested against"}
 
 
-def _decide(part: ClaimPart, low: float, high: float) -> Status:
-    """Whether all of an interval satisfies a part, none of it, or some."""
+def _noise(sources: Sequence[Source]) -> Noise:
+    """What an interval covers that is made of errors from these sources."""
+    if "evaluation" in sources:
+        return "evaluation set alone"
+    if "pooled" in sources:
+        return "pooled seeds"
+    return "seeds" if "seeds" in sources else "published"
+
+
+class Difference(NamedTuple):
+    """Of two sums of cells, with its standard error."""
+
+    mean: float
+    error: float
+    degrees: float
+
+    def interval(self, level: float = LEVEL) -> tuple[float, float]:
+        """Two-sided."""
+        half = student_t(self.degrees, level) * self.error
+        return self.mean - half, self.mean + half
+
+
+def _decide(part: ClaimPart, difference: Difference, against: float) -> Status:
+    """Whether all of the 95 % interval satisfies a part, none of the interval at the level `against`, or neither."""
+    low, high = difference.interval()
+    lowest, highest = difference.interval(against)
     if part.within is not None:
         holds = -part.within <= low and high <= part.within
-        fails = low > part.within or high < -part.within
+        fails = lowest > part.within or highest < -part.within
     else:
-        holds, fails = low > part.by, high < part.by
+        holds, fails = low > part.by, highest < part.by
     return "held" if holds else "contradicted" if fails else "undecided"
 
 
-def _seeds_to_decide(part: ClaimPart, mean: float, deviation: float) -> int | None:
+def _seeds_to_decide(part: ClaimPart, mean: float, deviation: float, against: float) -> int | None:
     """The fewest seeds whose interval, at this mean and deviation, leaves the threshold out."""
-    distance = abs(mean - part.by) if part.within is None else abs(abs(mean) - part.within)
+    distance = mean - part.by if part.within is None else part.within - abs(mean)
+    level = LEVEL if distance > 0 else against
 
     def decides(num_seeds: int) -> bool:
-        return student_t(num_seeds - 1) * deviation / math.sqrt(num_seeds) < distance
+        return student_t(num_seeds - 1, level) * deviation / math.sqrt(num_seeds) < abs(distance)
 
-    fewest = bisect.bisect_left(range(2, MAX_SEEDS + 1), True, key=decides) + 2
+    fewest = bisect.bisect_left(range(MIN_SEEDS, MAX_SEEDS + 1), True, key=decides) + MIN_SEEDS
     return fewest if fewest <= MAX_SEEDS else None
 
 
@@ -145,9 +180,18 @@ def _describe_part(result: PartResult) -> str:
     if result.low is None:
         return f"{question}: {result.difference:+.2f}, noise unknown"
     interval = f"{result.difference:+.2f} [{result.low:+.2f}, {result.high:+.2f}]"
-    seeds = f", {result.num_seeds} paired seeds" if result.paired else ""
+    seeds = f", {seeds_text(result)}"
     needed = f", {result.seeds_to_decide} would decide it" if result.seeds_to_decide else ""
     return f"{question}: {interval}{seeds}{needed}"
+
+
+def seeds_text(result: PartResult) -> str:
+    """How many seeds, and what the interval covers: `3 paired seeds`, `1 seed, evaluation set alone`, `published`."""
+    if result.noise in ("published", "unknown") and not result.num_seeds:
+        return result.noise
+    if result.noise in ("paired seeds", "pooled seeds", "seeds"):
+        return f"{result.num_seeds} {result.noise}"
+    return f"{result.num_seeds} seed{'s' if result.num_seeds > 1 else ''}, {result.noise}"
 
 
 def _describe_question(part: ClaimPart) -> str:

@@ -13,7 +13,7 @@ from caebench.config.data import EmbeddedData
 from caebench.config.method import DVAE
 from caebench.config.stage import Pretrain, RandomEncoder
 from caebench.plan.graph import Plan
-from caebench.report.claims import Judgement
+from caebench.report.claims import Judgement, PartResult, seeds_text
 from caebench.report.statistics import Mark
 from caebench.report.table import Entry
 
@@ -154,10 +154,19 @@ def _number_notes(cells: list[Entry]) -> list[str]:
     sources = {entry.estimate.source for entry in cells if entry.estimate and entry.spread is not None}
     if "seeds" in sources:
         lines.append("Mean +- sample standard deviation over seeds; [n of m]: only n of m seeds are done.")
+    if "pooled" in sources:
+        lines.append(
+            "With two seeds, +- is the deviation over seeds of all the column's rows, as if they scattered alike."
+        )
     if "evaluation" in sources:
-        lines.append("With fewer than three seeds, +- is the standard error of the evaluation set.")
+        lines.append(
+            "With fewer than three seeds, +- is the standard error of the evaluation set alone: how seeds scatter is not"
+            " in it. Claims on such numbers are suggested at most."
+        )
     if any(entry.mark for entry in cells):
-        lines.append("Bold: best of the column, and what its noise cannot tell from it; underlined or slanted: second.")
+        lines.append(
+            "Bold: best of the column, and what its noise cannot tell from it; underlined or slanted: second, alone."
+        )
     return lines
 
 
@@ -205,15 +214,20 @@ def _verdicts(plan: Plan, rows: Rows) -> Grid:
 
 def _claims(claims: Sequence[tuple[Judgement, Judgement]]) -> Grid:
     lines = [
-        [Text(ours.claim.says), *map(Text, (ours.claim.place, ours.status, _difference(ours), theirs.status))]
+        [Text(ours.claim.says), *map(Text, (ours.claim.place, ours.status, *_decisive(ours), theirs.status))]
         for ours, theirs in claims
     ]
-    return Grid("Claims", ["claim", "place", "here", "difference [95 %]", "on the published numbers"], lines, True)
+    columns = ["claim", "place", "here", "difference [95 %]", "seeds", "on the published numbers"]
+    return Grid("Claims", columns, lines, True)
 
 
-def _difference(judgement: Judgement) -> str:
-    """Of the part that decides: the first one with the claim's status."""
+def _decisive(judgement: Judgement) -> tuple[str, str]:
+    """Difference and seeds of the part that decides: the first one with the claim's status."""
     part = next(part for part in judgement.parts if part.status == judgement.status)
+    return _difference(part), "-" if part.difference is None else seeds_text(part)
+
+
+def _difference(part: PartResult) -> str:
     if part.difference is None:
         return f"no number for {part.missing[0]}"
     if part.low is None or part.high is None:
@@ -311,6 +325,6 @@ def claim_facts(claims: Sequence[tuple[Judgement, Judgement]]) -> list[dict[str,
 
 
 def _part_fact(part: Any) -> dict[str, Any]:
-    wanted = ("status", "difference", "low", "high", "num_seeds", "paired", "seeds_to_decide")
+    wanted = ("status", "difference", "low", "high", "num_seeds", "paired", "noise", "seeds_to_decide")
     question = part.part.model_dump(exclude_none=True)
     return {**question, **{name: getattr(part, name) for name in wanted}, "missing": list(part.missing)}

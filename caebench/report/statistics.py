@@ -6,16 +6,21 @@ Every value, error and interval is in its metric's own unit, as the table shows 
 import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Literal, NamedTuple
 
+from scipy.special import ndtri, stdtrit  # pyright: ignore[reportMissingTypeStubs] SciPy ships no types
+
 Mark = Literal["best", "second", ""]
-NORMAL = statistics.NormalDist().inv_cdf(0.975)  # 1.96: half of a 95 % interval in standard errors
+# Where a standard error comes from: the cell's own seeds; two seeds, with the deviation of the whole column; the
+# evaluation set alone, so that how seeds scatter is not in it; what is known of published numbers.
+Source = Literal["seeds", "pooled", "evaluation", "published"]
+LEVEL = 0.05  # of every test; intervals are of 95 %
 MIN_SEEDS = 3  # from here on the seeds say how much they scatter
+MIN_POOLED = 2  # degrees of freedom of a column's deviation: one would give an interval of 12.7 standard errors
 PRINTED = 0.05  # half of the last digit of a number printed to a tenth
 EXACT = 1e-9  # 64.15 - 64.1 is above 0.05 in binary; a gap of the rounding itself is within it
-SMALL = 30  # degrees of freedom up to which Student's t is inverted, not expanded
 
 
 @dataclass(frozen=True)
@@ -25,19 +30,35 @@ class Estimate:
     values: Mapping[int, float]  # seed -> value; empty for a published number
     mean: float
     standard_error: float | None  # of the mean; None: unknown
-    source: Literal["seeds", "evaluation", "published"]  # where the standard error comes from
+    source: Source  # of the standard error
+    degrees: float = math.inf  # of freedom of the standard error
+
+    @property
+    def deviation(self) -> float | None:
+        """Of one run."""
+        if self.standard_error is None or self.source not in ("seeds", "pooled"):
+            return self.standard_error
+        return self.standard_error * math.sqrt(len(self.values))
 
 
 class Verdict(NamedTuple):
-    """How our number stands to the published one."""
+    """How our number compares with the published one."""
 
     word: Literal["reproduced", "within noise", "low", "high"]
     gap: float  # ours - published
-    noise: float | None  # the gap up to which it is noise, 1.96 standard errors; None: unknown
+    noise: float | None  # the gap up to which it is noise, at 95 %; None: unknown
+    source: Source = "seeds"  # of the noise
 
     def text(self) -> str:
-        """The word; where nothing is known of the noise, low and high say so."""
-        return f"{self.word}, noise unknown" if self.noise is None and self.word != "reproduced" else self.word
+        """The word, and what the noise leaves out."""
+        if self.word == "reproduced":
+            return self.word
+        if self.noise is None:
+            return f"{self.word}, noise unknown"
+        return f"{self.word}, by the evaluation set alone" if self.source == "evaluation" else self.word
+
+
+# ---- numbers and their noise ----------------------------------------------------------------------------------------
 
 
 def estimate(values: Mapping[int, float], intervals: Mapping[int, tuple[float, float] | None]) -> Estimate | None:
@@ -50,15 +71,35 @@ def estimate(values: Mapping[int, float], intervals: Mapping[int, tuple[float, f
         return None
     mean = statistics.fmean(values.values())
     if len(values) >= MIN_SEEDS:
-        return Estimate(values, mean, standard_error(values.values()), "seeds")
+        return Estimate(values, mean, standard_error(values.values()), "seeds", len(values) - 1)
     known = [interval for seed in values if (interval := intervals.get(seed)) is not None]
-    error = statistics.fmean((high - low) / (2 * NORMAL) for low, high in known) if known else None
+    error = statistics.fmean((high - low) / (2 * student_t(math.inf)) for low, high in known) if known else None
     return Estimate(values, mean, error, "evaluation")
 
 
-def published_estimate(value: float, error: float | None) -> Estimate:
+def pool(column: Sequence[Estimate | None]) -> list[Estimate | None]:
+    """A column in which numbers of two seeds take the deviation of all the column's seeds.
+
+    That assumes that runs of its rows scatter alike: they share evaluation, data and metric. It is left out where the
+    column has less than two degrees of freedom; then two seeds say as much as one.
+    """
+    several = [list(one.values.values()) for one in column if one is not None and len(one.values) > 1]
+    degrees = sum(len(values) - 1 for values in several)
+    if degrees < MIN_POOLED:
+        return list(column)
+    squares = math.fsum((len(values) - 1) * statistics.variance(values) for values in several)
+    error = math.sqrt(squares / degrees / 2)
+    return [
+        replace(one, standard_error=error, source="pooled", degrees=degrees)
+        if one is not None and len(one.values) == 2
+        else one
+        for one in column
+    ]
+
+
+def published_estimate(value: float, error: float | None, degrees: float = math.inf) -> Estimate:
     """A published number, and its standard error where one is known."""
-    return Estimate({}, value, error, "published")
+    return Estimate({}, value, error, "published", degrees)
 
 
 def standard_error(values: Iterable[float]) -> float:
@@ -72,81 +113,93 @@ def rounding_of(text: str) -> float:
     return 0.5 * 10.0 ** -len(text.partition(".")[2])
 
 
+@cache
+def student_t(degrees: float, level: float = LEVEL) -> float:
+    """Half of an interval in standard errors: two-sided, at `level`; infinite degrees of freedom are the normal's.
+
+    Raises:
+        ValueError: there is less than one degree of freedom.
+    """
+    if degrees < 1:
+        raise ValueError(f"Student's t has no {degrees} degrees of freedom: it needs at least 1, so two seeds.")
+    upper = 1 - level / 2
+    return float(ndtri(upper) if math.isinf(degrees) else stdtrit(degrees, upper))
+
+
+def combine(terms: Sequence[tuple[float, Estimate]]) -> tuple[float, float] | None:
+    """The standard error of a weighted sum, and its degrees of freedom; None where a term's error is unknown.
+
+    Welch and Satterthwaite's. Errors that come from one pooled deviation are one component: they are not independent.
+    """
+    components: dict[object, tuple[float, float]] = {}
+    for number, (weight, one) in enumerate(terms):
+        if one.standard_error is None:
+            return None
+        key = (one.degrees, one.deviation) if one.source in ("pooled", "published") else number
+        variance = components.get(key, (0.0, one.degrees))[0] + (weight * one.standard_error) ** 2
+        components[key] = variance, one.degrees
+    variance = math.fsum(part for part, _ in components.values())
+    scatter = math.fsum(part**2 / degrees for part, degrees in components.values())
+    return math.sqrt(variance), max(1.0, variance**2 / scatter) if scatter else math.inf
+
+
+# ---- against a published number -------------------------------------------------------------------------------------
+
+
 def verdict(ours: Estimate, published: float, rounding: float = PRINTED) -> Verdict:
-    """Our mean against a published number, printed to `rounding`. Only our own noise counts."""
+    """Our mean against a published number, printed to `rounding`: one run, which scatters as ours do.
+
+    So the gap is noise up to a prediction interval: t sd sqrt(1 + 1 / n), and what rounding may add. Of one seed the
+    evaluation set's error stands in the place of the deviation.
+    """
     gap = ours.mean - published
-    noise = None if ours.standard_error is None else NORMAL * ours.standard_error
+    noise = None
+    if ours.standard_error is not None and ours.deviation is not None:
+        noise = student_t(ours.degrees) * math.hypot(ours.standard_error, ours.deviation)
     if abs(gap) <= rounding + EXACT:
-        return Verdict("reproduced", gap, noise)
-    if noise is not None and abs(gap) <= noise:
-        return Verdict("within noise", gap, noise)
-    return Verdict("low" if gap < 0 else "high", gap, noise)
+        return Verdict("reproduced", gap, noise, ours.source)
+    if noise is not None and abs(gap) <= noise + rounding + EXACT:
+        return Verdict("within noise", gap, noise, ours.source)
+    return Verdict("low" if gap < 0 else "high", gap, noise, ours.source)
+
+
+# ---- within a column ------------------------------------------------------------------------------------------------
 
 
 def ranks(estimates: Sequence[Estimate | None]) -> list[Mark]:
-    """Best and second of a column, each with whatever is tied with it. No marks where they would say nothing."""
+    """Best, with whatever is tied with it, and second, where one row alone is. No marks where they would say nothing.
+
+    The best is chosen after looking, so a row is below it only at 0.05 over the number of pairs of rows (Bonferroni,
+    with Welch's t): if all rows are equal, some row is told apart in at most one column of twenty.
+    """
     known = [estimate for estimate in estimates if estimate is not None]
-    best = _leaders(known)
+    level = LEVEL / max(1, math.comb(len(known), 2))
+    best = _leaders(known, level)
     if len(best) == len(known):  # all tie; or there are fewer than two
         return ["" for _ in estimates]
-    second = _leaders([estimate for estimate in known if not _among(estimate, best)])
+    second = _leaders([estimate for estimate in known if not _among(estimate, best)], level)
+    second = second if len(second) == 1 else []
     return ["best" if _among(e, best) else "second" if _among(e, second) else "" for e in estimates]
 
 
-def _leaders(estimates: Sequence[Estimate]) -> list[Estimate]:
+def _leaders(estimates: Sequence[Estimate], level: float) -> list[Estimate]:
     """The highest, and those tied with it."""
     if not estimates:
         return []
     top = max(estimates, key=lambda estimate: estimate.mean)
-    return [estimate for estimate in estimates if _tied(estimate, top)]
+    return [estimate for estimate in estimates if _tied(estimate, top, level)]
 
 
-def _tied(one: Estimate, other: Estimate) -> bool:
-    """Whether the difference is within 1.96 of its standard errors; where one is unknown, only equals tie."""
-    errors = [error for error in (one.standard_error, other.standard_error) if error is not None]
-    noise = NORMAL * math.hypot(*errors) if len(errors) == 2 else 0.0
-    return abs(one.mean - other.mean) <= noise + EXACT
+def _tied(one: Estimate, other: Estimate, level: float) -> bool:
+    """Whether a test at this level does not tell them apart; where an error is unknown, only equals tie."""
+    gap, noise = abs(one.mean - other.mean), combine([(1.0, one), (-1.0, other)])
+    if noise is None or gap <= EXACT:
+        return gap <= EXACT
+    error, degrees = noise
+    if gap <= student_t(math.inf, level) * error:  # Student's t is never smaller
+        return True
+    return gap <= student_t(degrees, level) * error
 
 
 def _among(estimate: Estimate | None, chosen: Sequence[Estimate]) -> bool:
     return any(estimate is one for one in chosen)
-
-
-@cache
-def student_t(degrees: int) -> float:
-    """The 97.5 % quantile of Student's t: half of a 95 % interval in standard errors.
-
-    Up to 30 degrees of freedom the distribution is inverted by bisection; beyond, it is expanded around the normal
-    quantile (Abramowitz and Stegun, 26.7.5), which is off by less than 1e-7 there.
-    """
-    if degrees < 1:
-        raise ValueError(f"Student's t has no {degrees} degrees of freedom: it needs at least 1, so two seeds.")
-    if degrees > SMALL:
-        return _expanded(NORMAL, degrees)
-    low, high = 0.0, 16.0  # one degree: 12.7
-    while (middle := (low + high) / 2) not in (low, high):
-        low, high = (middle, high) if _within(middle, degrees) < 0.95 else (low, middle)
-    return high
-
-
-def _within(t: float, degrees: int) -> float:
-    """The probability that Student's t is between -t and t (Abramowitz and Stegun, 26.7.3 and 26.7.4)."""
-    angle = math.atan(t / math.sqrt(degrees))
-    sine, cosine = math.sin(angle), math.cos(angle)
-    odd = degrees % 2
-    term, total = cosine if odd else 1.0, 0.0
-    for power in range(odd, degrees - 1, 2):
-        total += term
-        term *= cosine**2 * (power + 1) / (power + 2)
-    return 2 / math.pi * (angle + sine * total) if odd else sine * total
-
-
-def _expanded(z: float, degrees: int) -> float:
-    """Student's quantile from the normal one, z."""
-    terms = (
-        (z**3 + z) / 4,
-        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
-        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
-        (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
-    )
-    return z + sum(term / degrees**power for power, term in enumerate(terms, 1))

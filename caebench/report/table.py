@@ -18,6 +18,7 @@ from caebench.report.statistics import (
     Mark,
     Verdict,
     estimate,
+    pool,
     published_estimate,
     ranks,
     rounding_of,
@@ -69,11 +70,11 @@ class Entry:
 
     @property
     def spread(self) -> float | None:
-        """The sample deviation over seeds; the evaluation's own standard error where there are fewer than three."""
+        """The deviation of one run over seeds; the evaluation's own standard error where seeds do not say it."""
         if self.estimate is None:
             return None
-        values = list(self.estimate.values.values())
-        return statistics.stdev(values) if self.estimate.source == "seeds" else self.estimate.standard_error
+        values = list(self.estimate.values.values())  # rounds once where they say it themselves
+        return statistics.stdev(values) if self.estimate.source == "seeds" else self.estimate.deviation
 
     @property
     def theirs(self) -> Published | None:
@@ -135,7 +136,7 @@ def _entry(plan: Plan, cell: Cell, key: str, records: Records, sets: Sequence[Pu
         done = "done" if values else EMPTY.get(found[0].state, found[0].state)
     intervals = {n.seed: None if n.low is None or n.high is None else (n.low, n.high) for n in found}
     entry = Entry(cell.row, key, cell.column, done, found, estimate(values, intervals), _published(cell, sets))
-    return replace(entry, verdict=_verdict(plan, entry), rates=_rates(cell, records))
+    return replace(entry, rates=_rates(cell, records))
 
 
 def _published(cell: Cell, sets: Sequence[PublishedSet]) -> dict[str, Published | None]:
@@ -172,10 +173,16 @@ def _mark(plan: Plan, column: list[Entry], records: Records, first: int) -> list
     found = {job.id: record for cell in cells for job in cell.jobs if (record := records.find(job)) is not None}
     known = {key: concerning(record, metric) for key, record in found.items()}
     usually = usual(list(known.values()))
-    marks = ranks([known_estimate(plan, entry) for entry in column]) if _higher_is_better(cells) else [""] * len(column)
+    pooled = [replace(e, estimate=one) for e, one in zip(column, pool([e.estimate for e in column]), strict=True)]
+    marks = ranks([known_estimate(plan, entry) for entry in pooled]) if _higher_is_better(cells) else [""] * len(column)
     return [
-        replace(entry, mark=mark, departures=_departures(plan, cell, known, usually))
-        for entry, mark, cell in zip(column, marks, cells, strict=True)
+        replace(
+            entry,
+            mark=mark,
+            verdict=_verdict(plan, entry),
+            departures=_departures(plan, cell, known, usually),
+        )
+        for entry, mark, cell in zip(pooled, marks, cells, strict=True)
     ]
 
 
@@ -203,7 +210,7 @@ def theirs_estimate(entry: Entry) -> Estimate | None:
     if theirs is None or theirs.value is None:
         return None
     assert entry.column.published is not None, "a column without a published metric has no published number"
-    return published_estimate(theirs.value, noise(entry.column.published, theirs.value))
+    return published_estimate(theirs.value, *noise(entry.column.published))
 
 
 def _higher_is_better(cells: Sequence[Cell]) -> bool:

@@ -8,7 +8,6 @@ from importlib.resources import files
 import pytest
 
 from caebench import suites
-from caebench.config.data import REAL_SIZES
 from caebench.published import PublishedSet, names, noise, paper, parse_sets, read_set
 
 # Of the one collection that the sets were split from: lines, numbers among them and their sum, by table.
@@ -248,12 +247,15 @@ def test_a_set_that_is_not_there_is_explained(text, said):
         parse_sets(text)
 
 
-def test_a_published_accuracy_has_its_binomial_error():
-    assert noise("LIN", 64.1) == pytest.approx(100 * math.sqrt(0.641 * 0.359 / 50_000))
-    assert noise("FT", 83.6) < noise("ATT", 73.8) < noise("LIN", 64.1)
-    assert noise("Food-101", 90.0) == pytest.approx(100 * math.sqrt(0.9 * 0.1 / REAL_SIZES["food101"].val))
-    assert noise("difference", 2.1) is None
-    assert noise("LIN", 641.0) is None
+def test_accuracies_and_precisions_have_one_rule():
+    """Of seven cells that the authors ran twice, LIN scatters by 0.2 and fine-tuning by 0.05."""
+    assert noise("FT").error < noise("ATT").error < noise("LIN").error < 0.25
+    assert all(noise(metric).degrees >= 2 for metric in ("LIN", "ATT", "FT", "mIoU", "AP_box", "AP_mask"))
+
+
+@pytest.mark.parametrize("metric", ["Food-101", "Clipart", "difference"])
+def test_of_what_nobody_ran_again_no_noise_is_known(metric):
+    assert noise(metric) == (None, math.inf)
 
 
 def rerun_cells(metric):
@@ -271,7 +273,7 @@ def test_a_published_mean_precision_has_the_spread_of_the_authors_re_runs():
     pairs = [values for values in rerun_cells("AP_mask").values() if len(values) == 2]
     expected = math.sqrt(sum((a - b) ** 2 for a, b in pairs) / len(pairs) / 2)
     assert len(pairs) == 3
-    assert noise("AP_mask", 42.7) == noise("AP_mask", 44.0) == pytest.approx(expected)
+    assert noise("AP_mask") == (pytest.approx(expected), 3)
 
 
 def test_the_papers_number_counts_once_in_the_spread():
@@ -281,5 +283,5 @@ def test_the_papers_number_counts_once_in_the_spread():
     groups = [[*values, printed[row]] if row in printed else values for row, values in cells.items()]
     squares = sum((x - sum(group) / len(group)) ** 2 for group in groups for x in group)
     expected = math.sqrt(squares / sum(len(group) - 1 for group in groups))
-    assert noise("mIoU", 48.3) == pytest.approx(expected)
-    assert 0.05 < noise("mIoU", 48.3) < noise("AP_box", 48.4) < 0.2
+    assert noise("mIoU").error == pytest.approx(expected)
+    assert 0.05 < noise("mIoU").error < noise("AP_box").error < 0.2

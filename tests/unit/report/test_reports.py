@@ -103,7 +103,7 @@ def ask(store, tmp_path, monkeypatch, capsys):
 
 def test_a_report_prints_and_writes_nothing(ask, tmp_path):
     before = sorted(tmp_path.rglob("*"))
-    assert "62.0 ± 0.1" in ask(table=7) and ask(all=True, format="json")
+    assert "62.0 ± 0.0" in ask(table=7) and ask(all=True, format="json")
     assert sorted(tmp_path.rglob("*")) == before
 
 
@@ -111,7 +111,7 @@ def test_what_is_printed_is_written_in_every_format_where_a_folder_is_named(ask,
     printed = ask(table=7, out=tmp_path / "out")
     written = {path.suffix: path.read_text(encoding="utf8") for path in (tmp_path / "out").iterdir()}
     assert set(written) == {".md", ".csv", ".tex", ".json"}
-    assert printed == written[".md"] and "62.0 ± 0.1" in printed
+    assert printed == written[".md"] and "62.0 ± 0.0" in printed
     assert json.loads(written[".json"])["cells"][3]["mean"] == 62.0
 
 
@@ -191,7 +191,7 @@ def test_a_runs_table_is_printed_and_not_written(store, tmp_path, monkeypatch, c
     monkeypatch.chdir(tmp_path)
     before = sorted(tmp_path.rglob("*"))
     print_reports(set_up("ablation-mask-ratio", "paper", "local", store.root, [0, 2]), [0, 2])
-    assert "62.0 +- 0.1" in capsys.readouterr().out and sorted(tmp_path.rglob("*")) == before
+    assert "62.0 +- 0.0" in capsys.readouterr().out and sorted(tmp_path.rglob("*")) == before
 
 
 def test_strict_refuses_a_table_with_a_dagger(ask, tmp_path):

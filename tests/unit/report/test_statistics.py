@@ -6,7 +6,9 @@ import pytest
 
 from caebench.report.statistics import (
     Estimate,
+    combine,
     estimate,
+    pool,
     published_estimate,
     ranks,
     rounding_of,
@@ -41,9 +43,10 @@ def test_student_t_in_closed_form():
     assert student_t(2) == pytest.approx(0.95 * math.sqrt(2 / (1 - 0.95**2)), rel=1e-12)
 
 
-def test_student_t_falls_where_the_expansion_takes_over():
+def test_student_t_falls_towards_the_normal():
     values = [student_t(degrees) for degrees in range(1, 200)]
     assert values == sorted(values, reverse=True)
+    assert values[-1] > student_t(math.inf) == pytest.approx(1.959964, abs=1e-6)
 
 
 def test_student_t_needs_two_seeds():
@@ -81,10 +84,10 @@ def test_a_published_number_has_no_seeds():
     [
         (64.15, 0.0, "reproduced"),
         (64.05, None, "reproduced"),
-        (63.2, 0.5, "within noise"),
-        (65.0, 0.5, "within noise"),
-        (63.0, 0.5, "low"),
-        (65.2, 0.5, "high"),
+        (62.8, 0.5, "within noise, by the evaluation set alone"),
+        (65.4, 0.5, "within noise, by the evaluation set alone"),
+        (62.6, 0.5, "low, by the evaluation set alone"),
+        (65.6, 0.5, "high, by the evaluation set alone"),
         (63.9, None, "low, noise unknown"),
         (64.3, None, "high, noise unknown"),
     ],
@@ -94,8 +97,15 @@ def test_verdicts(ours, error, said):
 
 
 def test_a_verdict_says_gap_and_noise():
-    found = verdict(cell(63.1, 0.5), 64.1)
-    assert (found.word, found.gap, found.noise) == ("low", pytest.approx(-1.0), pytest.approx(0.98, abs=1e-3))
+    found = verdict(cell(62.1, 0.5), 64.1)
+    assert (found.word, found.gap) == ("low", pytest.approx(-2.0))
+    assert found.noise == pytest.approx(1.959964 * 0.5 * math.sqrt(2)), "one run of ours against one of theirs"
+
+
+def test_a_verdict_predicts_one_more_run():
+    """t sd sqrt(1 + 1 / n), with t of two degrees of freedom."""
+    found = verdict(estimate({0: 63.0, 1: 64.0, 2: 65.0}, {}), 60.0, rounding=0.0)
+    assert (found.word, found.noise) == ("within noise", pytest.approx(4.302653 * math.sqrt(4 / 3)))
 
 
 def test_a_published_number_is_as_exact_as_it_is_printed():
@@ -108,10 +118,10 @@ def test_a_published_number_is_as_exact_as_it_is_printed():
     [
         ([(70, 0.1), (72, 0.1), (71, 0.1)], ["", "best", "second"]),
         ([(70, 0.3), (70.5, 0.4), (60, 0.1)], ["best", "best", "second"]),  # noise of the difference: 0.98
-        ([(70, 0.3), (71, 0.4), (60, 0.1)], ["second", "best", ""]),
-        ([(72, 0.1), (70, 0.3), (69.5, 0.4), (60, 0.1)], ["best", "second", "second", ""]),
+        ([(70, 0.3), (71.3, 0.4), (60, 0.1)], ["second", "best", ""]),  # three pairs: 1.20
+        ([(72, 0.1), (70, 0.3), (69.5, 0.4), (60, 0.1)], ["best", "", "", ""]),  # two rows would be second
         ([(70, 0.3), (70.5, 0.4)], ["", ""]),  # all tie
-        ([(70, None), (70, None), (71, None)], ["second", "second", "best"]),
+        ([(70, None), (70, None), (71, None)], ["", "", "best"]),
         ([(70, 5.0), (71, None)], ["second", "best"]),
         ([None, (70, 0.1), None], ["", "", ""]),
         ([None, (70, 0.1), (72, 0.1)], ["", "second", "best"]),
@@ -125,3 +135,27 @@ def test_best_and_second_with_what_is_tied_with_them(cells, marks):
 
 def test_the_standard_error_of_the_mean():
     assert standard_error([1.0, 1.0, 3.0]) == pytest.approx(2 / 3)
+
+
+def test_two_seeds_take_the_deviation_of_the_column():
+    column = [estimate({0: 10.0, 1: 12.0}, {}), None, estimate({0: 1.0, 1: 2.0, 2: 3.0}, {}), estimate({0: 5.0}, {})]
+    two, nothing, three, one = pool(column)
+    assert (two.source, two.degrees, two.deviation) == ("pooled", 3, pytest.approx(math.sqrt((2.0 + 2.0) / 3)))
+    assert two.standard_error == pytest.approx(two.deviation / math.sqrt(2))
+    assert (nothing, three, one) == (None, column[2], column[3])
+
+
+def test_two_seeds_alone_say_as_much_as_one():
+    column = [estimate({0: 10.0, 1: 12.0}, {0: (9.0, 11.0), 1: (11.0, 13.0)}), estimate({0: 5.0}, {})]
+    assert pool(column) == column
+    assert column[0].source == "evaluation"
+
+
+def test_degrees_of_freedom_are_welchs_and_a_pooled_deviation_counts_once():
+    three = Estimate({0: 1.0, 1: 2.0, 2: 3.0}, 2.0, 0.5, "seeds", 2)
+    exact = Estimate({}, 1.0, 0.0, "evaluation")
+    assert combine([(1, three), (-1, three)]) == pytest.approx((math.sqrt(0.5), 4.0))
+    assert combine([(1, three), (-1, exact)]) == pytest.approx((0.5, 2.0))
+    pooled = Estimate({0: 1.0, 1: 2.0}, 1.5, 0.5, "pooled", 6)
+    assert combine([(1, pooled), (-1, pooled)]) == pytest.approx((math.sqrt(0.5), 6.0))
+    assert combine([(1, three), (-1, cell(1.0, None))]) is None
