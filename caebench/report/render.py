@@ -160,8 +160,8 @@ def _number_notes(cells: list[Entry]) -> list[str]:
         )
     if "evaluation" in sources:
         lines.append(
-            "With fewer than three seeds, +- is the standard error of the evaluation set alone: how seeds scatter is not"
-            " in it. Claims on such numbers are suggested at most."
+            "With fewer than three seeds, +- is the standard error of the evaluation set alone: how seeds scatter is "
+            "not in it. Claims on such numbers are suggested at most."
         )
     if any(entry.mark for entry in cells):
         lines.append(
