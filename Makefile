@@ -14,10 +14,10 @@ demo-seeds: $(READY)
 	$(CAEBENCH) run suite quickstart --scale nano --seeds 0,1,2
 
 test: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow and not gpu"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not gpu"
 
 test-all: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not gpu"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not gpu"
 
 # On Debian, as root: installs SLURM with apt where it is missing, and says so.
 test-slurm: $(READY)
