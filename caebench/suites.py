@@ -49,11 +49,12 @@ class Choice(Config):
     family: str | None = None
     num_heads: PositiveInt | None = None
     patch_size: PositiveInt | None = None
+    pixel_stats: str | None = None
     set: dict[str, Any] = Field(default_factory=dict)
 
     def arguments(self) -> dict[str, Any]:
         """The arguments of the recipe that are given."""
-        names = ("variant", "epochs", "target", "sha256", "family", "num_heads", "patch_size")
+        names = ("variant", "epochs", "target", "sha256", "family", "num_heads", "patch_size", "pixel_stats")
         return {name: value for name in names if (value := getattr(self, name)) is not None}
 
 

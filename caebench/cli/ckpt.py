@@ -19,10 +19,27 @@ FamilyOption = Annotated[
 HeadsOption = Annotated[
     int | None, typer.Option("--num-heads", min=1, help="Attention heads, where family and width do not tell.")
 ]
+PixelsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--pixel-stats",
+        metavar="STATS",
+        help="Mean and deviation of the pixels that it was trained on, where nothing else says them: imagenet, "
+        "inception, clip or M1,M2,M3/S1,S2,S3.",
+    ),
+]
+ManifestOption = Annotated[
+    Path | None, typer.Option("--manifest", help="A manifest of assets of your own, which may know the file.")
+]
 
 
 def inspect(
-    path: CheckpointPath, family: FamilyOption = None, num_heads: HeadsOption = None, json: JsonOption = False
+    path: CheckpointPath,
+    family: FamilyOption = None,
+    num_heads: HeadsOption = None,
+    pixel_stats: PixelsOption = None,
+    manifest: ManifestOption = None,
+    json: JsonOption = False,
 ) -> None:
     """Say what is in a checkpoint: family, sizes, precision, NaN, what is the encoder's and what is not.
 
@@ -30,7 +47,7 @@ def inspect(
     """
     from caebench.execution import checkpoints
 
-    found = checkpoints.inspect(path, num_heads, family)
+    found = checkpoints.inspect(path, checkpoints.Given(num_heads, family, pixel_stats, manifest))
     if json:
         print_json(dict(found))
     else:
@@ -43,6 +60,8 @@ def import_file(
     path: CheckpointPath,
     family: FamilyOption = None,
     num_heads: HeadsOption = None,
+    pixel_stats: PixelsOption = None,
+    manifest: ManifestOption = None,
     site: SiteOption = "local",
     store: StoreOption = None,
     json: JsonOption = False,
@@ -57,12 +76,15 @@ def import_file(
 
     where = load_site(site)
     jobs = open_store(where, store)
-    job = checkpoints.import_file(path, num_heads, family, jobs, where)
+    given = checkpoints.Given(num_heads, family, pixel_stats, manifest)
+    job, found = checkpoints.import_file(path, given, jobs, where)
     row = checkpoints.row(job, f"{path.name.partition('.')[0]}, released")
     if json:
-        print_json({"id": job.id, "name": job.name, "folder": str(jobs.folder(job)), "row": row})
+        pixels = {name: found[name] for name in ("pixel_stats", "pixel_source")}
+        print_json({"id": job.id, "name": job.name, "folder": str(jobs.folder(job)), "row": row, **pixels})
         return
     print(f"{job.name}: imported. What became of every name: {jobs.folder(job)}/mapping.json")
+    print(f"Statistics of its pixels: {found['pixel_stats']} ({found['pixel_source']})")
     print(f"In a suite: {row}")
 
 
@@ -144,7 +166,9 @@ def families(
 
 def _print(found: "Inspection") -> None:
     from caebench.cli.show import print_table
+    from caebench.config.pixels import OPTION
 
+    pixels = found["pixel_stats"]
     heads = "not determined: give --num-heads" if found["num_heads"] is None else str(found["num_heads"])
     left = [f"{count} x {why}" for why, count in Counter(found["left"].values()).items()]
     bad = [f"{count} in {name}" for name, count in found["not_finite"].items()]
@@ -164,6 +188,7 @@ def _print(found: "Inspection") -> None:
         ],
         ["layer scale", "yes" if found["layer_scale"] else "no"],
         ["epsilon of norms", f"{found['norm_eps']:g}"],
+        ["pixels", f"{pixels} ({found['pixel_source']})" if pixels else f"not determined: give {OPTION}"],
         ["encoder", f"{len(found['encoder'])} tensors" + (f" in entry '{found['entry']}'" if found["entry"] else "")],
         ["not the encoder", "; ".join(left) or "nothing"],
         ["precision", ", ".join(found["precision"])],

@@ -6,6 +6,7 @@ from pydantic import Field, PositiveInt
 
 from caebench.config.base import Config
 from caebench.config.families import FamilyName
+from caebench.config.pixels import PixelStatsName
 
 Hex = Annotated[str, Field(pattern="^([0-9a-f]{64})?$")]
 
@@ -22,4 +23,5 @@ class Asset(Config):
     licence: str
     purpose: str
     family: FamilyName | None = None  # of encoders: what `ckpt import` reads
+    pixel_stats: PixelStatsName | None = None  # of encoders whose family does not fix them (ADR 25)
     source: str  # where URL and digest were read

@@ -51,6 +51,22 @@ HEADS: Mapping[FamilyName, Mapping[int, int]] = {
     "caebench": {},  # its files say it
 }
 
+# The pixels that all released encoders of a family were trained on, where its own code fixes them. BEiT's does not: 22k
+# was trained at 0.5 and 0.5, ImageNet-1k with --imagenet_default_mean_and_std (microsoft/unilm beit/README.md). No
+# stored copy of PeCo's or SplitMask's code says it. timm, Hugging Face and MMPretrain hold encoders of any statistics.
+PIXELS: Mapping[FamilyName, str] = {
+    "cae": "imagenet",  # Atten4Vis/CAE scripts/cae_{base_800e,large_1600e}.sh: --imagenet_default_mean_and_std
+    "mae": "imagenet",  # facebookresearch/mae main_pretrain.py
+    "ibot": "imagenet",  # bytedance/ibot main_ibot.py
+    "dino": "imagenet",  # facebookresearch/dino main_dino.py
+    "moco_v3": "imagenet",  # facebookresearch/moco-v3 main_moco.py
+    "deit": "imagenet",  # facebookresearch/deit datasets.py, augment.py
+    "simmim": "imagenet",  # microsoft/SimMIM data/data_simmim.py
+    "data2vec": "imagenet",  # facebookresearch/data2vec_vision beit/README.md: --imagenet_default_mean_and_std
+    "maskfeat": "imagenet",  # facebookresearch/SlowFast configs/masked_ssl/in1k_VIT_{B,L}_MaskFeat_PT.yaml
+    "caebench": "imagenet",  # its files say it; those that do not are from when there was nothing else
+}
+
 
 class Inspection(TypedDict):
     """A checkpoint in plain values."""
@@ -73,6 +89,8 @@ class Inspection(TypedDict):
     relative_position_bias: str
     layer_scale: bool
     norm_eps: float
+    pixel_stats: str | None  # None: neither the file nor what is known of it nor the user says them
+    pixel_source: str  # where they were learnt from
     num_parameters: int
     precision: list[str]
     not_finite: dict[str, int]  # name -> how many NaN and Inf

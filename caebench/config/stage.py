@@ -13,6 +13,7 @@ from caebench.config.dense import Detection, KNNSegmentation, LearningRateGrid, 
 from caebench.config.families import FamilyName
 from caebench.config.method import CAE, DVAE, Released
 from caebench.config.optim import Optimization, Precision
+from caebench.config.pixels import PixelStatsName
 from caebench.config.variants import VARIANTS, Variant, VariantName
 
 ENCODER = "encoder.safetensors"  # what a job that leaves an encoder leaves
@@ -73,14 +74,15 @@ class RandomEncoder(Config):
 class Imported(Config):
     """An encoder that somebody released; `caebench ckpt import` makes a finished job of the file (ADR 15).
 
-    Its identity is the file's, not the path's. The variant changes nothing in it: suites take from it the settings of
-    evaluations, and plans their costs.
+    Its identity is the file's, not the path's, and that of the pixels that it was trained on (ADR 25). The variant
+    changes nothing in it: suites take from it the settings of evaluations, and plans their costs.
     """
 
     kind: Literal["imported"]
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
     family: FamilyName
     num_heads: PositiveInt | None = None  # None: as the family gives this width
+    pixel_stats: PixelStatsName = "imagenet"  # what its images are normalised by
     variant: Annotated[VariantName | None, NOT_IDENTITY] = None  # None: of no size that has a name
     patch_size: Annotated[PositiveInt, NOT_IDENTITY] = 16
 

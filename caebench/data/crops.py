@@ -103,7 +103,7 @@ def _view(crops: _Padded, wanted: Wanted) -> Float[Tensor, "crops 3 size size"]:
     down = weights(crops.heights, wanted, crops.pixels.shape[2])[:, None]
     narrow = _to_bytes(crops.pixels @ across.mT)
     view = _to_bytes(down @ narrow).float() / 255.0
-    return normalize(view) if wanted.normalized else view
+    return normalize(view, wanted.stats) if wanted.normalized else view
 
 
 def _to_bytes(sums: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from caebench.config.augmentation import Mixing
 from caebench.config.compared import DeiT
+from caebench.config.pixels import IMAGENET, PixelStats
 from caebench.config.stage import Finetune, Pretrain
 from caebench.data.loading import Key
 from caebench.data.randomness import Purpose, derive, generator, seeded_everywhere
@@ -43,9 +44,17 @@ class GroupMixup:
 class MixedSample:
     """An augmented image and its label, with its numbers for stochastic depth and for mixing."""
 
-    def __init__(self, config: Pretrain | Finetune, recipe: DeiT | Finetune, num_draws: int) -> None:
+    def __init__(
+        self,
+        config: Pretrain | Finetune,
+        recipe: DeiT | Finetune,
+        num_draws: int,
+        stats: PixelStats = IMAGENET,
+    ) -> None:
         self.seed, self.num_draws = config.seed, num_draws
-        self.transform = supervised(config.image_size, config.crop_scale_min, recipe.randaugment, recipe.random_erasing)
+        self.transform = supervised(
+            config.image_size, config.crop_scale_min, recipe.randaugment, recipe.random_erasing, stats
+        )
 
     def __call__(self, image: Image.Image, label: int, key: Key) -> dict[str, Any]:
         """One sample."""

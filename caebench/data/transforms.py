@@ -2,23 +2,23 @@
 
 import math
 from collections.abc import Callable, Mapping
+from functools import cache, partial
 from typing import Any, Literal, NamedTuple, cast
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 from PIL import Image
-from timm.data.constants import IMAGENET_DEFAULT_MEAN as MEAN
-from timm.data.constants import IMAGENET_DEFAULT_STD as STD
 from timm.data.transforms_factory import create_transform
 from torch import Tensor
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
 
+from caebench.config.pixels import IMAGENET, PixelStats
+
 Transform = Callable[[Image.Image], Tensor]
 Pixels = UInt8[Tensor, "3 height width"]  # a decoded image
 BICUBIC = v2.InterpolationMode.BICUBIC
-MEAN_PIXEL, STD_PIXEL = torch.tensor(MEAN)[:, None, None], torch.tensor(STD)[:, None, None]
 CROP_RATIO = 224 / 256  # validation: resize to 256, centre crop 224
 
 
@@ -27,10 +27,15 @@ def to_tensor(image: Image.Image) -> Tensor:
     return torch.from_numpy(np.array(image)).permute(2, 0, 1).float().div_(255.0)
 
 
-def normalize(image: Tensor) -> Tensor:
-    """By ImageNet's mean and standard deviation."""
-    mean, std = (value.to(image.device, non_blocking=True) for value in (MEAN_PIXEL, STD_PIXEL))
+def normalize(image: Tensor, stats: PixelStats = IMAGENET) -> Tensor:
+    """By the mean and the standard deviation of the encoder's pixels (ADR 25)."""
+    mean, std = (value.to(image.device, non_blocking=True) for value in _planes(stats))
     return (image - mean) / std
+
+
+@cache
+def _planes(stats: PixelStats) -> tuple[Float[Tensor, "3 1 1"], ...]:
+    return tuple(torch.tensor(values)[:, None, None] for values in stats)
 
 
 class Wanted(NamedTuple):
@@ -39,6 +44,7 @@ class Wanted(NamedTuple):
     size: int
     filter: Literal["bicubic", "lanczos"]
     normalized: bool
+    stats: PixelStats = IMAGENET  # by which, where it is normalised
 
 
 class Crop(NamedTuple):
@@ -120,10 +126,13 @@ class OneTryCrop(v2.RandomResizedCrop):
 class CropAndFlip:
     """Random resized crop, flip, normalise: the whole augmentation of both probes."""
 
-    def __init__(self, image_size: int, crop_scale_min: float, *, one_try: bool = False) -> None:
+    def __init__(
+        self, image_size: int, crop_scale_min: float, *, one_try: bool = False, stats: PixelStats = IMAGENET
+    ) -> None:
         crop = OneTryCrop if one_try else v2.RandomResizedCrop
-        self.image_size, self.crop = image_size, crop(image_size, (crop_scale_min, 1.0), interpolation=BICUBIC)
-        self.transform = v2.Compose([self.crop, v2.RandomHorizontalFlip(), to_tensor, normalize])
+        self.crop = crop(image_size, (crop_scale_min, 1.0), interpolation=BICUBIC)
+        self.wanted = {"image": Wanted(image_size, "bicubic", normalized=True, stats=stats)}
+        self.transform = v2.Compose([self.crop, v2.RandomHorizontalFlip(), to_tensor, partial(normalize, stats=stats)])
 
     def __call__(self, image: Image.Image) -> Tensor:
         """A view."""
@@ -133,7 +142,7 @@ class CropAndFlip:
         """The crop that it shows, not resized."""
         box = self.crop.make_params([pixels])
         flipped = bool(torch.rand(1) < 0.5)
-        return Crop(cut_out(pixels, box), flipped, {"image": Wanted(self.image_size, "bicubic", normalized=True)})
+        return Crop(cut_out(pixels, box), flipped, self.wanted)
 
 
 def cut_out(pixels: Pixels, box: Mapping[str, int]) -> UInt8[Tensor, "box_height box_width 3"]:
@@ -144,9 +153,9 @@ def cut_out(pixels: Pixels, box: Mapping[str, int]) -> UInt8[Tensor, "box_height
     return pixels.permute(1, 2, 0)[rows, columns]
 
 
-def evaluation(image_size: int) -> Transform:
+def evaluation(image_size: int, stats: PixelStats = IMAGENET) -> Transform:
     """Resize by 256/224, centre crop, normalise."""
-    return v2.Compose([evaluation_unnormalized(image_size), normalize])
+    return v2.Compose([evaluation_unnormalized(image_size), partial(normalize, stats=stats)])
 
 
 def evaluation_unnormalized(image_size: int) -> Transform:
@@ -160,7 +169,9 @@ def whole_image(image_size: int) -> Transform:
     return v2.Compose([v2.RandomResizedCrop(image_size, (0.08, 1.0)), v2.RandomHorizontalFlip(), to_tensor])
 
 
-def supervised(image_size: int, crop_scale_min: float, randaugment: str, random_erasing: float) -> Transform:
+def supervised(
+    image_size: int, crop_scale_min: float, randaugment: str, random_erasing: float, stats: PixelStats = IMAGENET
+) -> Transform:
     """timm's training transform: RandAugment and random erasing; no colour jitter, as RandAugment replaces it."""
     transform = create_transform(
         image_size,
@@ -171,7 +182,7 @@ def supervised(image_size: int, crop_scale_min: float, randaugment: str, random_
         interpolation="bicubic",
         re_prob=random_erasing,
         re_mode="pixel",
-        mean=MEAN,
-        std=STD,
+        mean=stats.mean,
+        std=stats.std,
     )
     return cast(Transform, transform)  # one composition; a tuple of three only with `separate`

@@ -6,7 +6,7 @@ source gives is what later checks compare with.
 
 import hashlib
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from http.client import HTTPException
 from pathlib import Path
 from typing import Literal, TypedDict
@@ -17,6 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from caebench.config.assets import Asset
 from caebench.config.names import suggest
+from caebench.config.pixels import Told
 from caebench.config.site import Site, describe
 from caebench.plan.files import now, read_json, write_json
 
@@ -118,6 +119,20 @@ def verify(name: str, asset: Asset, folder: Path) -> Noted:
     if name not in known:
         write_json(folder / RECORD, {**known, name: seen})
     return known.get(name, seen)
+
+
+def told_of(path: Path, manifest: Mapping[str, Asset]) -> Iterator[Told]:
+    """What a manifest says of a file's pixels: of the entry whose digest it has, or lacking one its name."""
+    for name, asset in manifest.items():
+        if asset.pixel_stats is not None and _is(path, asset):
+            yield Told(asset.pixel_stats, f"the manifest of assets ([{name}])")
+
+
+def _is(path: Path, asset: Asset) -> bool:
+    if asset.sha256:
+        return _digest(path, "sha256") == asset.sha256
+    kind, _, beginning = asset.published.partition(":")
+    return path.name == asset.file and (not kind or _digest(path, kind).startswith(beginning))
 
 
 def noted(folder: Path) -> dict[str, Noted]:

@@ -2,13 +2,16 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from caebench.config.data import Data, DatasetName, EmbeddedData, RealData
-from caebench.config.families import HEADS, FamilyName, Inspection, Layout
+from caebench.config.families import HEADS, PIXELS, FamilyName, Inspection, Layout
 from caebench.config.names import suggest
+from caebench.config.pixels import OPTION
 from caebench.config.site import Site
 from caebench.config.stage import ENCODER, RESULT, SOURCE, Imported
 from caebench.config.variants import VARIANTS, VariantName
+from caebench.execution.assets import read_manifest, told_of
 from caebench.execution.devices import visible_gpus
 from caebench.execution.worker import run_job
 from caebench.models.released.families import FAMILIES, PARITY
@@ -28,6 +31,7 @@ def families() -> list[dict[str, str]]:
             "family": f"`{family.name}`",
             "what": family.title,
             "layouts read": family.layouts,
+            "pixels": PIXELS.get(family.name, "not fixed") if family.name != "caebench" else "in the file",
             "heads by width": ", ".join(f"{dim}: {n}" for dim, n in HEADS[family.name].items()) or "in the file",
             "parity reached": PARITY[family.parity],
             "layout read in": family.source,
@@ -36,20 +40,30 @@ def families() -> list[dict[str, str]]:
     ]
 
 
-def inspect(path: Path, num_heads: int | None, family: str | None) -> Inspection:
+class Given(NamedTuple):
+    """What the user says of a file."""
+
+    num_heads: int | None = None
+    family: str | None = None
+    pixel_stats: str | None = None
+    manifest: Path | None = None  # of assets; None: caebench's
+
+
+def inspect(path: Path, given: Given) -> Inspection:
     """See `caebench.models.released.inspecting.inspect`."""
     from caebench.models.released import inspecting
 
-    return inspecting.inspect(path, num_heads, family)
+    told = list(told_of(path, read_manifest(given.manifest))) if path.is_file() else []
+    return inspecting.inspect(path, given.num_heads, given.family, given.pixel_stats, told)
 
 
-def import_file(path: Path, num_heads: int | None, family: str | None, store: Store, site: Site) -> Job:
+def import_file(path: Path, given: Given, store: Store, site: Site) -> tuple[Job, Inspection]:
     """A finished job of a released file: converted to our format, with its record. One that is there stays.
 
     Raises:
-        ValueError: its encoder cannot be loaded.
+        ValueError: its encoder cannot be loaded, or its heads or the statistics of its pixels are not known.
     """
-    found = inspect(path, num_heads, family)
+    found = inspect(path, given)
     if found["problems"]:
         raise ValueError(found["problems"][0])
     if found["num_heads"] is None:
@@ -57,10 +71,15 @@ def import_file(path: Path, num_heads: int | None, family: str | None, store: St
             f"{path}: num_heads: {found['title']} has no model of width {found['width']}, so the number of heads is "
             "not determined. Give --num-heads."
         )
+    if found["pixel_stats"] is None:
+        raise ValueError(
+            f"{path}: the statistics of its pixels: {found['title']} has encoders of different ones, and neither the "
+            f"manifest of assets nor a config beside the file says which. Give {OPTION}."
+        )
     job = make_job(identify(found))
     if store.state(job) != "done":
         folder = store.prepare(job)
-        write_json(folder / SOURCE, {"path": str(path.absolute())})
+        write_json(folder / SOURCE, {"path": str(path.absolute()), "pixel_source": found["pixel_source"]})
         try:
             outcome = run_job(folder, store.root, site)
         except Held as error:
@@ -68,7 +87,7 @@ def import_file(path: Path, num_heads: int | None, family: str | None, store: St
         if outcome != "done":
             failure = read_json(folder / FAILURE)["error"] if (folder / FAILURE).exists() else outcome
             raise ValueError(f"{path}: not imported: {failure}")
-    return job
+    return job, found
 
 
 def export(folder: Path, to: str, output: Path | None) -> tuple[Path, list[str]]:
@@ -152,12 +171,14 @@ def find_layout(name: str) -> Layout:
 def identify(found: Inspection) -> Imported:
     """The config of a file's job; heads are named only where family and width do not tell them."""
     family: FamilyName = found["family"]
-    heads = found["num_heads"]
+    heads, pixels = found["num_heads"], found["pixel_stats"]
+    assert pixels is not None, "an import is refused without them"
     return Imported(
         kind="imported",
         sha256=found["sha256"],
         family=family,
         num_heads=None if HEADS[family].get(found["width"]) == heads else heads,
+        pixel_stats=pixels,
         variant=find_variant(found["width"], found["blocks"]),
         patch_size=found["patch_size"],
     )
@@ -180,6 +201,7 @@ def row(job: Job, label: str) -> str:
         "recipe": '"imported"',
         "sha256": f'"{config.sha256}"',
         "family": f'"{config.family}"',
+        **({"pixel_stats": f'"{config.pixel_stats}"'} if PIXELS.get(config.family) != config.pixel_stats else {}),
         **({"variant": f'"{config.variant}"'} if config.variant else {}),
         **({"num_heads": str(config.num_heads)} if config.num_heads else {}),
         **({"patch_size": str(config.patch_size)} if config.patch_size != 16 else {}),

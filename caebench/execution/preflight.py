@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from caebench.config.data import RealData
+from caebench.config.families import PIXELS
 from caebench.config.method import Released
 from caebench.config.site import Site
 from caebench.config.stage import KNN, Imported
@@ -70,9 +71,11 @@ def _missing_imports(jobs: list[Job]) -> Iterator[str]:
     for job in jobs:
         if isinstance(config := job.config, Imported):
             heads = f" --num-heads {config.num_heads}" if config.num_heads else ""
+            is_told = PIXELS.get(config.family) == config.pixel_stats
+            pixels = "" if is_told else f" --pixel-stats {config.pixel_stats}"
             yield (
                 f"{job.name}: not in the store. Import the file whose SHA-256 is {config.sha256}: "
-                f"caebench ckpt import PATH --family {config.family}{heads}"
+                f"caebench ckpt import PATH --family {config.family}{heads}{pixels}"
             )
 
 

@@ -8,12 +8,35 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from caebench.config.pixels import FORM, IMAGENET, PixelStats, name_of, parse_stats
 from caebench.config.variants import Variant
 from caebench.models.attention import resample_table
 from caebench.models.vit import Bias, Encoder, resample_positions
 
 BIASES = "relative_position_biases."
 TABLE = BIASES + "{}.table"
+
+
+class FileEncoder(Encoder):
+    """An encoder from a file, and the pixels that it was trained on."""
+
+    pixel_stats: PixelStats | None = None  # None: nothing says
+
+
+def stats_of(encoder: Encoder) -> PixelStats:
+    """What an encoder's images are normalised by: as its file says, or ImageNet's, as all that is pretrained here.
+
+    Raises:
+        ValueError: it was released, and nothing says.
+    """
+    if (stats := known_stats(encoder)) is None:
+        raise ValueError(f"pixel_stats: nothing says by what the encoder's images are normalised. Give one of {FORM}.")
+    return stats
+
+
+def known_stats(encoder: Encoder) -> PixelStats | None:
+    """The same; None where nothing says."""
+    return encoder.pixel_stats if isinstance(encoder, FileEncoder) else IMAGENET
 
 
 def save_encoder(encoder: Encoder, path: Path, state: Mapping[str, Tensor] | None = None) -> None:
@@ -29,6 +52,7 @@ def save_encoder(encoder: Encoder, path: Path, state: Mapping[str, Tensor] | Non
         "positions": "learnt" if encoder.positions == "learnt_with_class" else encoder.positions,
         "relative_position_bias": encoder.relative_position_bias,
         "norm_eps": encoder.norm_eps,
+        "pixel_stats": name_of(stats_of(encoder)),
     }
     partial = path.with_suffix(".partial")
     save_file(
@@ -49,7 +73,7 @@ def merge_class_position(encoder: Encoder, state: Mapping[str, Tensor]) -> Mappi
 
 def read_encoder(
     path: Path, image_size: int | None = None, *, drop_path: float = 0.0, relative_position_bias: bool = False
-) -> Encoder:
+) -> FileEncoder:
     """The encoder in a file, for images of this size (the file's by default); positions are interpolated (bicubic).
 
     With `relative_position_bias` every block gets one of its own: the file's, or a copy of the one that its blocks
@@ -61,12 +85,13 @@ def read_encoder(
     try:
         with safe_open(path, framework="pt") as file:
             sizes = json.loads(file.metadata()["encoder"])
+            stats = parse_stats(sizes.get("pixel_stats", "imagenet"))  # files without it are older than the note
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 not a dict
     except (OSError, KeyError, TypeError, ValueError, SafetensorError) as error:
         message = f"{path}: cannot be read as an encoder file: {error}. Delete its job's folder and run it again."
         raise ValueError(message) from error
     own = sizes.get("relative_position_bias", "none")
-    encoder = Encoder(
+    encoder = FileEncoder(
         Variant(*sizes["variant"]),
         image_size or int(sizes["image_size"]),
         layer_scale=0.1 if sizes["layer_scale"] else None,
@@ -80,6 +105,7 @@ def read_encoder(
     if wrong := misfits(encoder.state_dict(), state):
         raise ValueError(f"{path}: not an encoder of {encoder.variant}: {'; '.join(wrong[:5])}")
     encoder.load_state_dict(state)
+    encoder.pixel_stats = stats
     return encoder
 
 

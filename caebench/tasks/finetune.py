@@ -11,7 +11,7 @@ from caebench.data.loading import Samples
 from caebench.data.mixing import GroupMixup, MixedSample
 from caebench.data.randomness import Purpose, derive, seeded
 from caebench.data.transforms import evaluation
-from caebench.models.checkpoint import read_encoder
+from caebench.models.checkpoint import read_encoder, stats_of
 from caebench.models.heads import FinetuneHead
 from caebench.models.vit import Encoder
 from caebench.tasks.probes import Evaluator, LabelledSample, select
@@ -63,7 +63,7 @@ def finetune(config: Finetune, run: Run) -> dict[str, Any]:
         classifier = Classifier(encoder, FinetuneHead(encoder.variant.dim, num_classes, config.head_init_scale))
     evaluator = Evaluator(
         lambda batch: classifier(batch["image"]).float(),
-        Samples(val, LabelledSample(evaluation(config.image_size), 0)),
+        Samples(val, LabelledSample(evaluation(config.image_size, stats_of(encoder)), 0)),
         run,
         config.optimization.precision,
     )
@@ -71,7 +71,7 @@ def finetune(config: Finetune, run: Run) -> dict[str, Any]:
         module=FinetuneStep(classifier, config, num_classes),
         groups=layer_groups(classifier, config.layer_decay),
         config=config.optimization,
-        samples=Samples(train, MixedSample(config, config, encoder.num_draws)),
+        samples=Samples(train, MixedSample(config, config, encoder.num_draws, stats_of(encoder))),
         seed=config.seed,
         per_device=run.site.most_images(encoder.variant),
         multiple_of=min(config.mixing.group, config.optimization.global_batch),

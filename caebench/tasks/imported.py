@@ -19,10 +19,11 @@ def import_encoder(config: Imported, run: Run) -> dict[str, Any]:
     Raises:
         ValueError: no file is named, or it is another one than the job's, or not an encoder of its family.
     """
-    path = _source(config, run)
+    source = _source(config, run)
+    path = Path(source["path"])
     if (found := sha256_of(path)) != config.sha256:
         raise ValueError(f"{path}: has SHA-256 {found}, and this job is that of {config.sha256}. Give that file.")
-    encoder = load_encoder(path, num_heads=config.num_heads, family=config.family)
+    encoder = load_encoder(path, num_heads=config.num_heads, family=config.family, pixel_stats=config.pixel_stats)
     run.fingerprints[config.family] = found
     report = encoder.report
     if run.group.is_main:
@@ -33,6 +34,8 @@ def import_encoder(config: Imported, run: Run) -> dict[str, Any]:
             "family": report.family,
             "entry": report.entry,
             "precision": report.precision,
+            "pixel_stats": config.pixel_stats,
+            "pixel_source": source.get("pixel_source", "not noted"),
             "notes": report.notes,
             "mapped": report.mapped,
             "left": report.left,
@@ -49,11 +52,13 @@ def import_encoder(config: Imported, run: Run) -> dict[str, Any]:
     }
 
 
-def _source(config: Imported, run: Run) -> Path:
+def _source(config: Imported, run: Run) -> dict[str, str]:
+    """The file, and where the statistics of its pixels were learnt from."""
     path = run.folder / SOURCE
     if not path.exists():
         raise ValueError(
             f"{run.folder.name}: an imported encoder is not made by running it. Import the file whose SHA-256 is "
-            f"{config.sha256}: caebench ckpt import PATH --family {config.family}"
+            f"{config.sha256}: caebench ckpt import PATH --family {config.family} "
+            f"--pixel-stats {config.pixel_stats}"
         )
-    return Path(json.loads(path.read_text(encoding="utf8"))["path"])
+    return json.loads(path.read_text(encoding="utf8"))

@@ -114,7 +114,7 @@ def predict(config: KNN, queries: Extracted, bank: Extracted) -> dict[int, Int[T
 @torch.no_grad()
 def extract(config: KNN, run: Run, frozen: Frozen, split: ImageSplit) -> Extracted:
     """Features and labels of a whole split, in order, gathered from all processes."""
-    samples = Samples(split, LabelledSample(evaluation(config.image_size), 0))
+    samples = Samples(split, LabelledSample(evaluation(config.image_size, frozen.stats), 0))
     group, features, labels = run.group, [], []
     for batch in evaluation_loader(samples, group.rank, group.size, EVALUATION_BATCH, run.num_workers):
         batch = to_device(batch, run.device)

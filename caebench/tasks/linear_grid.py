@@ -124,7 +124,7 @@ def make_linear_probe_grid(config: LinearProbeGrid, run: Run, encoder: Encoder |
     held = torch.zeros(len(train.entries), dtype=torch.bool)
     held[numbers] = True
     step = GridStep(frozen, head, config.features, held)
-    augmentation = Augmentation(config.image_size, config.crop_scale_min, one_try=True)
+    augmentation = Augmentation(config.image_size, config.crop_scale_min, True, frozen.stats)
     training = Training(
         module=step,
         groups=head.groups(config.optimization.base_lr),
@@ -157,7 +157,7 @@ class Accuracies(NamedTuple):
 @torch.no_grad()
 def accuracies(step: GridStep, split: ImageSplit, config: LinearProbeGrid, run: Run) -> Accuracies:
     """Every head's accuracy, each image counted once on whatever number of processes."""
-    samples = Samples(split, LabelledSample(evaluation(config.image_size), 0))
+    samples = Samples(split, LabelledSample(evaluation(config.image_size, step.frozen.stats), 0))
     correct = torch.zeros(len(step.head.settings), device=run.device)
     for images in evaluation_loader(samples, run.group.rank, run.group.size, EVALUATION_BATCH, run.num_workers):
         batch = to_device(images, run.device)

@@ -18,12 +18,13 @@ from torch.nn import functional as F
 
 from caebench.config.data import size_of
 from caebench.config.optim import Precision
+from caebench.config.pixels import IMAGENET, PixelStats
 from caebench.config.stage import ENCODER, AttentiveProbe, LinearProbe
 from caebench.data.crops import CROP
 from caebench.data.loading import Key, Samples, evaluation_loader
 from caebench.data.randomness import Purpose, derive, seeded
 from caebench.data.transforms import Crop, CropAndFlip, Pixels, Transform, evaluation
-from caebench.models.checkpoint import read_encoder
+from caebench.models.checkpoint import read_encoder, stats_of
 from caebench.models.heads import AttentiveHead, LinearHead
 from caebench.models.vit import Encoder
 from caebench.tasks.intervals import of_accuracies
@@ -67,6 +68,11 @@ class Frozen:
     part: Part
     chunk: int  # images that the device takes at once
     norm: bool = True  # through the encoder's final norm
+
+    @property
+    def stats(self) -> PixelStats:
+        """What its images are normalised by."""
+        return stats_of(self.encoder)
 
     @property
     def dim(self) -> int:
@@ -139,10 +145,11 @@ class Augmentation(NamedTuple):
     image_size: int
     crop_scale_min: float
     one_try: bool
+    stats: PixelStats = IMAGENET  # the encoder's
 
     def transform(self) -> CropAndFlip:
         """It, as a transform."""
-        return CropAndFlip(self.image_size, self.crop_scale_min, one_try=self.one_try)
+        return CropAndFlip(self.image_size, self.crop_scale_min, one_try=self.one_try, stats=self.stats)
 
 
 @dataclass
@@ -162,14 +169,14 @@ MakeProbe = Callable[[Any, Run, Encoder | None], Probe]  # config, run, an encod
 def make_linear_probe(config: LinearProbe, run: Run, encoder: Encoder | None = None) -> Probe:
     """The linear probe before its first step."""
     frozen = freeze(run, config.image_size, config.feature, config.norm, encoder)
-    augmentation = Augmentation(config.image_size, config.crop_scale_min, one_try=True)
+    augmentation = Augmentation(config.image_size, config.crop_scale_min, True, frozen.stats)
     return _make(config, run, frozen, augmentation, lambda dim, _, classes: LinearHead(dim, classes))
 
 
 def make_attentive_probe(config: AttentiveProbe, run: Run, encoder: Encoder | None = None) -> Probe:
     """The attentive probe before its first step."""
     frozen = freeze(run, config.image_size, config.tokens, encoder=encoder)
-    augmentation = Augmentation(config.image_size, config.crop_scale_min, one_try=config.crop == "one_try")
+    augmentation = Augmentation(config.image_size, config.crop_scale_min, config.crop == "one_try", frozen.stats)
     return _make(config, run, frozen, augmentation, partial(AttentiveHead, init_std=config.init_std))
 
 
@@ -184,7 +191,7 @@ def _make(
     with seeded(derive(Purpose.INITIALISATION, config.seed)):
         head = make_head(frozen.dim, frozen.encoder.variant.num_heads, size_of(config.data).num_classes)
     step = ProbeStep(frozen, head)
-    samples = Samples(val, LabelledSample(evaluation(config.image_size), 0))
+    samples = Samples(val, LabelledSample(evaluation(config.image_size, frozen.stats), 0))
     evaluator = Evaluator(step.logits, samples, run, config.optimization.precision, frozen)
     training = Training(
         module=step,

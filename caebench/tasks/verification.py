@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -17,13 +17,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from caebench.config.data import Data, Split
+from caebench.config.pixels import name_of
 from caebench.config.site import Roots
 from caebench.config.stage import ENCODER
 from caebench.data.datasets import open_split
 from caebench.data.loading import open_image
 from caebench.data.randomness import Purpose, derive, seeded
-from caebench.data.transforms import evaluation
-from caebench.models.checkpoint import read_encoder
+from caebench.data.transforms import Transform, evaluation
+from caebench.models.checkpoint import read_encoder, stats_of
 from caebench.models.vit import Encoder
 from caebench.tasks.imported import MAPPING
 from caebench.tasks.intervals import binomial
@@ -60,7 +61,8 @@ def verify(folder: Path, pictures: Pictures | None, device: str) -> list[Check]:
         ValueError: the file of the encoder is missing or damaged.
     """
     encoder = read_encoder(folder / ENCODER).to(torch.device(device)).eval().requires_grad_(False)
-    checks = [check_coverage(encoder, folder / MAPPING), check_finite(encoder)]
+    record = json.loads((folder / MAPPING).read_text(encoding="utf8")) if (folder / MAPPING).exists() else None
+    checks = [check_coverage(encoder, record), check_pixels(encoder, record), check_finite(encoder)]
     if checks[-1].state == "bad":
         return checks
     checks.append(check_features(encoder, noise(encoder)))
@@ -69,18 +71,28 @@ def verify(folder: Path, pictures: Pictures | None, device: str) -> list[Check]:
     return [*checks, *check_accuracy(encoder, pictures)]
 
 
-def check_coverage(encoder: Encoder, mapping: Path) -> Check:
+def check_coverage(encoder: Encoder, record: Any) -> Check:
     """Whether every tensor of the encoder comes from the file, and every name of the file went somewhere."""
     what, names = "key coverage", set(encoder.state_dict())
-    if not mapping.exists():
+    if record is None:
         return Check(what, "ok", f"trained here: all {len(names)} tensors of the network are in the file")
-    record = json.loads(mapping.read_text(encoding="utf8"))
     sources = {target(ours) for ours in record["mapped"].values()}
     names -= {"pos_embed"} if encoder.positions == "none" else set()
     if wrong := sorted(names ^ sources):
         return Check(what, "bad", f"{len(wrong)} tensors without a source or a target: {', '.join(wrong[:5])}")
     mapped, left = len(record["mapped"]), len(record["left"])
     return Check(what, "ok", f"{mapped} names are the encoder's {len(names)} tensors; {left} are left for a reason")
+
+
+def check_pixels(encoder: Encoder, record: Any) -> Check:
+    """What its images are normalised by, as the encoder file says, and where that was learnt from."""
+    stats = name_of(stats_of(encoder))
+    if record is None:
+        return Check("pixels", "ok", f"{stats}: trained here")
+    noted = record.get("pixel_stats", "imagenet")  # imports that are older than the note
+    if noted != stats:
+        return Check("pixels", "bad", f"the encoder file says {stats}, and the import was told {noted}")
+    return Check("pixels", "ok", f"{stats}: {record.get('pixel_source', 'imported before they were asked for')}")
 
 
 def target(ours: str) -> str:
@@ -119,8 +131,10 @@ def check_features(encoder: Encoder, images: Float[Tensor, "batch 3 height width
 def check_accuracy(encoder: Encoder, pictures: Pictures) -> Iterator[Check]:
     """k-NN and a linear map on a few images a class: above what an untrained encoder of the same size reaches."""
     chosen = {split: choose(pictures, split) for split in ("train", "val")}
-    ours = [extract(encoder, pictures, chosen[split]) for split in ("train", "val")]
-    untrained = [extract(like(encoder), pictures, chosen[split]) for split in ("train", "val")]
+    transform = evaluation(encoder.image_size, stats_of(encoder))
+    ours, untrained = (
+        [extract(one, transform, chosen[split]) for split in ("train", "val")] for one in (encoder, like(encoder))
+    )
     truth, num_images = ours[1][1], len(ours[1][1])
     for what, classify in (("k-NN", neighbours), ("linear", ridge)):
         accuracy, floor = (
@@ -150,10 +164,10 @@ def choose(pictures: Pictures, split: Split) -> list[tuple[Path, int]]:
 
 
 def extract(
-    encoder: Encoder, pictures: Pictures, chosen: Sequence[tuple[Path, int]]
+    encoder: Encoder, transform: Transform, chosen: Sequence[tuple[Path, int]]
 ) -> tuple[Float[Tensor, "images dim"], Int[Tensor, " images"]]:
     """Mean patch tokens and labels: no method's class token is favoured."""
-    transform, device, parts = evaluation(encoder.image_size), encoder.cls_token.device, []
+    device, parts = encoder.cls_token.device, []
     for first in range(0, len(chosen), BATCH):
         images = [transform(open_image(path)) for path, _ in chosen[first : first + BATCH]]
         parts.append(encoder(torch.stack(images).to(device))[:, 1:].mean(dim=1).cpu())

@@ -1,5 +1,6 @@
 """`caebench ckpt` as it is typed: exit status, what is printed, what is refused."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from helpers import read
 from safetensors.torch import load_file, save_file
 
 from caebench import suites
+from caebench.config.pixels import name_of, parse_stats
 from caebench.config.site import Site
 from caebench.config.stage import Imported
 from caebench.execution.local import run_plan
@@ -129,13 +131,16 @@ def write_suite(tmp_path, row):
 
 
 def test_a_suite_names_an_import_and_evaluates_it(bench, tiny, log, tmp_path):
-    """BEiT's: without positions, with a shared bias, on images of another size."""
-    row = json.loads(bench.run("ckpt", "import", str(GOLDEN / "beit.pth"), "--num-heads", "3", "--json").output)["row"]
+    """BEiT's: without positions, with a shared bias, on images of another size, of other pixels than ImageNet's."""
+    given = ("--num-heads", "3", "--pixel-stats", "inception")
+    row = json.loads(bench.run("ckpt", "import", str(GOLDEN / "beit.pth"), *given, "--json").output)["row"]
+    assert 'pixel_stats = "inception"' in row
     plan = make_plan(suites.load(str(write_suite(tmp_path, row))), tiny, [0, 1])
     imports = [job for job in plan.jobs if job.kind == "imported"]
     assert len(imports) == 1, "a released file has no seed; its evaluations have"
     assert len([job for job in plan.jobs if job.kind == "linear_probe"]) == 2
     assert [gpu_hours(job) for job in imports] == [0.0]
+    assert [job.config.pixel_stats for job in imports] == ["inception"]
     outcomes = run_plan(plan.jobs, Store(bench.store), Site(device="cpu"), log.watcher, 1)
     assert set(outcomes.by_id.values()) <= {"done", "cached"}, log.reasons
     assert outcomes.by_id[imports[0].id] == "cached"
@@ -149,6 +154,9 @@ def test_a_suite_whose_import_is_missing_is_refused_before_it_runs(bench, tmp_pa
     command = bench.run("run", "suite", str(path), "--yes")
     assert command.process.exitcode == 2, command.output
     assert f"SHA-256 is {sha}: caebench ckpt import PATH --family mae" in command.output
+    path = write_suite(tmp_path, row.replace('"mae"', '"beit", pixel_stats = "inception"'))
+    command = bench.run("run", "suite", str(path), "--yes")
+    assert "caebench ckpt import PATH --family beit --pixel-stats inception" in command.output
 
 
 def test_a_row_that_says_another_size_than_the_files_is_refused(bench, tmp_path):
@@ -163,6 +171,8 @@ def test_a_row_that_says_another_size_than_the_files_is_refused(bench, tmp_path)
     ("row", "said"),
     [
         ('{ label = "x" }', "needs sha256 and family"),
+        (f'{{ label = "x", sha256 = "{"0" * 64}", family = "timm" }}', "family 'timm' holds encoders of different"),
+        (f'{{ label = "x", sha256 = "{"0" * 64}", family = "hf", pixel_stats = "clap" }}', "pixel statistics 'clap'"),
         ('{ label = "x", sha256 = "abc", family = "mae" }', "'sha256'"),
         (f'{{ label = "x", sha256 = "{"0" * 64}", family = "mea" }}', "'family'"),
         (f'{{ label = "x", sha256 = "{"0" * 64}", family = "mae", epochs = 3 }}', "takes no 'epochs'"),
@@ -186,20 +196,100 @@ def test_running_an_import_without_its_file_says_what_to_do(bench):
 @pytest.mark.parametrize("to", ["timm", "mmpretrain", "official-cae", "hf"])
 def test_import_export_and_import_again_give_identical_tokens(bench, tmp_path, to):
     for family in ("beit", "mae"):
-        first = import_(bench, GOLDEN / f"{family}.pth", "--num-heads", "3")
+        given = ("--pixel-stats", "inception") if family == "beit" else ()
+        first = import_(bench, GOLDEN / f"{family}.pth", "--num-heads", "3", *given)
         out = tmp_path / f"{family}-{to}"
         command = bench.run("ckpt", "export", first.name[-10:], "--to", to, "--output", str(out), "--json")
         assert command.process.exitcode == 0, command.output
         second = import_(bench, out / "model.safetensors" if out.is_dir() else out)
         images = load_file(GOLDEN / f"{family}.expected.safetensors")["images"]
-        tokens = [read_encoder(folder / "encoder.safetensors")(images) for folder in (first, second)]
-        assert first != second and torch.equal(*tokens)
+        encoders = [read_encoder(folder / "encoder.safetensors") for folder in (first, second)]
+        assert first != second and torch.equal(*(encoder(images) for encoder in encoders))
+        assert [name_of(encoder.pixel_stats) for encoder in encoders] == [given[1] if given else "imagenet"] * 2
 
 
 def import_(bench, path, *options):
     command = bench.run("ckpt", "import", str(path), *options, "--json")
     assert command.process.exitcode == 0, command.output
     return Path(json.loads(command.output)["folder"])
+
+
+BEIT_22K = "beit_base_patch16_224_pt22k.pth"  # as the manifest of assets names it
+
+
+def beit(tmp_path, name="beit.pth", config=None):
+    """The reference file of BEiT, whose family leaves the pixels open, under a name and beside a config."""
+    path = tmp_path / name
+    path.write_bytes((GOLDEN / "beit.pth").read_bytes())
+    if config is not None:
+        (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf8")
+    return path
+
+
+def refused(bench, *arguments):
+    command = bench.run("ckpt", *arguments)
+    assert command.process.exitcode == 2, command.output
+    (line,) = [line for line in command.output.splitlines() if line]
+    assert line.startswith("error: ")
+    return line
+
+
+def test_pixels_that_nothing_says_are_asked_for(bench, tmp_path):
+    path = str(beit(tmp_path))
+    line = refused(bench, "import", path, "--num-heads", "3")
+    assert "the statistics of its pixels: BEiT has encoders of different ones" in line
+    assert "Give --pixel-stats imagenet|inception|clip|M1,M2,M3/S1,S2,S3." in line
+    looked = bench.run("ckpt", "inspect", path)
+    assert looked.process.exitcode == 0 and "not determined: give --pixel-stats" in looked.output
+    given = json.loads(bench.run("ckpt", "inspect", path, "--pixel-stats", "0.5,0.5,0.5/.5,.5,.5", "--json").output)
+    assert (given["pixel_stats"], given["pixel_source"]) == ("inception", "--pixel-stats")
+
+
+@pytest.mark.parametrize("verb", ["inspect", "import"])
+@pytest.mark.parametrize("pixels", ["imagenet", "clip"])
+def test_pixels_that_contradict_what_is_known_are_one_clear_line(bench, tmp_path, verb, pixels):
+    given = ("--num-heads", "3", "--pixel-stats", pixels)
+    path = str(beit(tmp_path, BEIT_22K))
+    told = f"the manifest of assets ([beit_base_22k]) says inception, and --pixel-stats {pixels}. Leave"
+    assert told in refused(bench, verb, path, *given)
+    mean, std = ([0.31, 0.42, 0.57], [0.21, 0.33, 0.47])
+    (tmp_path / "x").mkdir()
+    path = str(beit(tmp_path / "x", config={"pretrained_cfg": {"mean": mean, "std": std}}))
+    assert f"config.json says 0.31,0.42,0.57/0.21,0.33,0.47, and --pixel-stats {pixels}" in refused(
+        bench, verb, path, *given
+    )
+    if pixels != "imagenet":
+        line = refused(bench, verb, str(GOLDEN / "mae.pth"), *given)
+        assert f"the family MAE says imagenet, and --pixel-stats {pixels}" in line
+
+
+@pytest.mark.parametrize(
+    ("pixels", "said"),
+    [("inceptoin", "Did you mean 'inception'?"), ("127,127,127/127,127,127", "a mean is from 0 to 1")],
+)
+def test_pixels_that_are_none_are_one_clear_line(bench, pixels, said):
+    line = refused(bench, "import", str(GOLDEN / "beit.pth"), "--pixel-stats", pixels)
+    assert line.startswith("error: pixel statistics '") and said in line
+
+
+def test_an_import_says_where_its_pixels_were_learnt_from_and_verify_says_it_again(bench, tmp_path):
+    path = beit(tmp_path, BEIT_22K)
+    source = "the manifest of assets ([beit_base_22k])"
+    command = bench.run("ckpt", "import", str(path), "--num-heads", "3")
+    assert f"Statistics of its pixels: inception ({source})" in command.output
+    folder = import_(bench, path, "--num-heads", "3")
+    assert read_encoder(folder / "encoder.safetensors").pixel_stats == parse_stats("inception")
+    checks = json.loads(bench.run("ckpt", "verify", folder.name[-10:], "--json").output)
+    assert {"what": "pixels", "state": "ok", "found": f"inception: {source}"} in checks
+
+
+def test_a_manifest_of_ones_own_knows_a_file_by_its_digest(bench, tmp_path):
+    sha256 = hashlib.sha256((GOLDEN / "beit.pth").read_bytes()).hexdigest()
+    entry = {"file": "other.pth", "url": "https://x", "licence": "x", "purpose": "x", "source": "x", "sha256": sha256}
+    lines = [f'{name} = "{value}"' for name, value in {**entry, "pixel_stats": "clip"}.items()]
+    (tmp_path / "own.toml").write_text("\n".join(["[mine]", *lines]), encoding="utf8")
+    found = bench.run("ckpt", "inspect", str(GOLDEN / "beit.pth"), "--manifest", str(tmp_path / "own.toml"), "--json")
+    assert json.loads(found.output)["pixel_source"] == "the manifest of assets ([mine])"
 
 
 @pytest.mark.parametrize(

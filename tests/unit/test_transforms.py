@@ -5,8 +5,9 @@ import pytest
 import torch
 from PIL import Image
 
+from caebench.config.pixels import IMAGENET
 from caebench.data.randomness import seeded
-from caebench.data.transforms import MEAN, STD, OneTryCrop, TwoViews, evaluation, supervised, to_tensor
+from caebench.data.transforms import OneTryCrop, TwoViews, evaluation, supervised, to_tensor
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +19,8 @@ def picture():
 
 
 def denormalized(view):
-    return view * torch.tensor(STD)[:, None, None] + torch.tensor(MEAN)[:, None, None]
+    mean, std = (torch.tensor(values)[:, None, None] for values in IMAGENET)
+    return view * std + mean
 
 
 def test_both_views_show_the_same_crop(picture):

@@ -15,6 +15,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from caebench.config.families import Layout
+from caebench.config.pixels import PixelStats, name_of
+from caebench.models.checkpoint import known_stats
 from caebench.models.released.fusing import split
 from caebench.models.released.layout import RECORD
 from caebench.models.vit import Encoder
@@ -59,15 +61,18 @@ PARTS = ("query", "key", "value")
 def export(encoder: Encoder, to: Layout, path: Path) -> list[str]:
     """Write the encoder for timm, MMPretrain, the official CAE code or Hugging Face; returns what is worth knowing.
 
-    For Hugging Face the path is a folder, which `from_pretrained` takes.
+    For Hugging Face the path is a folder, which `from_pretrained` takes; timm's config lies beside its file.
 
     Raises:
         ValueError: the path exists.
     """
-    if path.exists():
-        raise ValueError(f"{path}: exists already. Remove it, or give another --output.")
+    beside = timm_config_path(path) if to == "timm" else None
+    for written in filter(None, (path, beside)):
+        if written.exists():
+            raise ValueError(f"{written}: exists already. Remove it, or give another --output.")
     path.parent.mkdir(parents=True, exist_ok=True)
     state, notes = LAYOUTS[to](encoder)
+    stats = known_stats(encoder)
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
     note = json.dumps(
         {
@@ -75,6 +80,7 @@ def export(encoder: Encoder, to: Layout, path: Path) -> list[str]:
             "variant": list(encoder.variant),
             "norm_eps": encoder.norm_eps,
             "relative_position_bias": encoder.relative_position_bias,
+            "pixel_stats": name_of(stats) if stats else None,
         }
     )
     partial = path.with_name(path.name + ".partial")
@@ -84,13 +90,22 @@ def export(encoder: Encoder, to: Layout, path: Path) -> list[str]:
         case "hf":
             partial.mkdir(exist_ok=True)  # one that a killed export has left
             save_file(state, partial / "model.safetensors", metadata={"format": "pt", RECORD: note})
-            (partial / "config.json").write_text(json.dumps(hf_config(encoder), indent=2) + "\n", encoding="utf8")
+            _write_json(partial / "config.json", hf_config(encoder))
+            if stats is not None:
+                _write_json(partial / "preprocessor_config.json", hf_preprocessor(encoder, stats))
         case "mmpretrain":
-            torch.save({"meta": {}, "state_dict": state, RECORD: note}, partial)
+            meta = {"data_preprocessor": mm_preprocessor(stats)} if stats else {}
+            torch.save({"meta": meta, "state_dict": state, RECORD: note}, partial)
         case "official-cae":
             torch.save({"model": state, RECORD: note}, partial)
+    if beside is not None:
+        _write_json(beside, timm_config(encoder, stats))
     partial.replace(path)
-    return notes
+    return [*notes, *([_where_pixels_stand(to, path, stats)] if stats else [])]
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf8")
 
 
 def to_timm(encoder: Encoder) -> tuple[State, list[str]]:
@@ -185,6 +200,82 @@ def hf_config(encoder: Encoder) -> dict[str, Any]:
         "use_mean_pooling": False,
         "use_mask_token": False,
     }
+
+
+def hf_preprocessor(encoder: Encoder, stats: PixelStats) -> dict[str, Any]:
+    """Hugging Face's `preprocessor_config.json`."""
+    return {
+        "image_processor_type": "BeitImageProcessor" if _is_beit(encoder) else "ViTImageProcessor",
+        "do_resize": True,
+        "size": {"height": encoder.image_size, "width": encoder.image_size},
+        "resample": 3,  # Pillow's bicubic
+        "do_rescale": True,
+        "rescale_factor": 1 / 255,
+        "do_normalize": True,
+        "image_mean": list(stats.mean),
+        "image_std": list(stats.std),
+    }
+
+
+def timm_config_path(path: Path) -> Path:
+    """Beside the weights: `config.json` where they are called as in a folder for timm."""
+    return path.with_name("config.json") if path.name == "model.safetensors" else path.with_suffix(".json")
+
+
+def timm_config(encoder: Encoder, stats: PixelStats | None) -> dict[str, Any]:
+    """timm's `config.json`: with it and `model.safetensors` a folder is a model, `local-dir:FOLDER`."""
+    dim, depth, num_heads, patch_size = encoder.variant
+    bias = encoder.relative_position_bias
+    sizes = {"img_size": encoder.image_size, "patch_size": patch_size, "embed_dim": dim, "depth": depth}
+    biased = {
+        "use_abs_pos_emb": encoder.positions != "none",
+        "use_rel_pos_bias": bias == "block",
+        "use_shared_rel_pos_bias": bias == "shared",
+    }
+    return {
+        "architecture": "vit_base_patch16_224" if bias == "none" else "beit_base_patch16_224",
+        "num_classes": 0,
+        "num_features": dim,
+        "global_pool": "token",
+        "model_args": {
+            **sizes,
+            "num_heads": num_heads,
+            "global_pool": "token",
+            "init_values": 0.1 if _has_layer_scale(encoder) else None,
+            **({} if bias == "none" else biased),
+        },
+        "pretrained_cfg": {
+            "input_size": [3, encoder.image_size, encoder.image_size],
+            "interpolation": "bicubic",
+            "crop_pct": 224 / 256,  # as our evaluations
+            **({"mean": list(stats.mean), "std": list(stats.std)} if stats else {}),
+            "num_classes": 0,
+            "first_conv": "patch_embed.proj",
+            "classifier": "head",
+        },
+    }
+
+
+def mm_preprocessor(stats: PixelStats) -> dict[str, Any]:
+    """MMPretrain's `data_preprocessor`, of bytes."""
+    mean, std = ([255.0 * value for value in values] for values in stats)
+    return {"mean": mean, "std": std, "to_rgb": True}
+
+
+def _where_pixels_stand(to: Layout, path: Path, stats: PixelStats) -> str:
+    """Where the statistics stand in what was written, or how its reader is told them."""
+    name = name_of(stats)
+    match to:
+        case "timm":
+            return f"pixels are {name}: in {timm_config_path(path).name}, timm's config"
+        case "hf":
+            return f"pixels are {name}: in preprocessor_config.json"
+        case "mmpretrain":
+            return f"pixels are {name}: write data_preprocessor = {mm_preprocessor(stats)} in the config"
+        case "official-cae":
+            flag = "--imagenet_default_mean_and_std"
+            how = {"imagenet": f"evaluate it with {flag}", "inception": f"evaluate it without {flag}"}
+            return f"pixels are {name}: {how.get(name, 'the official evaluations have no option for them')}"
 
 
 def _is_beit(encoder: Encoder) -> bool:

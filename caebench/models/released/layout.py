@@ -12,8 +12,10 @@ from torch import Tensor
 
 from caebench.config.families import FamilyName
 from caebench.config.names import suggest
+from caebench.config.pixels import Told, canonical_name
 from caebench.config.variants import Variant
 from caebench.models.released.families import BY_NAME, FAMILIES, REFUSED, Family, Signs
+from caebench.models.released.pixels import told_by_options
 from caebench.models.released.reading import Content
 from caebench.models.vit import sincos_positions
 
@@ -43,6 +45,7 @@ class Record(NamedTuple):
     variant: Variant
     norm_eps: float
     is_shared: bool  # one relative position bias for all blocks
+    pixel_stats: str | None  # None: of a file that is older than the note
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,7 @@ class Table:
     tensors: dict[str, Tensor]
     others: dict[str, str]
     record: Record | None
+    told: Told | None  # what the file itself says of its pixels
 
 
 @dataclass
@@ -81,7 +85,9 @@ def unwrap(content: Content) -> Table:
     bare = {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
     if len(bare) < len(tensors):
         raise ValueError(f"{content.path}: holds names with and without 'module.' for one tensor. Give one of them.")
-    return Table(entry, bare, others, _record(content))
+    record = _record(content)
+    noted = Told(record.pixel_stats, "its own note") if record and record.pixel_stats else None
+    return Table(entry, bare, others, record, noted or told_by_options(entries.get("args")))
 
 
 def tensors_of(entry: Any) -> dict[str, Tensor]:
@@ -108,8 +114,13 @@ def _record(content: Content) -> Record | None:
                 found = {"layout": OWN_RECORD, "norm_eps": 1e-6, **json.loads(text)}
                 dim, depth, heads, patch = (int(number) for number in found["variant"])
                 is_shared = found.get("relative_position_bias") == "shared"
+                pixels = found.get("pixel_stats")
                 return Record(
-                    str(found["layout"]), Variant(dim, depth, heads, patch), float(found["norm_eps"]), is_shared
+                    str(found["layout"]),
+                    Variant(dim, depth, heads, patch),
+                    float(found["norm_eps"]),
+                    is_shared,
+                    None if pixels is None else canonical_name(pixels),
                 )
             except (ValueError, TypeError, KeyError) as error:
                 raise ValueError(f"{content.path}: its note '{name}' cannot be read: {error!r}.") from error

@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,11 +11,14 @@ import torch
 from torch import Tensor
 
 from caebench.config.families import HEADS, FamilyName
+from caebench.config.pixels import Told, parse_stats, settle
 from caebench.config.variants import Variant
 from caebench.models.attention import RelativePositionBias, build_index
+from caebench.models.checkpoint import FileEncoder
 from caebench.models.released.families import SHARED_TABLE, Family
 from caebench.models.released.fusing import fuse
 from caebench.models.released.layout import Mapped, Table, choose, grid_of_positions, map_names, positions_of, unwrap
+from caebench.models.released.pixels import told_beside, told_by_family
 from caebench.models.released.reading import Format, read
 from caebench.models.vit import Bias, Encoder, Positions
 
@@ -36,6 +39,7 @@ class Report:
     variant: Variant
     image_size: int
     precision: tuple[str, ...]
+    pixels: Told | None  # what its images are normalised by; None: nothing says it
     notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
@@ -43,11 +47,12 @@ class Report:
         reasons = dict.fromkeys(self.left.values())
         counts = [f"{sum(why == reason for why in self.left.values())} left: {reason}" for reason in reasons]
         size = f"width {dim}, {depth} blocks, {num_heads} heads, patch {patch_size}, image {self.image_size}"
-        lines = [f"{self.path}: {self.title}; {size}", f"{len(self.mapped)} names mapped", *counts, *self.notes]
+        pixels = f"pixels: {self.pixels.stats} ({self.pixels.source})" if self.pixels else "pixels: nothing says"
+        lines = [f"{self.path}: {self.title}; {size}", pixels, f"{len(self.mapped)} names mapped", *counts, *self.notes]
         return "\n".join(lines)
 
 
-class ReleasedEncoder(Encoder):
+class ReleasedEncoder(FileEncoder):
     """An encoder with the report of the file that it was read from."""
 
     report: Report
@@ -92,23 +97,38 @@ class Parts:
         """The epsilon of the family's layer norms, or the one that a file of ours has noted."""
         return self.table.record.norm_eps if self.table.record else self.family.norm_eps
 
+    def told(self) -> list[Told]:
+        """What the file says of its pixels, or lacking that its family."""
+        return [self.table.told] if self.table.told else list(told_by_family(self.family.name, self.family.title))
+
 
 def load_encoder(
-    path: str | Path, *, num_heads: int | None = None, family: FamilyName | str | None = None
+    path: str | Path,
+    *,
+    num_heads: int | None = None,
+    family: FamilyName | str | None = None,
+    pixel_stats: str | None = None,
 ) -> ReleasedEncoder:
     """The encoder in a released checkpoint, in eval mode and float32; `encoder.report` says what became of each name.
 
     Maps images [batch, 3, height, width] to tokens [batch, 1 + patches, dim], class token first, after the final norm.
     The family is told by content unless it is named. The number of heads is the one that the family gives this width.
+    What its images are normalised by is `encoder.pixel_stats`: None where neither the file, its family, a config beside
+    it nor `pixel_stats` says it.
 
     Raises:
         ValueError: the file is missing, damaged, unsafe or of no (or another) family; an encoder's tensor is missing,
-            left over, of another shape or not finite; or the number of heads is not given and not determined.
+            left over, of another shape or not finite; the number of heads is not given and not determined; or
+            `pixel_stats` says otherwise than the file.
     """
     path = Path(path)
     parts = open_parts(path, family)
     require_finite(parts, path)
-    return build(parts, find_heads(parts, num_heads, path), path)
+    encoder = build(parts, find_heads(parts, num_heads, path), path)
+    pixels = settle([*parts.told(), *told_beside(path)], pixel_stats, str(path))
+    encoder.report = replace(encoder.report, pixels=pixels)
+    encoder.pixel_stats = None if pixels is None else parse_stats(pixels.stats)
+    return encoder
 
 
 def build(parts: Parts, num_heads: int, path: Path) -> ReleasedEncoder:
@@ -302,6 +322,7 @@ def make_report(path: Path, parts: Parts, variant: Variant) -> Report:
         variant=variant,
         image_size=parts.grid * parts.patch_size,
         precision=precision(parts.mapped.state),
+        pixels=None,
         notes=tuple(parts.notes),
     )
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from caebench.config.dense import Detection
 from caebench.models.vit import Encoder
-from caebench.tasks.dense.engine import MEAN, STD, initialise_heads
+from caebench.tasks.dense.engine import byte_stats, initialise_heads
 
 DIVISOR = 32  # of a padded image's sides
 ANCHOR_SCALE = 8
@@ -50,12 +50,13 @@ def _describe(config: Detection, encoder: Encoder, num_classes: int, sync: bool)
     patch_size, dim = encoder.variant.patch_size, encoder.variant.dim
     strides = [patch_size // 4, patch_size // 2, patch_size, 2 * patch_size, 4 * patch_size]
     cascade = config.head == "cascade_mask_rcnn"
+    mean, std = byte_stats(encoder)
     return {
         "type": "CascadeRCNN" if cascade else "MaskRCNN",
         "data_preprocessor": {
             "type": "DetDataPreprocessor",
-            "mean": MEAN,
-            "std": STD,
+            "mean": mean,
+            "std": std,
             "bgr_to_rgb": True,
             "pad_mask": True,
             "pad_size_divisor": DIVISOR,

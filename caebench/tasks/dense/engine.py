@@ -23,10 +23,11 @@ from caebench.config.dense import DenseOptimization
 from caebench.config.optim import Precision
 from caebench.config.stage import METRICS_FILE
 from caebench.config.variants import Variant
-from caebench.data import transforms
 from caebench.data.loading import Key, Steps
 from caebench.data.randomness import Purpose, derive, seeded_everywhere
+from caebench.models.checkpoint import stats_of
 from caebench.models.pyramid import FrozenEncoder, PyramidEncoder
+from caebench.models.vit import Encoder
 from caebench.training import checkpoint
 from caebench.training.hooks import LOG_EVERY
 from caebench.training.journal import Journal
@@ -39,7 +40,9 @@ MODELS.register_module(name="CaebenchPyramid", module=PyramidEncoder)
 MODELS.register_module(name="CaebenchFrozen", module=FrozenEncoder)
 
 
-MEAN, STD = (tuple(255.0 * part for part in values) for values in (transforms.MEAN, transforms.STD))  # of bytes
+def byte_stats(encoder: Encoder) -> list[tuple[float, ...]]:
+    """Mean and deviation of the encoder's pixels, of bytes."""
+    return [tuple(255.0 * part for part in values) for values in stats_of(encoder)]
 
 
 class SeededDataset(Dataset[Any]):

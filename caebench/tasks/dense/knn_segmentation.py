@@ -19,7 +19,7 @@ from caebench.data.randomness import Purpose, generator
 from caebench.models.checkpoint import read_encoder
 from caebench.models.pyramid import final_map
 from caebench.models.vit import Encoder
-from caebench.tasks.dense.engine import MEAN, STD, validation_loader
+from caebench.tasks.dense.engine import byte_stats, validation_loader
 from caebench.tasks.dense.pictures import PictureHook
 from caebench.tasks.dense.segmentation import PER_CLASS, PerClassIoU, evaluation_dataset
 from caebench.tasks.dense.segmentation_model import IGNORED
@@ -93,7 +93,7 @@ def fill_bank(config: KNNSegmentation, run: Run, encoder: Encoder, dataset: Any,
 @torch.no_grad()
 def prepare(sample: Any, encoder: Encoder, config: KNNSegmentation, run: Run) -> Prepared:
     """Normalise, pad to whole patches and encode one image."""
-    mean, std = (torch.tensor(values, device=run.device).view(3, 1, 1) for values in (MEAN, STD))
+    mean, std = (torch.tensor(values, device=run.device).view(3, 1, 1) for values in byte_stats(encoder))
     image = (sample["inputs"][0].flip(0).to(run.device).float() - mean) / std  # OpenCV reads blue first
     height, width = image.shape[1:]
     patch_size = encoder.variant.patch_size

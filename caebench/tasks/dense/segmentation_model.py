@@ -9,7 +9,7 @@ from torch import nn
 
 from caebench.config.dense import Segmentation
 from caebench.models.vit import Encoder
-from caebench.tasks.dense.engine import MEAN, STD, initialise_heads
+from caebench.tasks.dense.engine import byte_stats, initialise_heads
 
 IGNORED = 255  # the label that counts neither in training nor in the metric
 
@@ -21,7 +21,7 @@ def build_model(config: Segmentation, encoder: Encoder, num_classes: int, *, syn
     describe = _upernet if config.head == "upernet" else _linear
     described = {
         "type": "EncoderDecoder",
-        "data_preprocessor": _preprocessor(config),
+        "data_preprocessor": _preprocessor(config, encoder),
         **describe(config, encoder, num_classes, sync),
         "test_cfg": ConfigDict(mode="slide", crop_size=(config.crop_size,) * 2, stride=(config.stride,) * 2),
     }
@@ -32,11 +32,12 @@ def build_model(config: Segmentation, encoder: Encoder, num_classes: int, *, syn
     return model
 
 
-def _preprocessor(config: Segmentation) -> Described:
+def _preprocessor(config: Segmentation, encoder: Encoder) -> Described:
+    mean, std = byte_stats(encoder)
     return {
         "type": "SegDataPreProcessor",
-        "mean": MEAN,
-        "std": STD,
+        "mean": mean,
+        "std": std,
         "bgr_to_rgb": True,
         "pad_val": 0,
         "seg_pad_val": IGNORED,

@@ -5,6 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
+from caebench.config.pixels import NAMED
 from caebench.data import crops as module
 from caebench.data.crops import CROP, Crops, collate, groups
 from caebench.data.errors import DataError
@@ -57,7 +58,10 @@ def test_a_crop_of_its_own_size_is_left_as_it_is():
     assert torch.equal(Crops.pack([crop]).to_views(CPU)["view"][0], to_tensor(as_pillow(crop.pixels)))
 
 
-@pytest.mark.parametrize("transform", [CropAndFlip(32, 0.08), CropAndFlip(32, 0.08, one_try=True)])
+@pytest.mark.parametrize(
+    "transform",
+    [CropAndFlip(32, 0.08), CropAndFlip(32, 0.08, one_try=True), CropAndFlip(32, 0.08, stats=NAMED["inception"])],
+)
 def test_a_probes_sample_is_the_same(transform):
     pixels, sample = noise(60, 90), LabelledSample(transform, seed=3)
     assert sample.takes_pixels and not LabelledSample(evaluation(32), 3).takes_pixels

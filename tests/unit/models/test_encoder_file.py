@@ -1,11 +1,16 @@
 """The encoder file: what it holds, what comes back, and comparing it with what a model has."""
 
+import json
+
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
+from caebench.config.pixels import IMAGENET, parse_stats
 from caebench.config.stage import ENCODER
 from caebench.config.variants import Variant
-from caebench.models.checkpoint import misfits, read_encoder, save_encoder
+from caebench.models.checkpoint import misfits, read_encoder, save_encoder, stats_of
 from caebench.models.vit import Encoder
 
 
@@ -41,6 +46,34 @@ def test_positions_and_biases_move_to_another_grid_as_the_running_encoder_does(t
     larger = read_encoder(tmp_path / ENCODER, 32)
     assert larger.pos_embed.shape[1] == 64
     torch.testing.assert_close(larger(images), encoder(images), rtol=1e-5, atol=1e-5)
+
+
+def test_it_says_the_pixels_that_it_was_trained_on(tmp_path):
+    save_encoder(make(), tmp_path / ENCODER)
+    read = read_encoder(tmp_path / ENCODER)
+    assert stats_of(read) == IMAGENET == stats_of(make()), "what is pretrained here"
+    for name in ("clip", "0.31,0.42,0.57/0.21,0.33,0.47"):
+        read.pixel_stats = parse_stats(name)
+        save_encoder(read, tmp_path / ENCODER)
+        read = read_encoder(tmp_path / ENCODER)
+        assert stats_of(read) == parse_stats(name)
+
+
+def test_a_file_that_is_older_than_the_note_is_imagenets(tmp_path):
+    save_encoder(make(), tmp_path / ENCODER)
+    with safe_open(tmp_path / ENCODER, "pt") as file:
+        sizes = json.loads(file.metadata()["encoder"])
+    assert sizes.pop("pixel_stats") == "imagenet"
+    save_file(load_file(tmp_path / ENCODER), tmp_path / ENCODER, metadata={"encoder": json.dumps(sizes)})
+    assert stats_of(read_encoder(tmp_path / ENCODER)) == IMAGENET
+
+
+def test_what_nothing_says_is_not_guessed(tmp_path):
+    save_encoder(make(), tmp_path / ENCODER)
+    read = read_encoder(tmp_path / ENCODER)
+    read.pixel_stats = None
+    with pytest.raises(ValueError, match=r"nothing says by what .* Give one of imagenet, inception, clip"):
+        save_encoder(read, tmp_path / ENCODER)
 
 
 def make(**options):

@@ -26,7 +26,7 @@ def states(folder):
 def test_a_whole_encoder_passes_and_says_what_was_not_tried(encoder, tmp_path):
     save_encoder(encoder, tmp_path / ENCODER)
     found = states(tmp_path)
-    assert [state for state, _ in found.values()] == ["ok", "ok", "ok", "skipped"]
+    assert [state for state, _ in found.values()] == ["ok", "ok", "ok", "ok", "skipped"]
     assert "no data set at hand" in found["k-NN and linear"][1]
 
 
@@ -49,6 +49,16 @@ def test_every_name_of_an_imported_file_went_somewhere(encoder, tmp_path):
     assert states(tmp_path)["key coverage"] == ("bad", "1 tensors without a source or a target: blocks.7.norm1.bias")
 
 
+def test_it_says_the_pixels_and_where_they_were_learnt_from(encoder, tmp_path):
+    save_encoder(encoder, tmp_path / ENCODER)
+    assert states(tmp_path)["pixels"] == ("ok", "imagenet: trained here")
+    told = {"mapped": {}, "left": {}, "pixel_stats": "imagenet", "pixel_source": "the family MAE"}
+    (tmp_path / MAPPING).write_text(json.dumps(told), encoding="utf8")
+    assert states(tmp_path)["pixels"] == ("ok", "imagenet: the family MAE")
+    (tmp_path / MAPPING).write_text(json.dumps({**told, "pixel_stats": "clip"}), encoding="utf8")
+    assert states(tmp_path)["pixels"] == ("bad", "the encoder file says imagenet, and the import was told clip")
+
+
 @pytest.mark.parametrize(
     ("ours", "tensor"),
     [
@@ -68,7 +78,7 @@ def test_nan_stops_the_checks(encoder, tmp_path):
     save_encoder(encoder, tmp_path / ENCODER)
     found = states(tmp_path)
     assert found["finite values"] == ("bad", "NaN or Inf in norm.bias")
-    assert len(found) == 2
+    assert len(found) == 3
 
 
 def test_one_output_for_all_images_is_a_broken_encoder(encoder, tmp_path):
