@@ -162,6 +162,11 @@ class KNN(Config):
     norm: bool = True  # features after the encoder's final norm
     precision: Precision = "bf16"
 
+    @property
+    def fixed_k(self) -> int:
+        """The k that is not chosen by its number: 20, DINO's own; the second one where there is no 20."""
+        return 20 if 20 in self.k else self.k[min(1, len(self.k) - 1)]
+
 
 class Finetune(Config):
     """End-to-end fine-tuning for classification (CAE, Sec. 4.2; official tools/run_class_finetuning.py)."""

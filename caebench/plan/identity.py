@@ -40,7 +40,7 @@ VERSIONS: dict[str, int] = {
     "linear_probe": 1,
     "linear_probe_grid": 2,
     "attentive_probe": 2,
-    "knn": 1,
+    "knn": 2,
     "finetune": 2,
     "segmentation": 1,
     "knn_segmentation": 1,

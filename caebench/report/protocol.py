@@ -65,7 +65,7 @@ def _evaluation(config: Config) -> Protocol:
             return _segmentation(config)
         case LearningRateGrid():
             rates = ", ".join(f"{rate:g}" for rate in config.rates)
-            own = {"rate": rates, "selection": "best rate on the validation images"}
+            own = {"rate": rates, "selection": "median over the rates"}
             return {**_segmentation(config.task), **_optimization(config.task.optimization), **own}
         case KNNSegmentation():
             size = f"short side {config.image_size}"
@@ -109,13 +109,13 @@ def _images(config: LinearProbe | LinearProbeGrid | AttentiveProbe | Finetune | 
     """Of the classification tasks: what they do to an image."""
     found = {"resolution": str(config.image_size)}
     if isinstance(config, KNN):
-        return {**found, "augmentation": "none", "selection": "best k", "precision": config.precision}
+        return {**found, "augmentation": "none", "selection": f"k = {config.fixed_k}", "precision": config.precision}
     crop = f"crop {config.crop_scale_min:.2g} to 1, flip"
     if isinstance(config, Finetune):
         crop += f", {config.randaugment}, mixup {config.mixing.mixup:g}, cutmix {config.mixing.cutmix:g}"
     if isinstance(config, LinearProbeGrid):
         return {**found, "augmentation": crop}
-    return {**found, "augmentation": crop, "selection": config.selection.replace("_", " ")}
+    return {**found, "augmentation": crop, "selection": "last epoch"}
 
 
 def _optimization(config: Any) -> Protocol:

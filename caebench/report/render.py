@@ -104,7 +104,8 @@ def _ours(entry: Entry) -> str:
     spread = f" +- {entry.spread:.{digits}f}" if entry.spread is not None else ""
     done, asked = len(entry.estimate.values), len(entry.numbers)
     missing = f" [{done} of {asked}]" if done < asked else ""
-    return f"{entry.estimate.mean:.{digits}f}{spread}{missing}"
+    best = f" [{entry.best:.{digits}f}]" if entry.best is not None else ""
+    return f"{entry.estimate.mean:.{digits}f}{spread}{best}{missing}"
 
 
 def _digits(entry: Entry) -> int:
@@ -163,11 +164,23 @@ def _number_notes(cells: list[Entry]) -> list[str]:
             "With fewer than three seeds, +- is the standard error of the evaluation set alone: how seeds scatter is "
             "not in it. Claims on such numbers are suggested at most."
         )
+    if choices := _best_of(cells):
+        lines.append(
+            f"In square brackets the best of several readings of the evaluation set: {'; '.join(choices)}. Marks, "
+            "verdicts and claims take the number before it: of the last epoch, of k = 20, the median over rates, the "
+            "head chosen on held-out images."
+        )
     if any(entry.mark for entry in cells):
         lines.append(
             "Bold: best of the column, and what its noise cannot tell from it; underlined or slanted: second, alone."
         )
     return lines
+
+
+def _best_of(cells: list[Entry]) -> list[str]:
+    """`LIN: of 90 epochs`, each once."""
+    found = (f"{e.column.header}: of {e.choice.of}" for e in cells if e.choice is not None and e.best is not None)
+    return list(dict.fromkeys(found))
 
 
 def _column_notes(plan: Plan) -> list[str]:
@@ -261,10 +274,31 @@ def _markdown_look(words: str, mark: Mark) -> str:
 
 
 def comma_separated(rows: Rows) -> str:
-    """One line per cell, numbers unrounded; each published set has a column, and the gap is to the first."""
+    """One line per cell; each published set has a column, and the gap is to the first."""
     sets = dict.fromkeys(name for row in rows for entry in row for name in entry.published)
-    columns = ["row_id", "row", "column", "metric", "state", "mean", "spread", "standard_error", "noise_from", "n"]
-    columns += [*(f"published_{name}" for name in sets), "gap", "verdict", "mark", "departures", "protocols", "jobs"]
+    columns = [
+        "row_id",
+        "row",
+        "column",
+        "metric",
+        "state",
+        "mean",
+        "spread",
+        "standard_error",
+        "noise_from",
+        "n",
+        "best",
+    ]
+    columns += [
+        "best_of",
+        *(f"published_{name}" for name in sets),
+        "gap",
+        "verdict",
+        "mark",
+        "departures",
+        "protocols",
+        "jobs",
+    ]
     written = io.StringIO()
     writer = csv.DictWriter(written, columns, lineterminator="\n", extrasaction="ignore")
     writer.writeheader()
@@ -288,25 +322,32 @@ def cell_fact(entry: Entry) -> dict[str, Any]:
         "row": entry.row.label,
         "column": entry.key,
         "header": entry.column.header,
-        "metric": entry.column.metric,
+        "metric": entry.choice.fixed if entry.choice else entry.column.metric,
         "state": entry.state,
-        "mean": ours.mean if ours else None,
-        "spread": entry.spread,
-        "standard_error": ours.standard_error if ours else None,
+        "mean": _meaning(ours.mean) if ours else None,
+        "spread": _meaning(entry.spread),
+        "standard_error": _meaning(ours.standard_error) if ours else None,
         "noise_from": ours.source if ours else None,
         "n": len(ours.values) if ours else 0,
-        "values": list(ours.values.values()) if ours else [],
+        "best": _meaning(entry.best),
+        "best_of": entry.choice.of if entry.choice else None,
+        "values": [_meaning(value) for value in ours.values.values()] if ours else [],
         "seeds": list(ours.values) if ours else [],
         "published": {name: known.value if known else None for name, known in entry.published.items()},
         "sources": {name: known.source for name, known in entry.published.items() if known},
-        "gap": verdict.gap if verdict else None,
+        "gap": _meaning(verdict.gap) if verdict else None,
         "verdict": verdict.word if verdict else None if entry.state == "done" else entry.state,
         "mark": entry.mark,
-        "rates": {f"{rate:g}": value for rate, value in entry.rates.items()},
+        "rates": {f"{rate:g}": _meaning(value) for rate, value in entry.rates.items()},
         "departures": list(entry.departures),
         "protocols": sorted({number.protocol for number in entry.numbers if number.protocol}),
         "jobs": [number.job for number in entry.numbers],
     }
+
+
+def _meaning(value: float | None) -> float | None:
+    """The digits that mean something: 50,000 images tell two thousandths of a percent apart."""
+    return None if value is None else round(value, 4)
 
 
 def claim_facts(claims: Sequence[tuple[Judgement, Judgement]]) -> list[dict[str, Any]]:
@@ -325,6 +366,7 @@ def claim_facts(claims: Sequence[tuple[Judgement, Judgement]]) -> list[dict[str,
 
 
 def _part_fact(part: Any) -> dict[str, Any]:
-    wanted = ("status", "difference", "low", "high", "num_seeds", "paired", "noise", "seeds_to_decide")
+    numbers = {name: _meaning(getattr(part, name)) for name in ("difference", "low", "high")}
+    seeds = {name: getattr(part, name) for name in ("num_seeds", "paired", "noise", "seeds_to_decide")}
     question = part.part.model_dump(exclude_none=True)
-    return {**question, **{name: getattr(part, name) for name in wanted}, "missing": list(part.missing)}
+    return {**question, "status": part.status, **numbers, **seeds, "missing": list(part.missing)}

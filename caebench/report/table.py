@@ -11,6 +11,7 @@ from caebench.config.stage import METRICS, PretrainingCost
 from caebench.plan.graph import Cell, Job, Plan
 from caebench.plan.store import State
 from caebench.published import Published, PublishedSet, noise
+from caebench.report.choices import Choice, choice
 from caebench.report.protocol import concerning, departures, fingerprint, usual
 from caebench.report.records import Record, Records
 from caebench.report.statistics import (
@@ -46,6 +47,7 @@ class Number(NamedTuple):
     job: str
     state: State
     value: float | None  # None: the job is not done
+    best: float | None = None  # of several readings, where the value is the fixed choice among them
     low: float | None = None  # of the evaluation's own sampling error
     high: float | None = None
     protocol: str | None = None  # equal for numbers made alike
@@ -67,6 +69,7 @@ class Entry:
     mark: Mark = ""
     departures: tuple[str, ...] = ()  # from the column's protocol
     rates: Mapping[float, float] = field(default_factory=dict[float, float])  # of a grid: rate -> mean over seeds
+    choice: Choice | None = None  # where the numbers are the fixed choice of several
 
     @property
     def spread(self) -> float | None:
@@ -75,6 +78,12 @@ class Entry:
             return None
         values = list(self.estimate.values.values())  # rounds once where they say it themselves
         return statistics.stdev(values) if self.estimate.source == "seeds" else self.estimate.deviation
+
+    @property
+    def best(self) -> float | None:
+        """The mean over seeds of the best readings."""
+        found = [number.best for number in self.numbers if number.best is not None]
+        return statistics.fmean(found) if found else None
 
     @property
     def theirs(self) -> Published | None:
@@ -90,15 +99,27 @@ def numbers(plan: Plan, cell: Cell, records: Records) -> tuple[Number, ...]:
 def _number(plan: Plan, cell: Cell, job: Job, records: Records) -> Number:
     column, record = cell.column, records.find(job)
     key = next(key for key, known in plan.table.columns.items() if known is column)
-    seed = getattr(job.inputs["encoder"].config, "seed", 0) if "encoder" in job.inputs else 0
-    place = (plan.table.name, cell.row.label, cell.row.id, key, column.header, column.metric, seed, job.name)
+    chosen = choice(job.config, column.metric)
+    if chosen and record is not None and chosen.fixed not in record["metrics"]:
+        chosen = None  # a record of one reading
+    metric = chosen.fixed if chosen else column.metric
+    place = (plan.table.name, cell.row.label, cell.row.id, key, column.header, metric, _seed(job), job.name)
     if record is None:
         return Number(*place, records.state(job), None)
-    if column.metric not in record["metrics"]:  # its site had not what this number rests on
+    if metric not in record["metrics"]:  # its site had not what this number rests on
         return Number(*place, "todo", None)
-    low, high = record.get("intervals", {}).get(column.metric, (None, None))
-    value, commit = record["metrics"][column.metric], record["provenance"].get("commit")
-    return Number(*place, "done", value, low, high, fingerprint(job.config, concerning(record, column.metric)), commit)
+    low, high = record.get("intervals", {}).get(metric, (None, None))
+    made = fingerprint(job.config, concerning(record, column.metric)), record["provenance"].get("commit")
+    best = record["metrics"][chosen.best] if chosen else None
+    return Number(*place, "done", record["metrics"][metric], best, low, high, *made)
+
+
+def _seed(job: Job) -> int:
+    """The evaluation's own; that of its encoder where it draws nothing."""
+    own = getattr(job.config, "seed", None)
+    if own is None and "encoder" in job.inputs:
+        own = getattr(job.inputs["encoder"].config, "seed", None)
+    return own or 0
 
 
 def filled(plan: Plan, records: Records) -> Plan:
@@ -131,12 +152,33 @@ def entries(plan: Plan, records: Records, sets: Sequence[PublishedSet]) -> list[
 
 def _entry(plan: Plan, cell: Cell, key: str, records: Records, sets: Sequence[PublishedSet]) -> Entry:
     found, done = numbers(plan, cell, records), "quoted"
-    values = {number.seed: float(number.value) for number in found if number.value is not None}
+    values = _by_seed(found)
     if found:
         done = "done" if values else EMPTY.get(found[0].state, found[0].state)
     intervals = {n.seed: None if n.low is None or n.high is None else (n.low, n.high) for n in found}
     entry = Entry(cell.row, key, cell.column, done, found, estimate(values, intervals), _published(cell, sets))
-    return replace(entry, rates=_rates(cell, records))
+    chosen = choice(cell.jobs[0].config, cell.column.metric) if cell.jobs else None
+    return replace(entry, rates=_rates(cell, records), choice=chosen)
+
+
+def _by_seed(numbers: Sequence[Number]) -> dict[int, float]:
+    """A cell's values.
+
+    Raises:
+        ValueError: two of them are of one seed.
+    """
+    values: dict[int, float] = {}
+    for number in numbers:
+        if number.value is None:
+            continue
+        if number.seed in values:
+            jobs = ", ".join(other.job for other in numbers if other.seed == number.seed)
+            raise ValueError(
+                f"{number.suite}, row '{number.row}', column '{number.column}': two numbers of seed {number.seed} "
+                f"({jobs}). A cell has one number a seed: see `caebench why` of each, and give --seeds."
+            )
+        values[number.seed] = float(number.value)
+    return values
 
 
 def _published(cell: Cell, sets: Sequence[PublishedSet]) -> dict[str, Published | None]:

@@ -34,7 +34,7 @@ class Extracted(NamedTuple):
 def knn(config: KNN, run: Run) -> dict[str, Any]:
     """Accuracy for every k; `top1` is the best of them, as DINO reports it.
 
-    On ImageNet also what the site's [extras] name, each at the k that was best on the validation images.
+    On ImageNet also what the site's [extras] name, each at the k that was fixed beforehand.
     """
     frozen = freeze(run, config.image_size, config.feature, config.norm)
     train, val_split = run.open_split(config.data, "train"), run.open_split(config.data, "val")
@@ -45,14 +45,14 @@ def knn(config: KNN, run: Run) -> dict[str, Any]:
     best = max(accuracies, key=lambda k: accuracies[k])
     found = {"top1": accuracies[best], **{f"top1_k{k}": value for k, value in accuracies.items()}}
     run.intervals.update(of_accuracies(found, len(val.labels)))
-    for name, right in _extras(config.replace(k=(best,)), run, frozen, bank, val, more):
+    for name, right in _extras(config.replace(k=(config.fixed_k,)), run, frozen, bank, val, more):
         found[name] = _share(right)
         run.intervals.update(of_accuracies({name: found[name]}, len(right)))
     return {**found, "k": best, "num_images": len(val.labels)}
 
 
 def _share(right: Bool[Tensor, " images"]) -> float:
-    return 100.0 * right.double().mean().item()
+    return 100.0 * int(right.sum()) / len(right)
 
 
 class Opened(NamedTuple):

@@ -24,7 +24,7 @@ from caebench.data.transforms import evaluation
 from caebench.models.heads import BatchNorm, LinearHead
 from caebench.models.vit import Encoder
 from caebench.tasks.intervals import binomial
-from caebench.tasks.probes import EVALUATION_BATCH, Augmentation, Frozen, LabelledSample, Probe, freeze
+from caebench.tasks.probes import EVALUATION_BATCH, Augmentation, Frozen, LabelledSample, Probe, freeze, percent
 from caebench.training.loop import Batch, Training, autocast, to_device
 from caebench.training.optim import ParamGroup, split_decay
 from caebench.training.run import Run
@@ -164,7 +164,7 @@ def accuracies(step: GridStep, split: ImageSplit, config: LinearProbeGrid, run: 
         with autocast(run.device, config.optimization.precision):
             logits = step.logits(batch)
         correct += (logits.argmax(-1) == batch["label"]).sum(dim=1)
-    return Accuracies((100.0 * run.group.sum(correct) / len(samples)).tolist(), len(samples))
+    return Accuracies(percent(run.group.sum(correct), len(samples)), len(samples))
 
 
 def choose(settings: Sequence[Setting], held: Accuracies, val: Accuracies, run: Run) -> dict[str, Any]:

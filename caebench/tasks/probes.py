@@ -208,6 +208,11 @@ def _make(
     return Probe(training, frozen, (frozen.part,), augmentation, finish)
 
 
+def percent(correct: Float[Tensor, " counts"], num_images: int) -> list[float]:
+    """Counts in per cent, in double precision: 61 of 500 are 12.2, where float32 gives 12.199999809."""
+    return [100.0 * count / num_images for count in correct.tolist()]
+
+
 class Evaluator:
     """Accuracy on the validation split, each image counted once on whatever number of processes."""
 
@@ -239,7 +244,7 @@ class Evaluator:
                 logits = self.logits(batch)
             ranked = logits.topk(min(5, logits.shape[1])).indices == batch["label"][:, None]
             correct += torch.stack([ranked[:, 0].sum(), ranked.any(dim=1).sum()])
-        top1, top5 = (100.0 * run.group.sum(correct) / len(self.samples)).tolist()
+        top1, top5 = percent(run.group.sum(correct), len(self.samples))
         return {"top1": top1, "top5": top5}
 
     def _batches(self) -> Iterator[Batch]:

@@ -247,3 +247,9 @@ def test_objects_that_nobody_finds_have_an_ap_of_zero():
     truth, _ = scenes(10)
     elsewhere = [{"image_id": 0, "category_id": 3, "bbox": [0.0, 0.0, 1.0, 1.0], "score": 0.5}]
     assert intervals.bootstrap_ap(intervals.read_matches(evaluate(truth, elsewhere, 10)), seed=0)["AP"] == (0.0, 0.0)
+
+
+def test_a_share_is_not_rounded_to_float32():
+    """61 of 500 are 12.2; in float32 they were 12.199999809."""
+    assert percent(torch.tensor([61.0, 500.0]), 500) == [12.2, 100.0]
+    assert _share(torch.arange(500) < 61) == 12.2
