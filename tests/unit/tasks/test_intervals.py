@@ -12,6 +12,8 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from caebench.tasks import intervals
+from caebench.tasks.knn import _share
+from caebench.tasks.probes import percent
 
 
 def width(interval):
