@@ -1,8 +1,8 @@
 """Dense tasks: segmentation, detection. The schedule and its scales count iterations, as the paper does."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from caebench.config.base import Config
 from caebench.config.data import Data
@@ -87,7 +87,18 @@ class Detection(Config):
     channels: PositiveInt = 256  # of FPN, RPN and both heads
     fc_channels: PositiveInt = 1024
     num_rois: PositiveInt = 512  # of an image, sampled for the heads
-    num_proposals: PositiveInt = 1000  # of an image
+    num_proposals: PositiveInt = 1000  # of an image, at test; in training twice as many
     num_detections: PositiveInt = 100  # of an image, at most
     drop_path: float = Field(ge=0.0, lt=1.0)
+    orientation_group: PositiveInt = 2  # images in a row that are all wider than tall, or none; official: of one GPU
     seed: int = 0
+
+    @model_validator(mode="after")
+    def _check_groups(self) -> Self:
+        batch = self.optimization.global_batch
+        if batch % self.orientation_group:
+            raise ValueError(
+                f"orientation_group {self.orientation_group}: it must divide optimization.global_batch {batch}. "
+                "Choose a divisor of it"
+            )
+        return self

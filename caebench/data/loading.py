@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -100,6 +100,25 @@ def read_pixels(path: str | Path) -> UInt8[Tensor, "3 height width"]:
     return torch.from_numpy(np.array(open_image(path))).permute(2, 0, 1)
 
 
+class Grouping(NamedTuple):
+    """Images that belong together: each run of `size` in an epoch's order is of one group."""
+
+    groups: Sequence[int]  # of each image
+    size: int
+
+    def arrange(self, order: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """The order in runs: each group's images in theirs, the last run filled up from its start, the runs shuffled.
+
+        As mmdetection's GroupSampler, which makes the runs of a GPU; here they follow from the order alone.
+        """
+        groups, runs = np.asarray(self.groups)[order], list[np.ndarray]()
+        for group in np.unique(groups):
+            members = order[groups == group]
+            num_runs = -(-len(members) // self.size)
+            runs.append(np.resize(members, (num_runs, self.size)))
+        return rng.permutation(np.concatenate(runs)).flatten()
+
+
 class Steps(Sampler[list[Key]]):
     """The micro-batches of one process from one step to the end: every step takes the next `global_batch` samples of
     the epoch's order, which depends on seed and epoch alone. The last, smaller batch of an epoch is dropped.
@@ -124,11 +143,12 @@ class Steps(Sampler[list[Key]]):
         size: int,
         micro: int,
         repeats: int = 1,
+        grouping: Grouping | None = None,
     ) -> None:
         self.num_samples, self.global_batch, self.seed = num_samples, global_batch, seed
         self.start, self.stop = start, stop
         self.offsets = range(rank * micro, global_batch, size * micro)
-        self.micro, self.repeats = micro, repeats
+        self.micro, self.repeats, self.grouping = micro, repeats, grouping
         self.steps_per_epoch = num_samples // global_batch
 
     def __len__(self) -> int:
@@ -146,7 +166,10 @@ class Steps(Sampler[list[Key]]):
                 yield [(epoch, int(index)) for index in chosen]
 
     def _order(self, epoch: int) -> np.ndarray:
-        images = generator(Purpose.ORDER, self.seed, epoch).permutation(self.num_samples)
+        rng = generator(Purpose.ORDER, self.seed, epoch)
+        images = rng.permutation(self.num_samples)
+        if self.grouping is not None:
+            return self.grouping.arrange(images, rng)
         copies = images[:, None] + self.num_samples * np.arange(self.repeats)
         return copies.flatten()[: self.num_samples]
 

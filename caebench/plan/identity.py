@@ -42,10 +42,10 @@ VERSIONS: dict[str, int] = {
     "attentive_probe": 2,
     "knn": 2,
     "finetune": 2,
-    "segmentation": 1,
-    "knn_segmentation": 1,
+    "segmentation": 2,
+    "knn_segmentation": 2,
     "lr_grid": 1,
-    "detection": 1,
+    "detection": 2,
     "pretraining_cost": 1,
 }
 # Of a pretraining's parts, from their first change on: what does not have the part keeps its id.

@@ -1,6 +1,7 @@
 """What other code bases do, as the recipes here with the fields in which each differs: for comparison, never run.
 
-`official`: the official repository as its scripts resolve (Atten4Vis/CAE at a7fd162). `mmpretrain`: OpenMMLab's CAE
+`official`: the official repository as its scripts resolve (Atten4Vis/CAE at a7fd162); a compared method's is its own.
+`mmpretrain`: OpenMMLab's CAE
 (configs/cae of MMPretrain, before that of MMSelfSup). What no field can say is a note.
 """
 
@@ -39,6 +40,9 @@ def official(like: Config, variant: VariantName, epochs: int | None) -> Preset:
     match like:
         case Pretrain(method=CAE() as method):
             return _official_pretraining(like, method, variant)
+        case Pretrain(method=method):
+            precision: Precision = "fp32" if method.kind == "dino" else "fp16"
+            return Preset(_at(like, precision), OFFICIAL_METHODS[method.kind])
         case LinearProbe():
             return Preset(_at(linear_probe(variant), "fp16"), ("batch norm over each GPU's 512 images (ours: ADR 4)",))
         case AttentiveProbe():
@@ -75,6 +79,34 @@ OFFICIAL_ATTENTIVE = (
 )
 
 
+# What differs from official code whatever the recipe's fields say, and stays, each with its effect.
+OFFICIAL_SEGMENTATION = (
+    "evaluated every 16k iterations (ours: after the last, ADR 12)",
+    "the rate decays from the first iteration on, under its warm-up too (mmcv's poly policy; ours: from the warm-up's "
+    "end, so up to 0.9 % higher)",
+    "positions go to the crop's grid by bicubic interpolation without antialiasing (ours: with, whose cubic kernel is "
+    "another: sin-cos positions differ by up to 0.05)",
+)
+OFFICIAL_MIXING = (
+    "mixup and cutmix draw once for the images of a GPU (ours: for a group of as many, whatever the device holds)",
+    "timm 0.3.2 cuts a cutmix box with odd sides one pixel smaller (ours: today's timm; pasted areas and targets "
+    "differ by at most 1 % in such draws)",
+)
+# Of the compared methods' own repositories (ADR 16); what their reference files hold is equal.
+OFFICIAL_METHODS: Mapping[str, tuple[str, ...]] = {
+    "mae": ("column before row in the sin-cos positions (ours: MoCo v3's order; a permutation of channels)",),
+    "beit": ("block masks of at most 75 patches (ours: exactly 75)", "class token is not decayed (ours: it is)"),
+    "deit": (
+        "the rate changes once an epoch (timm's scheduler; ours: every step, at most 0.5 % of the peak apart)",
+        *OFFICIAL_MIXING,
+        "three copies of an image lie on three GPUs (ours: in a row, so that two may mix with each other)",
+    ),
+    "moco_v3": ("everything is decayed (ours: not biases and one-dimensional parameters)",),
+    "dino": ("float32 (ours: bf16; losses and similarities in float32)", "the centre moves with each forward pass"),
+    "ibot": ("masks of at most the drawn share (ours: exactly)", "the centres move with each forward pass"),
+}
+
+
 def _official_pretraining(like: Pretrain, method: CAE, variant: VariantName) -> Preset:
     config = _at(cae(variant, like.optimization.epochs, method.target.kind), "fp16")
     notes = (*OFFICIAL_PRETRAINING, *_absent(variant, "scripts/cae_*.sh"))
@@ -92,7 +124,7 @@ def _official_finetuning(variant: VariantName) -> Preset:
     config = _at(finetune(variant), "fp16")
     group = 64 if variant in LARGE else 128  # mixup and cutmix draw once a GPU
     mixed = config.replace(mixing=config.mixing.replace(group=group))
-    return Preset(mixed, _absent(variant, "scripts/cae_*_finetune.sh"))
+    return Preset(mixed, (*OFFICIAL_MIXING, *_absent(variant, "scripts/cae_*_finetune.sh")))
 
 
 # Of configs_local/cae/upernet, by pretraining epochs. The paper says: searched for each model.
@@ -103,7 +135,7 @@ SEGMENTATION_RATES: Mapping[VariantName, Mapping[int, float]] = {
 
 
 def _official_segmentation(variant: VariantName, epochs: int | None) -> Preset:
-    config, notes = _at(ade20k(variant), "fp16"), ("evaluated every 16k iterations (ours: after the last, ADR 12)",)
+    config, notes = _at(ade20k(variant), "fp16"), OFFICIAL_SEGMENTATION
     rates = SEGMENTATION_RATES.get(variant)
     if rates is None:
         return Preset(config, (*notes, *_absent(variant, "configs_local/cae/upernet")))

@@ -163,6 +163,6 @@ def verify(cache: CodeCache, training: Training, tokenizer: Tokenizer, run: Run)
 
 
 def _steps(training: Training, run: Run, epoch: int, micro: int) -> Steps:
-    place = {"rank": run.group.rank, "size": run.group.size}
+    place: dict[str, Any] = {"rank": run.group.rank, "size": run.group.size}
     batch, first = training.config.global_batch, epoch * training.steps_per_epoch
     return Steps(len(training.samples), batch, seed=training.seed, start=first, stop=first + 1, micro=micro, **place)

@@ -25,12 +25,18 @@ def split_decay(module: nn.Module, lr_scale: float = 1.0) -> list[ParamGroup]:
 
 
 def encoder_groups(encoder: Encoder, decay: float) -> list[ParamGroup]:
-    """Layer-wise learning-rate decay (BEiT): block i of n at decay^(n - i), patches at decay^(n + 1)."""
-    depth, groups = len(encoder.blocks), list[ParamGroup]()
+    """Layer-wise learning-rate decay (BEiT): block i of n at decay^(n - i), patches at decay^(n + 1).
+
+    What belongs to no block takes the whole rate, as in the official constructors (`get_num_layer_for_vit`): a table of
+    relative positions that all blocks share, and a final norm.
+    """
+    depth, biases = len(encoder.blocks), encoder.relative_position_biases
+    groups = split_decay(encoder.norm)
+    of_block = len(biases) == depth and encoder.relative_position_bias == "block"
     for number, block in enumerate(encoder.blocks):
-        parts = [block, *encoder.relative_position_biases[number : number + 1]]
-        for part in parts:
+        for part in (block, biases[number]) if of_block else (block,):
             groups += split_decay(part, decay ** (depth - number))
+    groups += [] if of_block else split_decay(biases)
     scale = decay ** (depth + 1)
     groups.append({"params": [encoder.patch_embed.weight], "decays": True, "lr_scale": scale})
     undecayed = [encoder.cls_token, encoder.patch_embed.bias]  # BEiT's fine-tuning decays neither class token

@@ -2,7 +2,7 @@
 
 import pytest
 
-from caebench.data.loading import Steps
+from caebench.data.loading import Grouping, Steps
 
 NUM_SAMPLES, BATCH, PER_EPOCH = 50, 8, 6
 
@@ -46,3 +46,37 @@ def test_an_epoch_takes_no_sample_twice_and_epochs_differ():
 
 def test_another_seed_is_another_order():
     assert list(steps(seed=1)) != list(steps())
+
+
+def grouped_batches(world, micro, start=0, stop=12, seed=0, groups=tuple(n % 3 == 0 for n in range(25))):
+    """All keys of each step, process by process, of a batch of 8 in runs of 2."""
+    grouping = Grouping(groups, 2)
+    parts = [
+        list(Steps(25, 8, seed=seed, start=start, stop=stop, rank=rank, size=world, micro=micro, grouping=grouping))
+        for rank in range(world)
+    ]
+    per_step = 8 // (world * micro)
+    steps = [[part[step * per_step : (step + 1) * per_step] for part in parts] for step in range(stop - start)]
+    return [[key for number in range(per_step) for part in step for key in part[number]] for step in steps]
+
+
+def test_images_of_one_group_stand_together():
+    for batch in grouped_batches(world=1, micro=8):
+        flags = [index % 3 == 0 for _, index in batch]
+        assert flags[::2] == flags[1::2]
+    epoch = [index for batch in grouped_batches(world=1, micro=8, stop=3) for _, index in batch]
+    assert len(set(epoch)) >= 23, "a run that is filled up repeats an image"
+
+
+def test_groups_do_not_depend_on_micro_batches_processes_or_where_training_begins():
+    whole = grouped_batches(world=1, micro=8)
+    assert whole == grouped_batches(world=2, micro=4) == grouped_batches(world=2, micro=2) == grouped_batches(1, 1)
+    assert whole[5:] == grouped_batches(world=1, micro=8, start=5)
+    assert whole != grouped_batches(world=1, micro=8, seed=1)
+
+
+def test_a_group_of_one_image_fills_its_run_alone():
+    batches = grouped_batches(world=1, micro=8, groups=[number == 0 for number in range(25)])
+    pairs = [tuple(batch[place : place + 2]) for batch in batches for place in range(0, 8, 2)]
+    alone = [pair for pair in pairs if any(index == 0 for _, index in pair)]
+    assert alone and all(first == second for first, second in alone)

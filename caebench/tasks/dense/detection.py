@@ -16,6 +16,7 @@ from pycocotools.cocoeval import COCOeval
 
 from caebench.config.dense import Detection
 from caebench.config.stage import ENCODER
+from caebench.data.loading import Grouping
 from caebench.data.randomness import Purpose, derive, seeded_everywhere
 from caebench.data.scenes import SceneSplit
 from caebench.models.checkpoint import read_encoder
@@ -26,10 +27,9 @@ from caebench.tasks.intervals import AP_AT, Detections, Interval, bootstrap_ap, 
 from caebench.training.run import Run
 
 PER_CLASS = "per_class.csv"
-CROP_LONG_SIDE = 4200 / 1333  # the longest side before the crop, in `long_side`s
-MIN_SIDE = 16  # pixels; smaller images are not trained on
+MIN_SIDE = 32  # pixels; images with a shorter side are not trained on (mmdetection 2.11, CocoDataset)
 KINDS = {"box": "bbox", "mask": "segm"}
-AP = {"": "mAP", "50": "mAP_50", "75": "mAP_75"}
+AP = {"": "mAP", "50": "mAP_50", "75": "mAP_75"}  # in the order of COCOeval's numbers
 
 
 def detect(config: Detection, run: Run) -> dict[str, Any]:
@@ -40,7 +40,9 @@ def detect(config: Detection, run: Run) -> dict[str, Any]:
     train, val = run.open_scenes(config.data, "train"), run.open_scenes(config.data, "val")
     init_default_scope("mmdet")
     encoder = read_encoder(run.inputs["encoder"] / ENCODER, drop_path=config.drop_path)
-    job = DenseJob(run, config.optimization, make_dataset(config, train, training=True), config.seed, encoder.variant)
+    dataset = make_dataset(config, train, training=True)
+    order = Grouping(orientations(dataset), config.orientation_group)
+    job = DenseJob(run, config.optimization, dataset, config.seed, encoder.variant, order)
     with seeded_everywhere(derive(Purpose.INITIALISATION, config.seed)):
         model = build_model(config, encoder, len(train.classes), sync=job.sync_norm)
     run.adapt(encoder.blocks)
@@ -62,14 +64,14 @@ def silence() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def watch_matches() -> Iterator[list[Detections]]:
-    """Fills with what pycocotools matched for mmdetection, which keeps only the means."""
-    seen: list[Detections] = []
+def watch_matches() -> Iterator[list[tuple[Detections, list[float]]]]:
+    """Fills with what pycocotools matched for mmdetection, which keeps only the means, and with its own numbers."""
+    seen: list[tuple[Detections, list[float]]] = []
 
     class Watched(COCOeval):
         def summarize(self) -> None:
             super().summarize()
-            seen.append(read_matches(self))
+            seen.append((read_matches(self), self.stats.tolist()))
 
     original, coco_metric.COCOeval = coco_metric.COCOeval, Watched
     try:
@@ -79,16 +81,19 @@ def watch_matches() -> Iterator[list[Detections]]:
 
 
 class QuietCocoMetric(CocoMetric):
-    """mmdetection's metric, without prints; keeps what was matched on each image."""
+    """mmdetection's metric, without prints and without its rounding; keeps what was matched on each image."""
 
     matched: Detections | None = None  # none if no object was found
 
     def compute_metrics(self, results: list[Any]) -> dict[str, float]:
-        """mmdetection's numbers; the main process alone is asked, with the images of all in their order."""
+        """COCOeval's own numbers; the main process alone is asked, with the images of all in their order."""
         with silence(), watch_matches() as seen:
             found = super().compute_metrics(results)
-        self.matched = seen[0] if seen else None
-        return found
+        if not seen:
+            self.matched = None
+            return found
+        self.matched, stats = seen[0]
+        return {**found, **{f"{self.metrics[0]}_{name}": stats[place] for place, name in enumerate(AP.values())}}
 
 
 @silence()
@@ -98,9 +103,9 @@ def make_metrics(annotations: Path) -> list[QuietCocoMetric]:
 
 
 def average_precisions(found: dict[str, Any]) -> dict[str, float]:
-    """AP in percent, to a tenth as mmdetection rounds it; 0 where it has no entry, as no object was found."""
+    """AP in percent; 0 where it has no entry, as no object was found."""
     return {
-        f"AP_{kind}{suffix}": round(100.0 * max(0.0, float(found.get(f"{kind}/{KINDS[kind]}_{name}", 0.0))), 1)
+        f"AP_{kind}{suffix}": 100.0 * max(0.0, float(found.get(f"{kind}/{KINDS[kind]}_{name}", 0.0)))
         for kind in KINDS
         for suffix, name in AP.items()
     }
@@ -136,6 +141,12 @@ def make_dataset(config: Detection, split: SceneSplit, *, training: bool) -> Coc
     )
 
 
+def orientations(dataset: CocoDataset) -> list[bool]:
+    """Whether each image is wider than tall: images of one kind are padded less when they stand in one batch."""
+    infos = (dataset.get_data_info(number) for number in range(len(dataset)))
+    return [info["width"] > info["height"] for info in infos]
+
+
 def _augment(config: Detection) -> list[dict[str, Any]]:
     """Flip, then one of two policies: resize; or resize, crop and resize (official, after DETR, arXiv 2005.12872)."""
     resize = _resize(config.short_sides, config.long_side)
@@ -145,7 +156,7 @@ def _augment(config: Detection) -> list[dict[str, Any]]:
         "crop_size": config.crop_sides,
         "allow_negative_crop": True,
     }
-    first = _resize(config.first_short_sides, round(CROP_LONG_SIDE * config.long_side))
+    first = _resize(config.first_short_sides, config.long_side)
     return [
         {"type": "RandomFlip", "prob": 0.5},
         {"type": "RandomChoice", "transforms": [[resize], [first, crop, resize]]},

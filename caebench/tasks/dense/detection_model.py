@@ -174,7 +174,7 @@ def _train(config: Detection, cascade: bool) -> Described:
         stage["mask_size"] = 28
     return {
         "rpn": {**rpn, "allowed_border": 0 if cascade else -1},
-        "rpn_proposal": _proposals(config, 2 * config.num_proposals, (2 if cascade else 1) * config.num_proposals),
+        "rpn_proposal": _proposals(config, 2 * config.num_proposals),
         "rcnn": of_stages if cascade else of_stages[0],
     }
 
@@ -206,7 +206,7 @@ def _assign(
 
 def _test(config: Detection) -> Described:
     return {
-        "rpn": _proposals(config, config.num_proposals, config.num_proposals),
+        "rpn": _proposals(config, config.num_proposals),
         "rcnn": {
             "score_thr": 0.05,
             "nms": {"type": "nms", "iou_threshold": NMS_BOXES},
@@ -216,6 +216,7 @@ def _test(config: Detection) -> Described:
     }
 
 
-def _proposals(config: Detection, before: int, after: int) -> Described:
+def _proposals(config: Detection, num: int) -> Described:
+    """As many before suppression, of each level, as after it, of an image."""
     nms = {"type": "nms", "iou_threshold": NMS_PROPOSALS}
-    return {"nms_pre": before, "max_per_img": after, "nms": nms, "min_bbox_size": 0}
+    return {"nms_pre": num, "max_per_img": num, "nms": nms, "min_bbox_size": 0}

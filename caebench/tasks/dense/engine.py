@@ -23,7 +23,7 @@ from caebench.config.dense import DenseOptimization
 from caebench.config.optim import Precision
 from caebench.config.stage import METRICS_FILE
 from caebench.config.variants import Variant
-from caebench.data.loading import Key, Steps
+from caebench.data.loading import Grouping, Key, Steps
 from caebench.data.randomness import Purpose, derive, seeded_everywhere
 from caebench.models.checkpoint import stats_of
 from caebench.models.pyramid import FrozenEncoder, PyramidEncoder
@@ -205,8 +205,16 @@ class TrainLoop(BaseLoop):
 class DenseJob:
     """What the Runner lacks: caebench's batches, checkpoints, metrics and progress."""
 
-    def __init__(self, run: Run, config: DenseOptimization, dataset: Any, seed: int, variant: Variant) -> None:
-        self.run, self.config, self.seed = run, config, seed
+    def __init__(
+        self,
+        run: Run,
+        config: DenseOptimization,
+        dataset: Any,
+        seed: int,
+        variant: Variant,
+        grouping: Grouping | None = None,
+    ) -> None:
+        self.run, self.config, self.seed, self.grouping = run, config, seed, grouping
         self.dataset = SeededDataset(dataset, seed)
         if len(self.dataset) < config.global_batch:
             raise ValueError(f"global_batch {config.global_batch}: the split has only {len(self.dataset)} images.")
@@ -229,6 +237,7 @@ class DenseJob:
             rank=self.run.group.rank,
             size=self.run.group.size,
             micro=self.micro,
+            grouping=self.grouping,
         )
         loader = DataLoader(
             self.dataset, batch_sampler=keys, num_workers=self.run.num_workers, collate_fn=pseudo_collate

@@ -106,13 +106,17 @@ class PerClassIoU(IoUMetric):
     per_image: list[Tensor]  # intersection, union, label; each [images, classes]
 
     def compute_metrics(self, results: list[Any]) -> dict[str, float]:
-        """The means, in percent; the main process alone is asked, with the images of all in their order."""
+        """The means, in percent, where mmsegmentation rounds them to two digits; the main process alone is asked, with
+        the images of all in their order.
+        """
         intersection, union, _, label = zip(*results, strict=True)
         self.per_image = [torch.stack(part) for part in (intersection, union, label)]
         areas: Any = [sum(part) for part in zip(*results, strict=True)]
         to_metrics: Any = self.total_area_to_metrics
         self.per_class = to_metrics(*areas, self.metrics, self.nan_to_num, self.beta)
-        return {name: float(value) for name, value in super().compute_metrics(results).items()}
+        rounded = super().compute_metrics(results)
+        exact = {"mIoU": self.per_class["IoU"], "mAcc": self.per_class["Acc"], "aAcc": self.per_class["aAcc"]}
+        return {name: float(100.0 * np.nanmean(exact[name]) if name in exact else rounded[name]) for name in rounded}
 
     def intervals(self, seed: int) -> dict[str, Interval]:
         """95 % intervals of the means, in percent."""
