@@ -15,6 +15,12 @@ from caebench.config.method import DVAE
 
 Images = Float[Tensor, "batch 3 height width"]
 Codes = Int[Tensor, "batch patches"]
+MARGIN = 0.1  # pixels are moved into 0.1..0.9, where their logits are finite (DALL-E, appendix A.3)
+
+
+def inside(images: Images) -> Images:
+    """Pixels in 0..1, moved into MARGIN..1 - MARGIN."""
+    return (1.0 - 2.0 * MARGIN) * images + MARGIN
 
 
 class _DALLEBlock(nn.Module):
@@ -51,7 +57,7 @@ class DALLEEncoder(nn.Module):
 
     def forward(self, images: Images) -> Float[Tensor, "batch vocabulary rows columns"]:
         """Logits of the codes; pixels are first moved into 0.1..0.9 (DALL-E, appendix A.3)."""
-        x = self.stem(0.8 * images + 0.1)
+        x = self.stem(inside(images))
         for number, group in enumerate(self.groups):
             x = group(x)
             if number < 3:
@@ -94,16 +100,16 @@ class DiscreteVAE(nn.Module):
         decoder += [_ResidualBlock(width) for _ in range(config.num_residual_blocks)]
         for _ in range(downs):
             decoder += [nn.ConvTranspose2d(width, width, 4, stride=2, padding=1), nn.ReLU()]
-        self.decoder = nn.Sequential(*decoder, nn.Conv2d(width, 3, 1))
+        self.decoder = nn.Sequential(*decoder, nn.Conv2d(width, 6, 1))
 
     def logits(self, images: Images) -> Float[Tensor, "batch vocabulary rows columns"]:
         """Logits of the codes; pixels are first moved into -1..1."""
         return self.encoder(2.0 * images - 1.0)
 
-    def decode(self, weights: Float[Tensor, "batch vocabulary rows columns"]) -> Images:
-        """Images in 0..1 from code weights, soft or one-hot."""
-        embedded = torch.einsum("bvhw,vd->bdhw", weights, self.codebook.weight)
-        return (self.decoder(embedded) + 1.0) / 2.0
+    def decode(self, weights: Float[Tensor, "batch vocabulary rows columns"]) -> tuple[Images, Images]:
+        """Location and log scale of each value's logit-Laplace distribution, from code weights, soft or one-hot."""
+        location, log_scale = self.decoder(torch.einsum("bvhw,vd->bdhw", weights, self.codebook.weight)).chunk(2, dim=1)
+        return location, log_scale
 
     @torch.no_grad()
     def codes(self, images: Images) -> Codes:
@@ -115,7 +121,8 @@ class DiscreteVAE(nn.Module):
         """Images as their codes render them."""
         logits = self.logits(images)
         one_hot = F.one_hot(logits.argmax(dim=1), logits.shape[1]).permute(0, 3, 1, 2)
-        return self.decode(one_hot.to(logits.dtype)).clamp(0.0, 1.0)
+        location, _ = self.decode(one_hot.to(logits.dtype))
+        return ((location.float().sigmoid() - MARGIN) / (1.0 - 2.0 * MARGIN)).clamp(0.0, 1.0)
 
 
 Tokenizer = DALLEEncoder | DiscreteVAE

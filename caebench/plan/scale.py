@@ -185,12 +185,16 @@ class Scale:
                 return target
 
     def _dvae(self, config: DVAE, variant: VariantName) -> DVAE:
-        sizes = dict(self.tokenizer)
+        """The least perplexity keeps its share of the vocabulary, and the warm-up of the divergence of the epochs."""
+        sizes, optimization = dict(self.tokenizer), _shrunk(self.dvae, config.optimization, self.precision)
+        share = sizes.get("vocabulary", config.vocabulary) / config.vocabulary
+        changes: dict[str, object] = {"min_perplexity": config.min_perplexity * share, **sizes}
         return config.replace(
             data=self._data(config.data),
             image_size=self._grid(variant) * 2 ** sizes.get("num_downsamplings", config.num_downsamplings),
-            optimization=_shrunk(self.dvae, config.optimization, self.precision),
-            **sizes,
+            optimization=optimization,
+            kl_warmup_epochs=config.kl_warmup_epochs * optimization.epochs / config.optimization.epochs,
+            **changes,
         )
 
     def _finetune(self, config: Finetune) -> Finetune:
