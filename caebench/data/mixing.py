@@ -45,7 +45,9 @@ class MixedSample:
 
     def __init__(self, config: Pretrain | Finetune, recipe: DeiT | Finetune, num_draws: int) -> None:
         self.seed, self.num_draws = config.seed, num_draws
-        self.transform = supervised(config.image_size, config.crop_scale_min, recipe.randaugment, recipe.random_erasing)
+        self.transform = supervised(
+            config.image_size, config.crop_scale_min, recipe.randaugment, recipe.random_erasing, recipe.flip
+        )
 
     def __call__(self, image: Image.Image, label: int, key: Key) -> dict[str, Any]:
         """One sample."""

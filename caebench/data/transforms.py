@@ -160,13 +160,16 @@ def whole_image(image_size: int) -> Transform:
     return v2.Compose([v2.RandomResizedCrop(image_size, (0.08, 1.0)), v2.RandomHorizontalFlip(), to_tensor])
 
 
-def supervised(image_size: int, crop_scale_min: float, randaugment: str, random_erasing: float) -> Transform:
+def supervised(
+    image_size: int, crop_scale_min: float, randaugment: str, random_erasing: float, flip: float = 0.5
+) -> Transform:
     """timm's training transform: RandAugment and random erasing; no colour jitter, as RandAugment replaces it."""
     transform = create_transform(
         image_size,
         is_training=True,
         scale=(crop_scale_min, 1.0),
         color_jitter=0.0,
+        hflip=flip,
         auto_augment=randaugment,
         interpolation="bicubic",
         re_prob=random_erasing,
