@@ -43,6 +43,7 @@ class DeiT(Config):
     label_smoothing: float = Field(default=0.1, ge=0.0, lt=1.0)
     randaugment: str = "rand-m9-mstd0.5-inc1"  # timm's notation
     random_erasing: float = Field(default=0.25, ge=0.0, le=1.0)
+    flip: float = Field(default=0.5, ge=0.0, le=1.0)  # probability
     repeats: PositiveInt = 3  # repeated augmentation
     drop_path: float = Field(default=0.1, ge=0.0, lt=1.0)
     init_std: PositiveFloat = 0.02  # of linear layers; scales with 1 / sqrt(width) from ViT-B's 768

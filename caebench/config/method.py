@@ -30,8 +30,10 @@ class DVAE(Config):
     num_residual_blocks: NonNegativeInt = 2
     temperature_start: PositiveFloat = 1.0  # Gumbel-softmax, DALL-E (arXiv 2102.12092), appendix A.2
     temperature_end: PositiveFloat = 1.0 / 16.0
-    kl_weight: NonNegativeFloat = 0.0
-    min_perplexity: PositiveFloat = 2.0  # fewer effective codes than this is a failed tokenizer
+    kl_weight: NonNegativeFloat = 6.6  # DALL-E's beta, of a bound summed over pixels and positions (appendix A.2)
+    kl_warmup_epochs: NonNegativeFloat = 2.0  # DALL-E: 5,000 updates of 512 images
+    # A tenth of the vocabulary; VQGAN's least used codebook has 12 % of its codes in use (arXiv 2406.11837): ADR 9
+    min_perplexity: PositiveFloat = 819.0
     seed: int = 0
 
 

@@ -181,6 +181,7 @@ class Finetune(Config):
     label_smoothing: float = Field(default=0.1, ge=0.0, lt=1.0)
     randaugment: str = "rand-m9-mstd0.5-inc1"  # timm's notation
     random_erasing: float = Field(default=0.25, ge=0.0, le=1.0)
+    flip: float = Field(default=0.5, ge=0.0, le=1.0)  # probability
     crop_scale_min: float = Field(default=0.08, gt=0.0, le=1.0)
     relative_position_bias: bool = True  # per block, zero at the start; official fine-tuning code
     head_init_scale: PositiveFloat = 0.001

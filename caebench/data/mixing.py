@@ -53,7 +53,12 @@ class MixedSample:
     ) -> None:
         self.seed, self.num_draws = config.seed, num_draws
         self.transform = supervised(
-            config.image_size, config.crop_scale_min, recipe.randaugment, recipe.random_erasing, stats
+            config.image_size,
+            config.crop_scale_min,
+            recipe.randaugment,
+            recipe.random_erasing,
+            stats,
+            flip=recipe.flip,
         )
 
     def __call__(self, image: Image.Image, label: int, key: Key) -> dict[str, Any]:

@@ -170,7 +170,13 @@ def whole_image(image_size: int) -> Transform:
 
 
 def supervised(
-    image_size: int, crop_scale_min: float, randaugment: str, random_erasing: float, stats: PixelStats = IMAGENET
+    image_size: int,
+    crop_scale_min: float,
+    randaugment: str,
+    random_erasing: float,
+    stats: PixelStats = IMAGENET,
+    *,
+    flip: float = 0.5,
 ) -> Transform:
     """timm's training transform: RandAugment and random erasing; no colour jitter, as RandAugment replaces it."""
     transform = create_transform(
@@ -178,6 +184,7 @@ def supervised(
         is_training=True,
         scale=(crop_scale_min, 1.0),
         color_jitter=0.0,
+        hflip=flip,
         auto_augment=randaugment,
         interpolation="bicubic",
         re_prob=random_erasing,

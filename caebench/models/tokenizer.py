@@ -17,6 +17,12 @@ from caebench.models.precision import without_autocast
 
 Images = Float[Tensor, "batch 3 height width"]
 Codes = Int[Tensor, "batch patches"]
+MARGIN = 0.1  # pixels are moved into 0.1..0.9, where their logits are finite (DALL-E, appendix A.3)
+
+
+def inside(images: Images) -> Images:
+    """Pixels in 0..1, moved into MARGIN..1 - MARGIN."""
+    return (1.0 - 2.0 * MARGIN) * images + MARGIN
 
 
 class _DALLEBlock(nn.Module):
@@ -55,7 +61,7 @@ class DALLEEncoder(nn.Module):
         """Logits of the codes, in float32; pixels are first moved into 0.1..0.9 (DALL-E, appendix A.3)."""
         # On a GPU the published encoder's convolutions are float16, but for the last (official dall_e/utils.py).
         with torch.autocast(images.device.type, torch.float16, enabled=images.is_cuda):
-            x = self.stem(0.8 * images + 0.1)
+            x = self.stem(inside(images))
             for number, group in enumerate(self.groups):
                 x = group(x)
                 if number < 3:
@@ -99,16 +105,16 @@ class DiscreteVAE(nn.Module):
         decoder += [_ResidualBlock(width) for _ in range(config.num_residual_blocks)]
         for _ in range(downs):
             decoder += [nn.ConvTranspose2d(width, width, 4, stride=2, padding=1), nn.ReLU()]
-        self.decoder = nn.Sequential(*decoder, nn.Conv2d(width, 3, 1))
+        self.decoder = nn.Sequential(*decoder, nn.Conv2d(width, 6, 1))
 
     def logits(self, images: Images) -> Float[Tensor, "batch vocabulary rows columns"]:
         """Logits of the codes; pixels are first moved into -1..1."""
         return self.encoder(2.0 * images - 1.0)
 
-    def decode(self, weights: Float[Tensor, "batch vocabulary rows columns"]) -> Images:
-        """Images in 0..1 from code weights, soft or one-hot."""
-        embedded = torch.einsum("bvhw,vd->bdhw", weights, self.codebook.weight)
-        return (self.decoder(embedded) + 1.0) / 2.0
+    def decode(self, weights: Float[Tensor, "batch vocabulary rows columns"]) -> tuple[Images, Images]:
+        """Location and log scale of each value's logit-Laplace distribution, from code weights, soft or one-hot."""
+        location, log_scale = self.decoder(torch.einsum("bvhw,vd->bdhw", weights, self.codebook.weight)).chunk(2, dim=1)
+        return location, log_scale
 
     @torch.no_grad()
     def codes(self, images: Images) -> Codes:
@@ -121,7 +127,8 @@ class DiscreteVAE(nn.Module):
         """Images as their codes render them."""
         logits = self.logits(images)
         one_hot = F.one_hot(logits.argmax(dim=1), logits.shape[1]).permute(0, 3, 1, 2)
-        return self.decode(one_hot.to(logits.dtype)).clamp(0.0, 1.0)
+        location, _ = self.decode(one_hot.to(logits.dtype))
+        return ((location.float().sigmoid() - MARGIN) / (1.0 - 2.0 * MARGIN)).clamp(0.0, 1.0)
 
 
 Tokenizer = DALLEEncoder | DiscreteVAE

@@ -53,6 +53,12 @@ class Job:
         return kind_of(self.config)
 
     @property
+    def seed(self) -> int | None:
+        """Its own; its encoder's where it draws nothing, as k-NN; None where its numbers depend on none."""
+        own: int | None = getattr(self.config, "seed", None)
+        return self.inputs["encoder"].seed if own is None and "encoder" in self.inputs else own
+
+    @property
     def name(self) -> str:
         """`stage/slug-id`, the job's folder in the store: the slug is for people, the id for truth."""
         return f"{STAGE_FOLDERS.get(self.kind, self.kind)}/{self.slug}-{self.id}"

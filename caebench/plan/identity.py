@@ -25,7 +25,7 @@ VERSIONS: dict[str, int] = {
     "real": 1,
     "embedded": 4,
     "released": 1,
-    "dvae": 1,
+    "dvae": 2,
     "codes": 2,
     "pretrain": 2,
     "pretrain/cae": 1,

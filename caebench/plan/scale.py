@@ -28,7 +28,7 @@ from caebench.config.stage import (
     RandomEncoder,
 )
 from caebench.config.variants import VARIANTS, VariantName
-from caebench.plan.shrink import DenseShrink, MethodShrink, Ratios, Shrink, shrink_method
+from caebench.plan.shrink import DenseShrink, FinetuneShrink, MethodShrink, Ratios, Shrink, shrink_method
 from caebench.recipes.cae import dvae
 
 PAPER_IMAGE_SIZE = 224
@@ -51,6 +51,7 @@ class Scale:
     linear: Shrink | None = None
     attentive: Shrink | None = None
     finetune: Shrink | None = None
+    tuning: FinetuneShrink = field(default_factory=FinetuneShrink)
     segmentation: DenseShrink | None = None
     detection: DenseShrink | None = None
     depths: Mapping[int, int] = field(default_factory=dict[int, int])  # of regressor and decoder
@@ -185,21 +186,25 @@ class Scale:
                 return target
 
     def _dvae(self, config: DVAE, variant: VariantName) -> DVAE:
-        sizes = dict(self.tokenizer)
+        """The least perplexity keeps its share of the vocabulary, and the warm-up of the divergence of the epochs."""
+        sizes, optimization = dict(self.tokenizer), _shrunk(self.dvae, config.optimization, self.precision)
+        share = sizes.get("vocabulary", config.vocabulary) / config.vocabulary
+        changes: dict[str, object] = {"min_perplexity": config.min_perplexity * share, **sizes}
         return config.replace(
             data=self._data(config.data),
             image_size=self._grid(variant) * 2 ** sizes.get("num_downsamplings", config.num_downsamplings),
-            optimization=_shrunk(self.dvae, config.optimization, self.precision),
-            **sizes,
+            optimization=optimization,
+            kl_warmup_epochs=config.kl_warmup_epochs * optimization.epochs / config.optimization.epochs,
+            **changes,
         )
 
     def _finetune(self, config: Finetune) -> Finetune:
         optimization = _shrunk(self.finetune, config.optimization, self.precision)
         shrunk = optimization.global_batch / config.optimization.global_batch
         group = max(2, round(8 * shrunk * config.mixing.group))  # 8: a group of two images would hardly mix
-        return config.replace(
-            optimization=optimization, mixing=config.mixing.replace(group=group), **self._common(config)
-        )
+        milder = self.tuning.apply(config)
+        milder["mixing"] = milder["mixing"].replace(group=group)
+        return config.replace(optimization=optimization, **milder, **self._common(config))
 
     def _segmentation(self, config: Segmentation) -> Segmentation:
         shrink = self.segmentation
@@ -272,6 +277,7 @@ NANO = Scale(
     linear=Shrink(epochs=0.22, batch=64, lr=200.0),
     attentive=Shrink(epochs=0.22, batch=32, lr=16.0),
     finetune=Shrink(epochs=0.06, batch=64, lr=32.0),
+    tuning=FinetuneShrink(augmentation=0.02, mixing=0.01),  # docs/performance.md
     segmentation=DenseShrink(iterations=0.0025, batch=4, lr=10.0, side=64 / 512, channels=32, depth=3.0),
     detection=DenseShrink(iterations=0.0046, batch=8, lr=3.5, side=64 / 800, channels=8, boxes=20, depth=12.0),
     depths={1: 1, 2: 2, 4: 3, 5: 4},

@@ -1,11 +1,13 @@
 """How trainings shrink: schedules, rates and batches; and the sizes that belong to one method alone."""
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
 from caebench.config.compared import DINO, IBOT, MAE, DeiT, Method, MoCoV3
 from caebench.config.dense import DenseOptimization
 from caebench.config.optim import Optimization, Precision
+from caebench.config.stage import Finetune
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,52 @@ class Shrink:
             base_lr=config.base_lr * self.lr,
             precision=precision,
         )
+
+
+@dataclass(frozen=True)
+class FinetuneShrink:
+    """What fine-tuning shrinks besides its schedule: how hard its training images are made, and layer-wise decay.
+
+    A hundred steps on pictures of 48 pixels learn nothing through the augmentation of a hundred epochs of ImageNet.
+    Probabilities and alphas are multiplied, never set, so that two settings that differ at paper scale still differ.
+    """
+
+    augmentation: float = 1.0  # on the probability of each of RandAugment's operations, of random erasing and flips
+    mixing: float = 1.0  # on mixup's and cutmix's alpha: the smaller, the rarer is a mixture that is not all one image
+    depth: float = 1.0  # layer-wise decay is raised to it
+
+    def apply(self, config: Finetune) -> dict[str, Any]:
+        """The fields that change, but for the mixing groups."""
+        mixing = config.mixing
+        return {
+            "randaugment": rarer(config.randaugment, self.augmentation),
+            "random_erasing": config.random_erasing * self.augmentation,
+            "flip": config.flip * self.augmentation,
+            "layer_decay": config.layer_decay**self.depth,
+            "mixing": mixing.replace(mixup=mixing.mixup * self.mixing, cutmix=mixing.cutmix * self.mixing),
+        }
+
+    def __str__(self) -> str:
+        """What it did, for the notes of a report; empty where it did nothing."""
+        parts = [
+            f"RandAugment's operations, random erasing and flips {self.augmentation:g} times as often"
+            if self.augmentation != 1.0
+            else "",
+            f"mixup's and cutmix's alpha {self.mixing:g} times as large" if self.mixing != 1.0 else "",
+            f"layer-wise decay to the power of {self.depth:g}" if self.depth != 1.0 else "",
+        ]
+        return ", ".join(part for part in parts if part)
+
+
+def rarer(randaugment: str, factor: float) -> str:
+    """timm's notation with the probability of an operation, 0.5 where it says none, times a factor."""
+    if factor == 1.0:
+        return randaugment
+    parts = randaugment.split("-")
+    given = [part for part in parts if re.fullmatch(r"p[\d.]+", part)]
+    probability = float(given[-1][1:]) if given else 0.5  # timm.data.auto_augment.rand_augment_transform
+    written = f"{probability * factor:.12f}".rstrip("0")  # no exponent: timm parts its notation at dashes
+    return "-".join([*(part for part in parts if part not in given), f"p{written}"])
 
 
 @dataclass(frozen=True)

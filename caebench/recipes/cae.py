@@ -93,8 +93,8 @@ def make_target(name: str) -> Target:
 def dvae() -> DVAE:
     """The d-VAE trained on ImageNet-1k without labels (CAE, Sec. 4.1).
 
-    Sizes: the official `--discrete_vae_type customized`. Its training is published nowhere; optimizer, rate and
-    temperature follow DALL-E (arXiv 2102.12092, appendix A.2) with its batch and a schedule that fits the data: ADR 9.
+    Sizes: the official `--discrete_vae_type customized`. Its training is published nowhere; objective, optimizer, rate,
+    batch, temperature and divergence follow DALL-E (arXiv 2102.12092, appendix A), over fewer updates: ADR 9.
     """
     return DVAE(
         kind="dvae",
@@ -103,7 +103,7 @@ def dvae() -> DVAE:
         optimization=Optimization(
             optimizer=AdamW(kind="adamw", weight_decay=1e-4),
             epochs=20,
-            warmup_epochs=1,
+            warmup_epochs=0,
             global_batch=512,
             base_lr=1e-4 * 256 / 512,
             min_lr=1.25e-6,

@@ -11,7 +11,7 @@ from typing import Any
 
 from caebench.config.data import EmbeddedData
 from caebench.config.method import DVAE
-from caebench.config.stage import Pretrain, RandomEncoder
+from caebench.config.stage import Finetune, Pretrain, RandomEncoder
 from caebench.plan.graph import Plan
 from caebench.report.claims import Judgement, PartResult, seeds_text
 from caebench.report.statistics import Mark
@@ -129,7 +129,15 @@ def _scale_notes(plan: Plan) -> list[str]:
         f"{plan.scale.name.upper()}: embedded data and small encoders. It shows that the chain works; "
         "compare rows, not with the paper.",
         *_stand_ins(plan),
+        *_milder(plan),
     ]
+
+
+def _milder(plan: Plan) -> list[str]:
+    """What the scale took from fine-tuning, where the plan fine-tunes."""
+    said = str(plan.scale.tuning)
+    tunes = any(isinstance(job.config, Finetune) for job in plan.jobs)
+    return [f"Fine-tuning, shrunk as everything is: {said}."] if said and tunes else []
 
 
 def _stand_ins(plan: Plan) -> list[str]:

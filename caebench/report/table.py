@@ -103,7 +103,7 @@ def _number(plan: Plan, cell: Cell, job: Job, records: Records) -> Number:
     if chosen and record is not None and chosen.fixed not in record["metrics"]:
         chosen = None  # a record of one reading
     metric = chosen.fixed if chosen else column.metric
-    place = (plan.table.name, cell.row.label, cell.row.id, key, column.header, metric, _seed(job), job.name)
+    place = (plan.table.name, cell.row.label, cell.row.id, key, column.header, metric, job.seed or 0, job.name)
     if record is None:
         return Number(*place, records.state(job), None)
     if metric not in record["metrics"]:  # its site had not what this number rests on
@@ -112,14 +112,6 @@ def _number(plan: Plan, cell: Cell, job: Job, records: Records) -> Number:
     made = fingerprint(job.config, concerning(record, column.metric)), record["provenance"].get("commit")
     best = record["metrics"][chosen.best] if chosen else None
     return Number(*place, "done", record["metrics"][metric], best, low, high, *made)
-
-
-def _seed(job: Job) -> int:
-    """The evaluation's own; that of its encoder where it draws nothing."""
-    own = getattr(job.config, "seed", None)
-    if own is None and "encoder" in job.inputs:
-        own = getattr(job.inputs["encoder"].config, "seed", None)
-    return own or 0
 
 
 def filled(plan: Plan, records: Records) -> Plan:

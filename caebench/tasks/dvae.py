@@ -1,5 +1,7 @@
 """Training the discrete VAE without labels (CAE, Sec. 4.1: "d-VAE ... trained on ImageNet-1K without labels")."""
 
+import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,8 @@ from caebench.config.method import DVAE
 from caebench.data.loading import Key, Samples, evaluation_loader
 from caebench.data.randomness import Purpose, derive, seeded
 from caebench.data.transforms import evaluation_unnormalized, whole_image
-from caebench.models.tokenizer import DiscreteVAE
+from caebench.models.tokenizer import DiscreteVAE, inside
+from caebench.training.hooks import Hooks, Moment
 from caebench.training.loop import Batch, Training, fit, to_device
 from caebench.training.optim import split_decay
 from caebench.training.run import Run
@@ -26,31 +29,61 @@ class CollapsedCodes(ArithmeticError):
 
 
 class DVAEStep(nn.Module):
-    """Reconstruct through Gumbel-softmax codes; the temperature falls geometrically over training."""
+    """Reconstruct through Gumbel-softmax codes: the evidence bound of DALL-E (arXiv 2102.12092, appendix A.2)."""
 
-    def __init__(self, config: DVAE, total_epochs: int) -> None:
+    def __init__(self, config: DVAE) -> None:
         super().__init__()
-        self.config, self.total_epochs = config, total_epochs
-        self.dvae = DiscreteVAE(config)
+        self.config, self.dvae = config, DiscreteVAE(config)
+        self.kl_weight, self.temperature = 0.0, config.temperature_start  # of the step; `Anneal` sets them
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """Squared error of the pixels, and the divergence of the codes from uniform."""
-        logits = self.dvae.logits(batch["image"]).float()
-        temperature = self._temperature(batch["progress"])
-        soft = torch.softmax((logits + gumbel(batch["noise_seed"], logits)) / temperature, dim=1)
-        error = F.mse_loss(self.dvae.decode(soft), batch["image"])
-        log_probability = F.log_softmax(logits, dim=1)
-        divergence = (log_probability.exp() * (log_probability + torch.tensor(logits.shape[1]).log())).sum(1).mean()
+        """Negative log-likelihood of a pixel's value, and its share of the codes' divergence from uniform."""
+        images = batch["image"]
+        logits = self.dvae.logits(images).float()
+        soft = torch.softmax((logits + gumbel(batch["noise_seed"], logits)) / self.temperature, dim=1)
+        location, log_scale = self.dvae.decode(soft)
+        error = logit_laplace(images, location.float(), log_scale.float()).mean()
+        divergence = from_uniform(logits).mean()
+        # The bound is a sum over pixels and positions, divided by the number of values: beta / 192 at stride 8.
+        weight = self.kl_weight / (3 * self.dvae.stride**2)
         return {
-            "loss": error + self.config.kl_weight * divergence,
+            "loss": error + weight * divergence,
             "error": error.detach(),
             "divergence": divergence.detach(),
-            "temperature": temperature.mean(),
+            "kl_weight": logits.new_tensor(self.kl_weight),
+            "temperature": logits.new_tensor(self.temperature),
         }
 
-    def _temperature(self, progress: Float[Tensor, " batch"]) -> Float[Tensor, "batch 1 1 1"]:
-        start, end = self.config.temperature_start, self.config.temperature_end
-        return (start * (end / start) ** progress.float()).reshape(-1, 1, 1, 1)
+
+class Anneal(Hooks):
+    """Weight and temperature of a step, along cosines (DALL-E, appendix A.2); they follow from the step alone."""
+
+    def __init__(self, step: DVAEStep) -> None:
+        self.step = step
+
+    def before_step(self, moment: Moment) -> None:
+        """The weight rises while it warms up, the temperature falls until the end."""
+        config = self.step.config
+        warmup = round(config.kl_warmup_epochs * moment.steps_per_epoch)
+        rising = replace(moment, total=max(1, warmup))
+        self.step.kl_weight = rising.cosine(0.0, config.kl_weight) if moment.step < warmup else config.kl_weight
+        self.step.temperature = moment.cosine(config.temperature_start, config.temperature_end)
+
+
+def logit_laplace(
+    images: Float[Tensor, "batch 3 height width"],
+    location: Float[Tensor, "batch 3 height width"],
+    log_scale: Float[Tensor, "batch 3 height width"],
+) -> Float[Tensor, "batch 3 height width"]:
+    """Negative log-density of each value under a logit-Laplace distribution (DALL-E, appendix A.3, Eq. 2)."""
+    x = inside(images)
+    return math.log(2.0) + log_scale + (x * (1.0 - x)).log() + (x.logit() - location).abs() * (-log_scale).exp()
+
+
+def from_uniform(logits: Float[Tensor, "batch vocabulary rows columns"]) -> Float[Tensor, "batch rows columns"]:
+    """Divergence of each position's codes from uniform, in nats."""
+    log_probability = F.log_softmax(logits, dim=1)
+    return (log_probability.exp() * (log_probability + math.log(logits.shape[1]))).sum(1)
 
 
 def gumbel(seeds: Tensor, logits: Float[Tensor, "batch vocabulary rows columns"]) -> Tensor:
@@ -63,17 +96,17 @@ def gumbel(seeds: Tensor, logits: Float[Tensor, "batch vocabulary rows columns"]
 
 
 class DVAESample:
-    """A crop, the seed of its noise, and how far training has come."""
+    """A crop, and the seed of its noise."""
 
     def __init__(self, config: DVAE) -> None:
-        self.seed, self.epochs = config.seed, config.optimization.epochs
+        self.seed = config.seed
         self.transform = whole_image(config.image_size)
 
     def __call__(self, image: Image.Image, label: int, key: Key) -> dict[str, Any]:
         """The label is not used."""
         with seeded(derive(Purpose.VIEW, self.seed, *key)):
             crop = self.transform(image)
-        return {"image": crop, "noise_seed": derive(Purpose.GUMBEL, self.seed, *key), "progress": key[0] / self.epochs}
+        return {"image": crop, "noise_seed": derive(Purpose.GUMBEL, self.seed, *key)}
 
 
 def train_dvae(config: DVAE, run: Run) -> dict[str, Any]:
@@ -84,7 +117,7 @@ def train_dvae(config: DVAE, run: Run) -> dict[str, Any]:
     """
     train, val = run.open_split(config.data, "train"), run.open_split(config.data, "val")
     with seeded(derive(Purpose.INITIALISATION, config.seed)):
-        step = DVAEStep(config, config.optimization.epochs)
+        step = DVAEStep(config)
     training = Training(
         module=step,
         groups=split_decay(step),
@@ -92,6 +125,7 @@ def train_dvae(config: DVAE, run: Run) -> dict[str, Any]:
         samples=Samples(train, DVAESample(config)),
         seed=config.seed,
         per_device=run.site.per_device_batch,
+        hooks=Anneal(step),
     )
     fit(training, run)
     transform = evaluation_unnormalized(config.image_size)
@@ -99,7 +133,7 @@ def train_dvae(config: DVAE, run: Run) -> dict[str, Any]:
     if quality["perplexity"] < config.min_perplexity:
         raise CollapsedCodes(
             f"{run.folder}: the codes' perplexity is {quality['perplexity']:.2f} of {config.vocabulary}, the least "
-            f"allowed {config.min_perplexity}: nearly every patch has the same code. "
+            f"allowed {config.min_perplexity:g}: nearly every patch has the same code. "
             "Train longer, or change the recipe."
         )
     if run.group.is_main:
@@ -109,7 +143,7 @@ def train_dvae(config: DVAE, run: Run) -> dict[str, Any]:
 
 @torch.no_grad()
 def measure(dvae: DiscreteVAE, samples: Samples, run: Run) -> dict[str, float]:
-    """PSNR in dB of hard reconstructions, and the perplexity of the codes."""
+    """PSNR in dB of hard reconstructions, perplexity of the codes, and how many of them are in use."""
     counts = torch.zeros(dvae.codebook.num_embeddings, device=run.device, dtype=torch.float64)
     sums = torch.zeros(2, device=run.device, dtype=torch.float64)  # squared error, values
     for batch in evaluation_loader(samples, run.group.rank, run.group.size, 64, run.num_workers):
@@ -120,7 +154,12 @@ def measure(dvae: DiscreteVAE, samples: Samples, run: Run) -> dict[str, float]:
     counts, (error, values) = run.group.sum(counts), run.group.sum(sums)
     share = counts / counts.sum()
     perplexity = torch.exp(-(share * share.clamp_min(1e-12).log()).sum())
-    return {"psnr": float(-10.0 * torch.log10(error / values)), "perplexity": float(perplexity)}
+    return {
+        "psnr": float(-10.0 * torch.log10(error / values)),
+        "perplexity": float(perplexity),
+        "codes_in_use": int((counts > 0).sum()),
+        "share_in_use": float((counts > 0).double().mean()),
+    }
 
 
 def load_dvae(config: DVAE, folder: Path) -> DiscreteVAE:

@@ -2,12 +2,14 @@
 
 import pytest
 from helpers import NEEDED
+from timm.data.auto_augment import rand_augment_transform
 
 from caebench.config.data import EmbeddedData
 from caebench.config.method import DVAETarget
 from caebench.config.optim import AdamW, Optimization
 from caebench.plan.graph import make_job
 from caebench.plan.scale import SCALES, Shrink
+from caebench.plan.shrink import FinetuneShrink, rarer
 from caebench.recipes import EVALUATIONS, SOURCES
 from caebench.recipes.cae import cae
 from caebench.recipes.finetune import finetune
@@ -94,3 +96,45 @@ def test_two_crops_and_two_mixing_groups_stay_two_jobs(name):
     assert crops == sorted(set(crops)) and crops[-1] == 1.0
     groups = [scale.apply(tuned.replace(mixing=tuned.mixing.replace(group=size))).mixing.group for size in (64, 128)]
     assert groups[0] < groups[1]
+
+
+SETTINGS = {
+    "randaugment": ("rand-m9-mstd0.5-inc1", "rand-m9-mstd0.5-inc1-p0.25", "rand-m5-mstd0.5-inc1", "rand-m9-n3"),
+    "random_erasing": (0.0, 0.1, 0.25, 1.0),
+    "flip": (0.0, 0.25, 0.5, 1.0),
+    "layer_decay": (0.65, 0.75, 1.0),
+}
+
+
+@pytest.mark.parametrize("name", ["nano", "lab"])
+def test_two_settings_of_fine_tuning_stay_two_jobs(name):
+    """Milder, but no two alike that differ at paper scale."""
+    scale, tuned = SCALES[name], finetune()
+    for field, values in SETTINGS.items():
+        found = [scale.apply(tuned.replace(**{field: value})) for value in values]
+        assert len({make_job(config, encoder=make_job(scale.apply(cae()))).id for config in found}) == len(values), (
+            field
+        )
+    for field in ("mixup", "cutmix"):
+        mixings = [tuned.mixing.replace(**{field: alpha}) for alpha in (0.0, 0.4, 0.8, 1.0)]
+        assert len({getattr(scale.apply(tuned.replace(mixing=mixing)).mixing, field) for mixing in mixings}) == 4
+
+
+def test_an_operation_of_randaugment_is_as_often_as_asked():
+    """The notation is timm's: it reads back what was written."""
+    assert rarer("rand-m9-mstd0.5-inc1", 1.0) == "rand-m9-mstd0.5-inc1"
+    for notation, factor, probability in (
+        ("rand-m9-mstd0.5-inc1", 0.1, 0.05),
+        ("rand-p0.25-m9", 0.1, 0.025),
+        ("rand-m9-p1.0", 1e-7, 1e-7),  # no exponent: its dash would part the notation
+    ):
+        ops = rand_augment_transform(rarer(notation, factor), {}).ops
+        assert [op.prob for op in ops] == pytest.approx([probability] * 15, rel=1e-6)
+        assert {op.magnitude for op in ops} == {9}
+
+
+def test_the_notes_say_what_fine_tuning_lost():
+    assert str(FinetuneShrink()) == "" and str(SCALES["paper"].tuning) == ""
+    found = str(FinetuneShrink(augmentation=0.1, mixing=0.01, depth=3.0))
+    for figure in ("0.1 times as often", "0.01 times as large", "power of 3"):
+        assert figure in found

@@ -13,6 +13,7 @@ from caebench.recipes import EVALUATIONS
 from caebench.report.choices import Choice, choice
 from caebench.report.records import Records
 from caebench.report.render import cell_fact, notes, text
+from caebench.report.reports import Reports
 from caebench.report.table import Number, _by_seed, entries
 
 SUITE = """
@@ -115,3 +116,16 @@ def test_every_choice_is_between_numbers_of_the_result():
 def test_a_probe_that_reports_its_last_epoch_chose_nothing():
     config = EVALUATIONS["linear_probe"]().replace(selection="last_epoch")
     assert choice(config, "top1") is None
+
+
+def test_what_depends_on_no_seed_brings_none_into_a_report(tmp_path):
+    """k-NN of an imported encoder is one job for all seeds: done, it would show ten columns of nothing."""
+    path = tmp_path / "imported.toml"
+    path.write_text(SUITE.format(sha="0" * 64))
+    table, store = suites.load(str(path)), Store(tmp_path / "store")
+    for cell in make_plan(table, SCALES["nano"], [0]).cells[:2]:
+        (job,) = cell.jobs
+        result = {"id": job.id, "metrics": {"top1": 50.0}, "fingerprints": {}}
+        (store.prepare(job) / "result.json").write_text(json.dumps(result))
+    reports = Reports(SCALES["nano"], Records(store), [])
+    assert [len(cell.jobs) for cell in reports.plan(table).cells[:2]] == [1, 1]
