@@ -32,7 +32,7 @@ class DVAE(Config):
     temperature_end: PositiveFloat = 1.0 / 16.0
     kl_weight: NonNegativeFloat = 6.6  # DALL-E's beta, of a bound summed over pixels and positions (appendix A.2)
     kl_warmup_epochs: NonNegativeFloat = 2.0  # DALL-E: 5,000 updates of 512 images
-    # A tenth of the vocabulary; VQGAN's least used codebook has 12 % of its codes in use (arXiv 2406.11837): ADR 9
+    # A tenth of the vocabulary; a VQGAN of 16,384 codes has under 12 % in use (arXiv 2406.11837): ADR 9
     min_perplexity: PositiveFloat = 819.0
     seed: int = 0
 

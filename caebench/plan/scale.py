@@ -273,8 +273,8 @@ NANO = Scale(
         prototypes=128,
         num_local=5,
     ),
-    dvae=Shrink(epochs=0.4, batch=16, lr=480.0),
-    linear=Shrink(epochs=0.22, batch=64, lr=200.0),
+    dvae=Shrink(epochs=0.35, batch=16, lr=480.0),
+    linear=Shrink(epochs=0.22, batch=64, lr=50.0),
     attentive=Shrink(epochs=0.22, batch=32, lr=16.0),
     finetune=Shrink(epochs=0.06, batch=64, lr=32.0),
     tuning=FinetuneShrink(augmentation=0.02, mixing=0.01),  # docs/performance.md

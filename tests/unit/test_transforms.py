@@ -6,8 +6,10 @@ import torch
 from PIL import Image
 
 from caebench.config.pixels import IMAGENET
+from caebench.data.mixing import MixedSample
 from caebench.data.randomness import seeded
 from caebench.data.transforms import OneTryCrop, TwoViews, evaluation, supervised, to_tensor
+from caebench.recipes.finetune import finetune
 
 
 @pytest.fixture(scope="module")
@@ -83,3 +85,12 @@ def test_tensors_hold_the_pixels(picture):
     tensor = to_tensor(picture)
     assert tensor.dtype == torch.float32
     np.testing.assert_array_equal((tensor * 255).round().byte().permute(1, 2, 0).numpy(), np.asarray(picture))
+
+
+@pytest.mark.parametrize("probability", [0.0, 0.5, 1.0])
+def test_training_images_are_flipped_as_often_as_the_config_says(picture, probability):
+    plain = finetune().replace(randaugment="rand-m9-p0.0", random_erasing=0.0, crop_scale_min=1.0, flip=probability)
+    make = MixedSample(plain.replace(image_size=48), plain, num_draws=1)
+    reds = [denormalized(make(picture, 0, (0, index))["image"])[0] for index in range(40)]
+    share = sum(bool(red[:, 0].mean() > red[:, -1].mean()) for red in reds) / 40
+    assert abs(share - probability) < 0.25 * (probability == 0.5) + 1e-9
