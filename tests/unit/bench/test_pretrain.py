@@ -1,6 +1,7 @@
 """Our step and the plain reference: the same losses, the same arithmetic; and what each switch puts in its place."""
 
 import json
+import statistics
 
 import pytest
 import torch
@@ -60,8 +61,8 @@ def test_the_stages_of_a_step_sum_to_the_step(both, device):
     sums = []
     times = take_turns({"split": lambda: sums.append(sum(ours.split(batch).values()))}, device, warm_up=2, repeats=5)
     assert set(ours.split(batch)) == set(STAGES)
-    for whole, parts in zip(times["split"].turns, sums[2:], strict=True):
-        assert parts == pytest.approx(whole, rel=0.1)
+    shares = [parts / whole for whole, parts in zip(times["split"].turns, sums[2:], strict=True)]
+    assert statistics.median(shares) == pytest.approx(1.0, rel=0.1), "the median: another program may stop one turn"
 
 
 def test_splitting_changes_no_weight(settings, device):
