@@ -92,8 +92,14 @@ class Entry:
 
 
 def numbers(plan: Plan, cell: Cell, records: Records) -> tuple[Number, ...]:
-    """A cell's numbers, one a seed."""
-    return tuple(_number(plan, cell, job, records) for job in cell.jobs)
+    """A cell's numbers, one a seed.
+
+    Raises:
+        ValueError: two are of one seed.
+    """
+    found = tuple(_number(plan, cell, job, records) for job in cell.jobs)
+    _refuse_equal_seeds(found)
+    return found
 
 
 def _number(plan: Plan, cell: Cell, job: Job, records: Records) -> Number:
@@ -144,7 +150,7 @@ def entries(plan: Plan, records: Records, sets: Sequence[PublishedSet]) -> list[
 
 def _entry(plan: Plan, cell: Cell, key: str, records: Records, sets: Sequence[PublishedSet]) -> Entry:
     found, done = numbers(plan, cell, records), "quoted"
-    values = _by_seed(found)
+    values = {number.seed: float(number.value) for number in found if number.value is not None}
     if found:
         done = "done" if values else EMPTY.get(found[0].state, found[0].state)
     intervals = {n.seed: None if n.low is None or n.high is None else (n.low, n.high) for n in found}
@@ -153,24 +159,20 @@ def _entry(plan: Plan, cell: Cell, key: str, records: Records, sets: Sequence[Pu
     return replace(entry, rates=_rates(cell, records), choice=chosen)
 
 
-def _by_seed(numbers: Sequence[Number]) -> dict[int, float]:
-    """A cell's values.
+def _refuse_equal_seeds(numbers: Sequence[Number]) -> None:
+    """A cell has one number a seed, or the last would stand for all.
 
     Raises:
-        ValueError: two of them are of one seed.
+        ValueError: two jobs of a cell are of one seed, whether they are done or not.
     """
-    values: dict[int, float] = {}
+    jobs: dict[int, str] = {}
     for number in numbers:
-        if number.value is None:
-            continue
-        if number.seed in values:
-            jobs = ", ".join(other.job for other in numbers if other.seed == number.seed)
+        if number.seed in jobs:
             raise ValueError(
                 f"{number.suite}, row '{number.row}', column '{number.column}': two numbers of seed {number.seed} "
-                f"({jobs}). A cell has one number a seed: see `caebench why` of each, and give --seeds."
+                f"({jobs[number.seed]}, {number.job}). A cell has one number a seed: plan each seed once."
             )
-        values[number.seed] = float(number.value)
-    return values
+        jobs[number.seed] = number.job
 
 
 def _published(cell: Cell, sets: Sequence[PublishedSet]) -> dict[str, Published | None]:

@@ -80,3 +80,11 @@ def test_a_group_of_one_image_fills_its_run_alone():
     pairs = [tuple(batch[place : place + 2]) for batch in batches for place in range(0, 8, 2)]
     alone = [pair for pair in pairs if any(index == 0 for _, index in pair)]
     assert alone and all(first == second for first, second in alone)
+
+
+def test_which_images_stand_together_changes_with_the_epoch():
+    runs = [
+        {frozenset(index for _, index in batch[place : place + 2]) for batch in epoch for place in range(0, 8, 2)}
+        for epoch in (grouped_batches(world=1, micro=8, start=first, stop=first + 3) for first in (0, 3))
+    ]
+    assert len(runs[0] & runs[1]) < len(runs[0]) / 2

@@ -111,7 +111,8 @@ class PerClassIoU(IoUMetric):
         """
         intersection, union, _, label = zip(*results, strict=True)
         self.per_image = [torch.stack(part) for part in (intersection, union, label)]
-        areas: Any = [sum(part) for part in zip(*results, strict=True)]
+        in_float64 = ((one.double() for one in part) for part in zip(*results, strict=True))  # of over 2^24 pixels
+        areas: Any = [sum(part) for part in in_float64]
         to_metrics: Any = self.total_area_to_metrics
         self.per_class = to_metrics(*areas, self.metrics, self.nan_to_num, self.beta)
         rounded = super().compute_metrics(results)

@@ -1,12 +1,13 @@
 """Numbers that are the best of several, and seeds: what a cell's mean is made of."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from caebench import suites
 from caebench.config.stage import METRICS
-from caebench.plan.graph import make_plan
+from caebench.plan.graph import make_job, make_plan
 from caebench.plan.scale import SCALES
 from caebench.plan.store import Store
 from caebench.recipes import EVALUATIONS
@@ -14,7 +15,7 @@ from caebench.report.choices import Choice, choice
 from caebench.report.records import Records
 from caebench.report.render import cell_fact, notes, text
 from caebench.report.reports import Reports
-from caebench.report.table import Number, _by_seed, entries
+from caebench.report.table import entries, frame
 
 SUITE = """
 columns.linear = {{ header = "LIN", eval = "linear_probe" }}
@@ -61,13 +62,16 @@ def test_what_draws_nothing_has_the_seed_of_its_encoder(reported):
     assert [cell_fact(entry)["seeds"] for entry in (rows[0][1], rows[1][1])] == [[0], [0, 1, 2]]
 
 
-def test_two_numbers_of_one_seed_are_an_error():
-    number = Number("table", "CAE", None, "linear", "LIN", "top1", 0, "linear_probe/a", "done", 60.0)
-    with pytest.raises(
-        ValueError, match=r"^table, row 'CAE', column 'linear': two numbers of seed 0 \(linear_probe/a, "
-    ):
-        _by_seed([number, number._replace(job="linear_probe/b", value=61.0)])
-    assert _by_seed([number, number._replace(job="linear_probe/b", value=None)]) == {0: 60.0}
+def test_two_numbers_of_one_seed_are_an_error(reported, tmp_path):
+    """Of a table and of a notebook's frame alike, and before the jobs have run."""
+    plan, _ = reported
+    cell = plan.cells[0]
+    other = make_job(cell.jobs[0].config.replace(crop_scale_min=0.7), encoder=cell.jobs[0].inputs["encoder"])
+    doubled = replace(plan, cells=(replace(cell, jobs=(cell.jobs[0], other)), *plan.cells[1:]))
+    said = r"^imported, row 'MAE', column 'linear': two numbers of seed 0 \(linear_probe/.*plan each seed"
+    for ask in (lambda records: entries(doubled, records, []), lambda records: frame([doubled], records)):
+        with pytest.raises(ValueError, match=said):
+            ask(Records(Store(tmp_path / "empty")))
 
 
 def test_the_best_stands_next_to_the_fixed_choice_and_says_of_how_many(reported):

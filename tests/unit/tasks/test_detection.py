@@ -9,6 +9,7 @@ import torch
 from mmengine.registry import init_default_scope
 from pycocotools import mask as coco_masks
 
+from caebench.config.site import Site
 from caebench.config.variants import Variant
 from caebench.data.scenes import SceneSplit
 from caebench.models.vit import Encoder
@@ -16,7 +17,9 @@ from caebench.plan.scale import NANO
 from caebench.recipes.dense import coco, coco_cascade
 from caebench.tasks.dense import detection, detection_model, engine
 from caebench.tasks.intervals import ap_scores
+from caebench.training.distributed import join_group
 from caebench.training.optim import encoder_groups
+from caebench.training.run import Run
 
 CLASSES = ("cat", "dog", "never")
 SIDE = 64
@@ -263,3 +266,42 @@ def test_small_images_are_not_trained_on_and_the_others_are_told_by_their_longer
 def test_groups_of_images_must_fit_into_a_batch():
     with pytest.raises(ValueError, match=r"orientation_group 3: it must divide optimization\.global_batch 32"):
         coco().replace(orientation_group=3)
+
+
+class Stopped(Exception):
+    """A job got as far as the test needs."""
+
+
+def training_job(config, tmp_path, monkeypatch):
+    """The job that `detect` makes on 30 images, every third wider than tall; each sample is its image's number."""
+    scenes_of([(64, 48) if number % 3 == 0 else (48, 64) for number in range(30)], tmp_path / "labels.json")
+    split = SceneSplit(tmp_path, ".", "labels.json", ("cat",), "")
+    made = []
+
+    def keep(*parts):
+        made.append(engine.DenseJob(*parts))
+        raise Stopped
+
+    monkeypatch.setattr(detection, "DenseJob", keep)
+    monkeypatch.setattr(detection, "read_encoder", lambda *_, **__: Encoder(Variant(32, 4, 2, 8), 48))
+    monkeypatch.setattr(Run, "open_scenes", lambda *_: split)
+    run = Run(tmp_path, {"encoder": tmp_path}, Site(device="cpu", num_workers=0), join_group("cpu"))
+    with pytest.raises(Stopped):
+        detection.detect(config, run)
+    (job,) = made
+    assert len(job.dataset) == 30
+    job.dataset.dataset = range(30)
+    return job
+
+
+@pytest.mark.parametrize("size", [2, 4])
+def test_a_job_trains_on_runs_of_one_orientation(size, tmp_path, monkeypatch):
+    """mmdetection 2.11, `GroupSampler`: the images of a GPU are all wider than tall, or none is."""
+    config = coco()
+    config = config.replace(
+        optimization=config.optimization.replace(global_batch=8, iterations=12), orientation_group=size
+    )
+    job = training_job(config, tmp_path, monkeypatch)
+    for batch in job.batches(0, 12):
+        runs = [{index % 3 == 0 for index in batch[place : place + size]} for place in range(0, 8, size)]
+        assert [len(kinds) for kinds in runs] == [1] * len(runs)
