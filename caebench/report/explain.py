@@ -9,9 +9,9 @@ from caebench.plan.files import read_json
 from caebench.plan.graph import Job
 from caebench.plan.identity import differing
 from caebench.plan.store import FAILURE, JOB, PROVENANCE, Store, folder_state
+from caebench.report.facts import cell_fact
 from caebench.report.protocol import protocol
 from caebench.report.records import Records
-from caebench.report.render import cell_fact
 from caebench.report.reports import Reports
 from caebench.suites import load
 

@@ -1,10 +1,8 @@
-"""A table as a document, and the document as Markdown, CSV, JSON or plain cells; LaTeX is in `latex`.
+"""A table as a document, and the document as Markdown or plain cells; CSV and JSON are in `facts`, LaTeX in `latex`.
 
 nano and lab say so in the title, and never show a gap to the paper.
 """
 
-import csv
-import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -279,102 +277,3 @@ def _markdown_text(text: Text) -> str:
 def _markdown_look(words: str, mark: Mark) -> str:
     sign = {"best": "**", "second": "_", "": ""}[mark]
     return sign + words.replace("*", "\\*").replace("+-", "±") + sign
-
-
-def comma_separated(rows: Rows) -> str:
-    """One line per cell; each published set has a column, and the gap is to the first."""
-    sets = dict.fromkeys(name for row in rows for entry in row for name in entry.published)
-    columns = [
-        "row_id",
-        "row",
-        "column",
-        "metric",
-        "state",
-        "mean",
-        "spread",
-        "standard_error",
-        "noise_from",
-        "n",
-        "best",
-    ]
-    columns += [
-        "best_of",
-        *(f"published_{name}" for name in sets),
-        "gap",
-        "verdict",
-        "mark",
-        "departures",
-        "protocols",
-        "jobs",
-    ]
-    written = io.StringIO()
-    writer = csv.DictWriter(written, columns, lineterminator="\n", extrasaction="ignore")
-    writer.writeheader()
-    for fact in facts(rows):
-        joined = {name: ";".join(fact[name]) for name in ("departures", "protocols", "jobs")}
-        theirs = {f"published_{name}": value for name, value in fact["published"].items()}
-        writer.writerow({**fact, **joined, **theirs})
-    return written.getvalue()
-
-
-def facts(rows: Rows) -> list[dict[str, Any]]:
-    """The cells in plain values."""
-    return [cell_fact(entry) for row in rows for entry in row]
-
-
-def cell_fact(entry: Entry) -> dict[str, Any]:
-    """A cell in plain values."""
-    ours, verdict = entry.estimate, entry.verdict
-    return {
-        "row_id": entry.row.id,
-        "row": entry.row.label,
-        "column": entry.key,
-        "header": entry.column.header,
-        "metric": entry.choice.fixed if entry.choice else entry.column.metric,
-        "state": entry.state,
-        "mean": _meaning(ours.mean) if ours else None,
-        "spread": _meaning(entry.spread),
-        "standard_error": _meaning(ours.standard_error) if ours else None,
-        "noise_from": ours.source if ours else None,
-        "n": len(ours.values) if ours else 0,
-        "best": _meaning(entry.best),
-        "best_of": entry.choice.of if entry.choice else None,
-        "values": [_meaning(value) for value in ours.values.values()] if ours else [],
-        "seeds": list(ours.values) if ours else [],
-        "published": {name: known.value if known else None for name, known in entry.published.items()},
-        "sources": {name: known.source for name, known in entry.published.items() if known},
-        "gap": _meaning(verdict.gap) if verdict else None,
-        "verdict": verdict.word if verdict else None if entry.state == "done" else entry.state,
-        "mark": entry.mark,
-        "rates": {f"{rate:g}": _meaning(value) for rate, value in entry.rates.items()},
-        "departures": list(entry.departures),
-        "protocols": sorted({number.protocol for number in entry.numbers if number.protocol}),
-        "jobs": [number.job for number in entry.numbers],
-    }
-
-
-def _meaning(value: float | None) -> float | None:
-    """The digits that mean something: 50,000 images tell two thousandths of a percent apart."""
-    return None if value is None else round(value, 4)
-
-
-def claim_facts(claims: Sequence[tuple[Judgement, Judgement]]) -> list[dict[str, Any]]:
-    """The claims in plain values, each part with its difference."""
-    return [
-        {
-            "says": ours.claim.says,
-            "place": ours.claim.place,
-            "status": ours.status,
-            "on_published": theirs.status,
-            "parts": [_part_fact(part) for part in ours.parts],
-            "parts_on_published": [_part_fact(part) for part in theirs.parts],
-        }
-        for ours, theirs in claims
-    ]
-
-
-def _part_fact(part: Any) -> dict[str, Any]:
-    numbers = {name: _meaning(getattr(part, name)) for name in ("difference", "low", "high")}
-    seeds = {name: getattr(part, name) for name in ("num_seeds", "paired", "noise", "seeds_to_decide")}
-    question = part.part.model_dump(exclude_none=True)
-    return {**question, "status": part.status, **numbers, **seeds, "missing": list(part.missing)}

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from caebench.report.facts import claim_facts, comma_separated, facts
 from caebench.report.latex import latex
-from caebench.report.render import claim_facts, comma_separated, facts, markdown
+from caebench.report.render import markdown
 from caebench.report.reports import Reports
 from caebench.suites import Table
 

@@ -12,8 +12,9 @@ from caebench.plan.scale import SCALES
 from caebench.plan.store import Store
 from caebench.recipes import EVALUATIONS
 from caebench.report.choices import Choice, choice
+from caebench.report.facts import cell_fact
 from caebench.report.records import Records
-from caebench.report.render import cell_fact, notes, text
+from caebench.report.render import notes, text
 from caebench.report.reports import Reports
 from caebench.report.table import entries, frame
 

@@ -9,8 +9,9 @@ from caebench.config.dense import LearningRateGrid
 from caebench.plan.graph import make_plan
 from caebench.plan.scale import SCALES
 from caebench.plan.store import Store
+from caebench.report.facts import comma_separated, facts
 from caebench.report.records import Records
-from caebench.report.render import comma_separated, facts, notes, text
+from caebench.report.render import notes, text
 from caebench.report.table import entries
 
 SEEDS = (0, 1)

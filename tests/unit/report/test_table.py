@@ -12,9 +12,10 @@ from caebench.plan.scale import SCALES
 from caebench.plan.store import Store
 from caebench.published import parse_sets, read_set
 from caebench.report import load
+from caebench.report.facts import comma_separated
 from caebench.report.protocol import concerning
 from caebench.report.records import Records, export, records_folder
-from caebench.report.render import comma_separated, notes, text
+from caebench.report.render import notes, text
 from caebench.report.table import entries, filled
 
 SUITE = "ablation-mask-ratio"
