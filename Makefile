@@ -14,15 +14,15 @@ demo-seeds: $(READY)
 	$(CAEBENCH) run suite quickstart --scale nano --seeds 0,1,2
 
 test: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not gpu"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow and not gpu"
 
 test-all: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not gpu"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup -o faulthandler_timeout=3600 -m "not gpu"
 
 # On Debian, as root: installs SLURM with apt where it is missing, and says so.
 test-slurm: $(READY)
 	$(BIN)/python -m tests.slurm.install
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/slurm -m slurm
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/slurm -o faulthandler_timeout=3600 -m slurm
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -1,36 +1,38 @@
 """The one door from planning to training: a config's type, and the function that does its work."""
 
 from collections.abc import Callable, Sequence
+from importlib.metadata import entry_points
 from typing import Any
 
-from caebench.config.base import Config
-from caebench.config.codes import Codes
-from caebench.config.data import EmbeddedData, RealData
-from caebench.config.dense import Detection, KNNSegmentation, LearningRateGrid, Segmentation
-from caebench.config.method import DVAE, Released
-from caebench.config.stage import (
-    KNN,
-    AttentiveProbe,
-    Finetune,
-    Imported,
-    LinearProbe,
-    LinearProbeGrid,
-    Pretrain,
-    PretrainingCost,
-    RandomEncoder,
-)
+from caebench.specs.base import Config
+from caebench.specs.evaluations.detection import Detection
+from caebench.specs.evaluations.finetune import Finetune
+from caebench.specs.evaluations.knn import KNN
+from caebench.specs.evaluations.knn_segmentation import KNNSegmentation
+from caebench.specs.evaluations.lr_grid import LearningRateGrid
+from caebench.specs.evaluations.pretraining_cost import PretrainingCost
+from caebench.specs.evaluations.segmentation import Segmentation
+from caebench.specs.inputs.code_cache import Codes
+from caebench.specs.inputs.dataset import RealData, SyntheticData
+from caebench.specs.inputs.imported import Imported
+from caebench.specs.inputs.random_encoder import RandomEncoder
+from caebench.specs.inputs.tokenizer import DVAE, Released
+from caebench.specs.pretrain import Pretrain
 from caebench.tasks.codes import cache_codes
 from caebench.tasks.cost import compare_costs
 from caebench.tasks.data import check_data, render_data
 from caebench.tasks.dvae import train_dvae
 from caebench.tasks.finetune import finetune
-from caebench.tasks.frozen_pass import Ended, probe, run_pass
+from caebench.tasks.frozen_pass import MAKERS, Ended, probe, run_pass
 from caebench.tasks.imported import import_encoder
 from caebench.tasks.knn import knn
 from caebench.tasks.lr_grid import select_rate
 from caebench.tasks.pretrain import pretrain, random_encoder
 from caebench.tasks.released import read_released
+from caebench.training.distributed import device_name as device_name
+from caebench.training.distributed import join_group as join_group
 from caebench.training.run import Run
+from caebench.training.signals import Interrupted as Interrupted
 
 
 def _segment(config: Segmentation, run: Run) -> dict[str, Any]:
@@ -53,16 +55,14 @@ def _detect(config: Detection, run: Run) -> dict[str, Any]:
 
 STAGES: dict[type[Config], Callable[[Any, Run], dict[str, Any]]] = {
     RealData: check_data,
-    EmbeddedData: render_data,
+    SyntheticData: render_data,
     Released: read_released,
     DVAE: train_dvae,
     Codes: cache_codes,
     Pretrain: pretrain,
     RandomEncoder: random_encoder,
     Imported: import_encoder,
-    LinearProbe: probe,
-    LinearProbeGrid: probe,
-    AttentiveProbe: probe,
+    **dict.fromkeys(MAKERS, probe),
     KNN: knn,
     Finetune: finetune,
     Segmentation: _segment,
@@ -71,6 +71,10 @@ STAGES: dict[type[Config], Callable[[Any, Run], dict[str, Any]]] = {
     Detection: _detect,
     PretrainingCost: compare_costs,
 }
+
+
+for entry in entry_points(group="caebench.stages"):  # of other projects: a dict as above
+    STAGES.update(entry.load())
 
 
 def run_stage(config: Config, run: Run) -> dict[str, Any]:

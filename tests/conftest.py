@@ -1,15 +1,21 @@
-"""What the tests share: a scale of seconds, and a world rendered once."""
+"""What the tests share: a scale of seconds, and who of pytest's workers runs what."""
 
 import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 
-from caebench.config.data import World
-from caebench.plan.scale import Scale
-from caebench.plan.shrink import DenseShrink, MethodShrink, Shrink
+from caebench.specs.evaluations.finetune import FinetuneRule
+from caebench.specs.inputs.tokenizer import TokenizerRule
+from caebench.specs.scale import DenseShrink, MethodRule, Scale, Shrink
+from caebench.specs.world import World
 
+EARLY = {"depths": {1: 1, 2: 2, 4: 3, 5: 4}}
+CLOSE = {"divide": {"prototypes": 128, "hidden_dim": 64, "bottleneck_dim": 8, "num_local": 5}, "memory": 10.0}
 TINY = Scale(
     "nano",
     variants={"vit_s": "nano_s", "vit_b": "nano_s", "vit_l": "nano_l", "vit_h": "nano_h"},
@@ -17,44 +23,77 @@ TINY = Scale(
         kind="world", image_size=24, num_train=40, num_val=20, num_scenes_train=8, num_scenes_val=4, scene_size=48
     ),
     image_size=48,
-    pretrain=Shrink(epochs=0.01, batch=128, lr=40.0),
-    methods={
-        "mae": Shrink(epochs=0.01, batch=256, lr=80.0),
-        "deit": Shrink(epochs=0.01, batch=128, lr=40.0),
-        "moco_v3": Shrink(epochs=0.01, batch=256, lr=10.0),
-        "dino": Shrink(epochs=0.01, batch=64, lr=10.0),
-        "ibot": Shrink(epochs=0.01, batch=64, lr=10.0),
-    },
-    sizes=MethodShrink(
-        decoder_dim=16,
-        decoder_depth=4,
-        decoder_num_heads=4,
-        hidden_dim=64,
-        output_dim=8,
-        prototypes=128,
-        num_local=5,
-        memory=10.0,
-    ),
-    dvae=Shrink(epochs=0.25, batch=64, lr=80.0),
-    linear=Shrink(epochs=0.03, batch=1024, lr=40.0),
-    attentive=Shrink(epochs=0.03, batch=512, lr=64.0),
-    finetune=Shrink(epochs=0.02, batch=256, lr=8.0),
-    segmentation=DenseShrink(iterations=1e-4, batch=8, lr=4.0, side=48 / 512, channels=32),
-    detection=DenseShrink(iterations=4e-4, batch=16, lr=4.0, side=48 / 800, channels=16, boxes=16),
-    depths={1: 1, 2: 2, 4: 3, 5: 4},
-    tokenizer={
-        "vocabulary": 16,
-        "codebook_dim": 8,
-        "hidden_dim": 8,
-        "num_downsamplings": 2,
-        "num_residual_blocks": 1,
-        "min_perplexity": 1,  # seconds of training give no good codes: here only the wiring counts
-    },
     crop_scale_min=0.3,
     init_std=4.0,
-    k={10: 1, 20: 2, 100: 5, 200: 10},
     precision="fp32",
+    rules={
+        "pretrain/cae": MethodRule(Shrink(epochs=0.01, batch=128, lr=40.0), **EARLY),
+        "pretrain/beit": MethodRule(Shrink(epochs=0.01, batch=128, lr=40.0)),
+        "pretrain/mae": MethodRule(
+            Shrink(epochs=0.01, batch=256, lr=80.0),
+            divide={"decoder_dim": 16, "decoder_depth": 4, "decoder_num_heads": 4},
+        ),
+        "pretrain/deit": MethodRule(Shrink(epochs=0.01, batch=128, lr=40.0)),
+        "pretrain/moco_v3": MethodRule(
+            Shrink(epochs=0.01, batch=256, lr=10.0), divide={"hidden_dim": 64, "output_dim": 8}, memory=10.0
+        ),
+        "pretrain/dino": MethodRule(Shrink(epochs=0.01, batch=64, lr=10.0), **CLOSE),
+        "pretrain/ibot": MethodRule(Shrink(epochs=0.01, batch=64, lr=10.0), **CLOSE),
+        "dvae": TokenizerRule(
+            Shrink(epochs=0.25, batch=64, lr=80.0),
+            {
+                "vocabulary": 16,
+                "codebook_dim": 8,
+                "hidden_dim": 8,
+                "num_downsamplings": 2,
+                "num_residual_blocks": 1,
+                "min_perplexity": 1,  # seconds of training give no good codes: here only the wiring counts
+            },
+        ),
+        "linear_probe": Shrink(epochs=0.03, batch=1024, lr=40.0),
+        "attentive_probe": Shrink(epochs=0.03, batch=512, lr=64.0),
+        "knn": {10: 1, 20: 2, 100: 5, 200: 10},
+        "finetune": FinetuneRule(Shrink(epochs=0.02, batch=256, lr=8.0)),
+        "segmentation": DenseShrink(
+            iterations=1e-4, batch=8, lr=4.0, side=48 / 512, divide={"channels": 32, "aux_channels": 32}
+        ),
+        "detection": DenseShrink(
+            iterations=4e-4,
+            batch=16,
+            lr=4.0,
+            side=48 / 800,
+            divide={"channels": 16, "fc_channels": 16, "num_rois": 16, "num_proposals": 16, "num_detections": 16},
+        ),
+    },
 )
+
+
+HERE = Path(__file__).parent
+FIRST = ("slurm", "contracts/test_methods.py", "slow", "e2e", "contracts")  # what takes longest, or waits for others
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave no long file for the end."""
+    items.sort(key=rank)
+
+
+def rank(item: pytest.Item) -> int:
+    """When a test is started, among others."""
+    name = str(item.path.relative_to(HERE)) if HERE in item.path.parents else item.path.name
+    return next((number for number, first in enumerate(FIRST) if name.startswith(first)), len(FIRST))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Who of several workers runs what, by the groups of this project.
+
+    pytest-xdist 3.8 writes the groups of its own mark where pytest 9.2 does not read them: it would group nothing.
+    """
+    if config.getvalue("dist") == "loadgroup":
+        from tests.groups import Groups
+
+        return Groups(config, log)
+    return None
 
 
 @pytest.fixture(scope="session")

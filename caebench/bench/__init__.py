@@ -1,1 +1,1 @@
-"""How fast things are, each beside its plain form in the same process. `caebench bench` prints it."""
+"""Benchmarks of speed, each compared with a plain implementation in the same process; see `caebench bench`."""

@@ -1,7 +1,7 @@
-"""Each optimisation of the pretraining step switched off alone, beside the step that has all of them.
+"""Each optimisation of the pretraining step switched off alone, compared with the step that has all of them.
 
-The package has no switches: here the plain form is put in the place of each one for as long as a step takes. The second
-list holds what was tried and not kept, switched on.
+The package has no switches: the plain form is patched in for the duration of a step. The second list has optimisations
+that were tried but not kept, switched on.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -19,16 +19,16 @@ from caebench.bench import step as our_step
 from caebench.bench.pretrain import build
 from caebench.bench.reference import attend
 from caebench.bench.settings import Settings
-from caebench.bench.timing import paired, take_turns
-from caebench.methods import cae, pretraining
+from caebench.bench.timing import interleave, paired
+from caebench.methods import cae
 from caebench.methods.cae import CAEModel
 from caebench.models.vit import Encoder, gather
 
-Patch = tuple[Any, str, Any]  # owner, name, what stands there meanwhile
+Patch = tuple[Any, str, Any]  # owner, name, replacement
 
 
 class Switch(NamedTuple):
-    """One change to the step: attributes that something else stands for, or other settings."""
+    """One change to the step: replaced attributes, or other settings."""
 
     what: str
     patches: tuple[Patch, ...] = ()
@@ -38,7 +38,7 @@ class Switch(NamedTuple):
 
 @contextmanager
 def patched(patches: tuple[Patch, ...]) -> Iterator[None]:
-    """Put something else in the place of some attributes."""
+    """Replace some attributes."""
     before = [(owner, name, getattr(owner, name)) for owner, name, _ in patches]
     for owner, name, value in patches:
         setattr(owner, name, value)
@@ -59,19 +59,19 @@ def _split_by_mask(masked: Tensor, num_masked: int) -> tuple[Tensor, Tensor]:
 
 
 class _AdamW(torch.optim.AdamW):
-    """As PyTorch gives it."""
+    """PyTorch's default, not fused."""
 
     def __init__(self, *arguments: Any, fused: bool, **options: Any) -> None:
         super().__init__(*arguments, **options)
 
 
 @torch.no_grad()
-def _encode_with_copy(model: CAEModel, images: Tensor, hidden: Tensor, draws: Tensor | None) -> Tensor:
-    """The alignment target by a second encoder, brought up to date in each step."""
+def _encode_with_copy(model: CAEModel, images: Tensor, hidden: Tensor, drop_path_uniforms: Tensor | None) -> Tensor:
+    """The alignment target from a second encoder, which is updated in each step."""
     copy: Encoder = model.__dict__.setdefault("_copies", [deepcopy(model.encoder)])[0]  # a list: no submodule
     for theirs, ours in zip(copy.parameters(), model.encoder.parameters(), strict=True):
         theirs.copy_(ours)
-    return model.to_latent(copy(images, hidden, draws))[:, 1:]
+    return model.to_latent(copy(images, hidden, drop_path_uniforms))[:, 1:]
 
 
 def _embed_chosen(encoder: Encoder, images: Tensor, visible: Tensor, fill: None) -> Tensor:
@@ -86,18 +86,18 @@ def _embed_chosen(encoder: Encoder, images: Tensor, visible: Tensor, fill: None)
 
 OPTIMISATIONS: Mapping[str, Switch] = {
     "fused attention": Switch("two products and a softmax", ((F, "scaled_dot_product_attention", _attend),)),
-    "fused optimizer": Switch("AdamW as PyTorch gives it", ((torch.optim, "AdamW", _AdamW),)),
+    "fused optimizer": Switch("PyTorch's default AdamW", ((torch.optim, "AdamW", _AdamW),)),
     "gradients in buckets": Switch(
         "gradients copied into DDP's buckets and back",
         ((our_step, "distribute", partial(DistributedDataParallel, broadcast_buffers=False)),),
     ),
-    "patches by number": Switch(
+    "patches by index": Switch(
         "boolean masks, which the host counts",
-        ((cae, "split_patches", _split_by_mask), (pretraining, "split_patches", _split_by_mask)),
+        ((cae, "split_patches", _split_by_mask),),
     ),
-    "signs of collapse when logged": Switch("in every step", ((our_step, "IS_LOGGED", True),)),
+    "collapse metrics when logged": Switch("in every step", ((our_step, "IS_LOGGED", True),)),
     "one encoder": Switch(
-        "a copy for the target, renewed each step", ((CAEModel, "_alignment_target", _encode_with_copy),)
+        "a copy for the target, updated in each step", ((CAEModel, "_alignment_target", _encode_with_copy),)
     ),
     "bf16": Switch("float32", (), lambda s: s.at("fp32"), lambda s: s.config.optimization.precision == "bf16"),
     "compiled blocks": Switch("eager", (), lambda s: s._replace(compiled=False), lambda s: s.compiled),
@@ -108,13 +108,13 @@ TRIED: Mapping[str, Switch] = {
 
 
 def bench_ablate(settings: Settings, device: torch.device) -> dict[str, Any]:
-    """The time of the step without each optimisation, and with each that was not kept, over the time of ours."""
+    """Times relative to our step: without each optimisation, and with each one that was not kept."""
     switches = {name: s for name, s in {**OPTIMISATIONS, **TRIED}.items() if s.applies(settings)}
     things = {name: _stepper(switch, settings, device) for name, switch in {"ours": Switch(""), **switches}.items()}
-    times = take_turns(things, device, warm_up=settings.warm_up, repeats=settings.repeats)
+    times = interleave(things, device, warm_up=settings.warm_up, repeats=settings.repeats)
     return {
         "seconds": {name: seconds.median for name, seconds in times.items()},
-        "turns": {name: list(seconds.turns) for name, seconds in times.items()},
+        "rounds": {name: list(seconds.rounds) for name, seconds in times.items()},
         "over_ours": {
             name: {
                 "kept": name in OPTIMISATIONS,
@@ -127,7 +127,7 @@ def bench_ablate(settings: Settings, device: torch.device) -> dict[str, Any]:
 
 
 def _stepper(switch: Switch, settings: Settings, device: torch.device) -> Callable[[], object]:
-    """A step that was made, and is taken, with the change in place."""
+    """A step that is built and run with the change applied."""
     with patched(switch.patches):
         ours, batch = build(switch.settings(settings), device)
 

@@ -1,4 +1,4 @@
-"""What a figure was measured on. Without torch until a device is asked for."""
+"""The device of a measurement. torch is imported only when a device is requested."""
 
 import platform
 from pathlib import Path
@@ -11,7 +11,7 @@ CPUINFO = Path("/proc/cpuinfo")
 
 
 def find_device(wanted: str) -> "torch.device":
-    """The device of a process group of this process alone.
+    """The device of a process group with a single process.
 
     Raises:
         ValueError: there is no such device.
@@ -21,26 +21,26 @@ def find_device(wanted: str) -> "torch.device":
     from caebench.training.distributed import join_group
 
     if wanted == "cuda" and not torch.cuda.is_available():
-        raise ValueError("--device cuda: PyTorch finds no GPU here. `caebench doctor` looks for one; or use cpu.")
+        raise ValueError("--device cuda: PyTorch finds no GPU here. Check with `caebench doctor`, or use cpu.")
     return join_group(wanted).device
 
 
 def one_thread() -> None:
-    """Compute in one thread from here on, as a loader's process does."""
+    """Use one thread from now on, as a loader's process does."""
     import torch
 
     torch.set_num_threads(1)
 
 
 def device_name(device: "torch.device") -> str:
-    """The GPU's name, or `CPU` with its model and the threads in use: nobody takes the one for the other."""
+    """The GPU's name, or `CPU` with its model and the number of threads, so that they cannot be confused."""
     import torch
 
     return torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_name(torch.get_num_threads())
 
 
 def cpu_name(threads: int) -> str:
-    """The CPU's model, and threads in use."""
+    """The CPU's model and the number of threads."""
     return f"CPU, {_model()}, {threads} thread{'s' if threads > 1 else ''}"
 
 

@@ -1,4 +1,4 @@
-"""What a measurement leaves: one JSON document, with what it was made on."""
+"""The result of a measurement: one JSON document, with its device and versions."""
 
 import json
 import platform
@@ -8,21 +8,22 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from caebench.execution.provenance import git, installed
+from caebench.execution.provenance import commit, installed
+from caebench.files.atomic import write_text
 
-VERSION = 1  # of the document's form
+VERSION = 1  # of the document's format
 PACKAGES = ("torch", "torchvision", "timm", "numpy", "pillow", "pydantic")
 
 
 def document(what: str, device: str, settings: Mapping[str, object], results: Mapping[str, Any]) -> dict[str, Any]:
-    """A measurement with its device, versions and day."""
+    """A measurement with its device, versions and date."""
     return {
         "version": VERSION,
         "bench": what,
         "device": device,
         "on_cpu": device.startswith("CPU"),
         "measured": datetime.now(UTC).date().isoformat(),
-        "commit": git("rev-parse", "HEAD"),
+        "commit": commit(),
         "python": platform.python_version(),
         "packages": {name: installed(name) for name in PACKAGES},
         "settings": dict(settings),
@@ -31,10 +32,10 @@ def document(what: str, device: str, settings: Mapping[str, object], results: Ma
 
 
 def save(found: Mapping[str, Any], folder: Path) -> Path:
-    """Write a document under a name that says what was measured on what."""
+    """Write a document under a name that contains benchmark, settings and device."""
     settings = found["settings"]
     parts = [found["bench"], *(str(settings[name]) for name in ("variant", "batch", "scale") if name in settings)]
     path = folder / f"{'-'.join(parts)}-{re.sub(r'[^a-z0-9]+', '-', found['device'].lower()).strip('-')}.json"
     folder.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf8")
+    write_text(path, json.dumps(found, indent=1) + "\n")
     return path

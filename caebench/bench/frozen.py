@@ -1,4 +1,4 @@
-"""The frozen encoder of the probes beside its plain form, and what a step of each head takes."""
+"""The probes' frozen encoder compared with a plain one, and the time of a step of each head."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,26 +10,24 @@ from torch.nn import functional as F
 from caebench.bench.peak import measure_peak
 from caebench.bench.reference import PlainEncoder
 from caebench.bench.settings import Settings
-from caebench.bench.timing import paired, take_turns
-from caebench.config.method import CAE
-from caebench.config.variants import VARIANTS
+from caebench.bench.timing import interleave, paired
 from caebench.models.heads import AttentiveHead, LinearHead
 from caebench.models.vit import Encoder
-from caebench.plan.pretraining import encode
-from caebench.recipes.probes import attentive_probe, linear_probe
-from caebench.training.loop import autocast
+from caebench.specs.arithmetic import encode
+from caebench.specs.evaluations.attentive_probe import attentive_probe
+from caebench.specs.evaluations.linear_probe import linear_probe
+from caebench.specs.variants import VARIANTS
 from caebench.training.optim import make_optimizer, split_decay
+from caebench.training.step import autocast
 
 CLASSES = 1000
 
 
 def make_encoder(settings: Settings, device: torch.device) -> Encoder:
     """The encoder, frozen."""
-    method = settings.config.method
-    assert isinstance(method, CAE)
     torch.manual_seed(0)
     variant, size = VARIANTS[settings.config.variant], settings.config.image_size
-    encoder = Encoder(variant, size, layer_scale=method.layer_scale).to(device).eval().requires_grad_(False)
+    encoder = Encoder(variant, size, layer_scale=settings.method.layer_scale).to(device).eval().requires_grad_(False)
     for block in encoder.blocks if settings.compiled else []:
         block.compile()
     return encoder
@@ -42,7 +40,7 @@ def make_images(settings: Settings, device: torch.device) -> Tensor:
 
 
 def forward(settings: Settings, device: torch.device) -> Callable[[], Tensor]:
-    """Our frozen encoder at work on a batch that is there."""
+    """Our frozen encoder on a batch that is already on the device."""
     encoder, images = make_encoder(settings, device), make_images(settings, device)
 
     @torch.no_grad()
@@ -69,20 +67,20 @@ def _plain_forward(settings: Settings, device: torch.device) -> Callable[[], Ten
 
 
 def flops(settings: Settings) -> float:
-    """FLOP of an image's forward pass, by the plan's count."""
+    """FLOP of one image's forward pass, counted as in the plan."""
     return 2.0 * encode(VARIANTS[settings.config.variant], settings.config.image_size)
 
 
 def bench_probe(settings: Settings, device: torch.device) -> dict[str, Any]:
-    """The encoder and its plain form in turns, then each head alone on features that are there."""
+    """The encoder interleaved with a plain one, then each head alone on precomputed features."""
     ours, plain = forward(settings, device), _plain_forward(settings, device)
     differ = float((ours().float() - plain().float()).abs().max())
-    times = take_turns({"ours": ours, "reference": plain}, device, warm_up=settings.warm_up, repeats=settings.repeats)
+    times = interleave({"ours": ours, "reference": plain}, device, warm_up=settings.warm_up, repeats=settings.repeats)
     peak = measure_peak(device, settings.config.optimization.precision)
     ratio, per_batch = paired(times["ours"], times["reference"]), flops(settings) * settings.batch
     return {
         "seconds": {name: seconds.median for name, seconds in times.items()},
-        "turns": {name: list(seconds.turns) for name, seconds in times.items()},
+        "rounds": {name: list(seconds.rounds) for name, seconds in times.items()},
         "images_per_second": {name: settings.batch / seconds.median for name, seconds in times.items()},
         "time_ratio": ratio._asdict(),
         "speedup": 1.0 / ratio.median,
@@ -101,7 +99,7 @@ def _bench_heads(settings: Settings, device: torch.device, tokens: Tensor) -> di
         "linear": _head_step(LinearHead(variant.dim, CLASSES).to(device), tokens[:, 0], linear_probe()),
         "attentive": _head_step(attentive.to(device), tokens, attentive_probe()),
     }
-    times = take_turns(things, device, warm_up=settings.warm_up, repeats=settings.repeats)
+    times = interleave(things, device, warm_up=settings.warm_up, repeats=settings.repeats)
     return {name: {"images_per_second": settings.batch / seconds.median} for name, seconds in times.items()}
 
 

@@ -1,4 +1,4 @@
-"""What making samples takes beside decoding the files alone, in one process."""
+"""The time of making samples compared with only decoding the files, in one process."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,26 +10,25 @@ import torch
 from PIL import Image
 
 from caebench.bench.settings import Settings
-from caebench.bench.timing import paired, take_turns
-from caebench.config.method import CAE
-from caebench.config.site import Resize
-from caebench.config.variants import VARIANTS
+from caebench.bench.timing import interleave, paired
 from caebench.data.crops import collate
-from caebench.data.datasets import ImageSplit
 from caebench.data.loading import MakeSample, Samples, open_image, read_pixels, takes_pixels
+from caebench.data.samples.labelled import LabelledSample
+from caebench.data.samples.masked import MaskedSample
 from caebench.data.transforms import CropAndFlip, evaluation
-from caebench.methods.masked import MaskedSample
+from caebench.datasets.splits import ImageSplit
 from caebench.models.tokenizer import DALLEEncoder
 from caebench.models.vit import Encoder
-from caebench.tasks.probes import LabelledSample
+from caebench.specs.site import Resize
+from caebench.specs.variants import VARIANTS
 
-SIZE = (500, 375)  # the commonest size in ImageNet
+SIZE = (500, 375)  # the most common size in ImageNet
 QUALITY = 90
 COLOUR = ("astronaut", "chelsea", "coffee", "rocket")  # scikit-image's photographs
 
 
 def write_images(folder: Path, num_images: int) -> ImageSplit:
-    """JPEG files of ImageNet's commonest size, cut from scikit-image's photographs."""
+    """JPEG files of ImageNet's most common size, from scikit-image's photographs."""
     photographs = [Image.fromarray(getattr(skimage.data, name)()).resize(SIZE) for name in COLOUR]
     for number in range(num_images):
         picture = photographs[number % len(photographs)].rotate(number)
@@ -38,21 +37,20 @@ def write_images(folder: Path, num_images: int) -> ImageSplit:
 
 
 def makers(settings: Settings) -> dict[str, MakeSample]:
-    """How a sample of each kind is made of an image."""
-    method, config = settings.config.method, settings.config
-    assert isinstance(method, CAE)
+    """The sampler of each kind of sample."""
+    method, config = settings.method, settings.config
     encoder = Encoder(VARIANTS[config.variant], config.image_size)
-    tokenizer = DALLEEncoder(vocabulary=8, width=4)  # a sampler asks for its stride alone
-    num_draws = 2 * encoder.num_draws + 2 * (method.regressor_depth + method.decoder_depth)
+    tokenizer = DALLEEncoder(vocabulary=8, width=4)  # a sampler only uses its stride
+    num_drop_path_uniforms = 2 * encoder.num_drop_path_uniforms + 2 * (method.regressor_depth + method.decoder_depth)
     return {
-        "pretraining": MaskedSample(config, method.masking, encoder, num_draws, tokenizer),
+        "pretraining": MaskedSample(config, method.masking, encoder.grid, num_drop_path_uniforms, tokenizer.stride),
         "probe": LabelledSample(CropAndFlip(config.image_size, 0.08), 0),
         "evaluation": LabelledSample(evaluation(config.image_size), 0),
     }
 
 
 def bench_data(settings: Settings) -> dict[str, Any]:
-    """Images a second of each kind of batch, and of decoding alone, over the same files in turns."""
+    """Images per second of each kind of batch and of decoding alone, interleaved on the same files."""
     with TemporaryDirectory() as name:
         split = write_images(Path(name), settings.batch)
         paths = [split.root / path for path, _ in split.entries]
@@ -64,7 +62,7 @@ def bench_data(settings: Settings) -> dict[str, Any]:
             things[kind] = batches(split, maker, "loader")
             if takes_pixels(maker):
                 things[f"{kind}, resize on device"] = batches(split, maker, "device")
-        times = take_turns(things, torch.device("cpu"), warm_up=min(1, settings.warm_up), repeats=settings.repeats)
+        times = interleave(things, torch.device("cpu"), warm_up=min(1, settings.warm_up), repeats=settings.repeats)
         num_bytes = sum(path.stat().st_size for path in paths) / len(paths)
     return {
         "file": {"width": SIZE[0], "height": SIZE[1], "quality": QUALITY, "mean_bytes": num_bytes},
@@ -76,6 +74,6 @@ def bench_data(settings: Settings) -> dict[str, Any]:
 
 
 def batches(split: ImageSplit, maker: MakeSample, resize: Resize) -> Callable[[], dict[str, Any]]:
-    """What makes one batch of the whole split, each file decoded anew, as where a split does not fit into memory."""
+    """A function that makes one batch of the full split and decodes each file again, as if it did not fit in memory."""
     samples = Samples(split, maker, resize, keep=False)
     return lambda: collate(samples.__getitems__([(0, number) for number in range(len(samples))]))

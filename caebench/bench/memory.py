@@ -1,4 +1,4 @@
-"""What a step holds and what it needs on top, at its peak."""
+"""The memory of a step: its state, and its peak above that."""
 
 import ctypes
 from collections.abc import Callable, Iterable
@@ -10,15 +10,15 @@ from torch import Tensor
 STATUS, RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
-def held_bytes(tensors: Iterable[Tensor]) -> int:
-    """Bytes of tensors, shared storage once."""
+def bytes_of(tensors: Iterable[Tensor]) -> int:
+    """Bytes of tensors, counting shared storage once."""
     return sum({t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in tensors}.values())
 
 
 def peak_bytes(thing: Callable[[], object], device: torch.device) -> int | None:
-    """What the device held at most while something ran, above what it held before; None where nobody counts it.
+    """Peak memory while something runs, above that before; None if it cannot be measured.
 
-    On a GPU what PyTorch's allocator gave out; on Linux resident memory, after giving back what was free.
+    On a GPU it is the memory of PyTorch's allocator; on Linux resident memory, after free memory was returned.
     """
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)

@@ -1,4 +1,4 @@
-"""The fastest matrix product that this device does now: what a share of the peak is a share of."""
+"""The peak: the fastest matrix product that this device computes now."""
 
 import time
 
@@ -19,7 +19,7 @@ def measure_peak(device: torch.device, precision: str) -> float:
 
 @torch.no_grad()
 def _rate(device: torch.device, dtype: torch.dtype, size: int, seconds: float) -> float:
-    """The best of several products; on a GPU of several runs of ten."""
+    """The best of several products, or on a GPU of several runs of ten products."""
     one, two = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
     out, runs = torch.empty_like(one), 10 if device.type == "cuda" else 1
     torch.mm(one, two, out=out)

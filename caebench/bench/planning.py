@@ -1,17 +1,17 @@
-"""How long planning takes: every suite with as many seeds as make the jobs. Without torch."""
+"""The time of planning every suite, with enough seeds for the requested number of jobs. Without torch."""
 
 import statistics
 import time
 from typing import Any
 
-from caebench.plan.cost import gpu_hours
-from caebench.plan.graph import Plans, make_plan
-from caebench.plan.scale import find_scale
-from caebench.suites import ALL, load_all
+from caebench.planning.graph import Plans, make_plan
+from caebench.planning.scale import find_scale
+from caebench.specs.cost import gpu_hours
+from caebench.suites.loading import ALL, load_all
 
 
 def bench_plan(scale: str, num_jobs: int, repeats: int) -> dict[str, Any]:
-    """Read every suite, plan it, give every job its id; then the cost of every job, apart."""
+    """Time reading and planning every suite with all job ids; and separately the cost of every job."""
     once = len(_plan(scale, 1).jobs)
     seeds = 1
     while len(_plan(scale, seeds).jobs) < num_jobs:
@@ -31,7 +31,7 @@ def bench_plan(scale: str, num_jobs: int, repeats: int) -> dict[str, Any]:
         "seeds": seeds,
         "jobs": found,
         "seconds": statistics.median(planning),
-        "turns": planning,
+        "rounds": planning,
         "cost_seconds": statistics.median(costing),
         "jobs_per_second": found / statistics.median(planning),
     }
@@ -39,6 +39,6 @@ def bench_plan(scale: str, num_jobs: int, repeats: int) -> dict[str, Any]:
 
 def _plan(scale: str, num_seeds: int) -> Plans:
     chosen = find_scale(scale)
-    plans = Plans(ALL, tuple(make_plan(table, chosen, range(num_seeds)) for table in load_all(ALL)))
+    plans = Plans(ALL, tuple(make_plan(suite, chosen, range(num_seeds)) for suite in load_all(ALL)))
     assert all(job.id for job in plans.jobs), "every job has an id"
     return plans

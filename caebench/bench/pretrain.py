@@ -1,18 +1,18 @@
-"""CAE's pretraining step beside the plain reference: time, losses, stages, memory, share of the peak."""
+"""CAE's pretraining step compared with a plain reference: time, losses, stages, memory, share of peak."""
 
 from collections.abc import Callable
 from typing import Any
 
 import torch
 
-from caebench.bench.memory import held_bytes, peak_bytes
+from caebench.bench.memory import bytes_of, peak_bytes
 from caebench.bench.peak import measure_peak
 from caebench.bench.reference import PlainEncoder, PlainStep
 from caebench.bench.settings import Settings
 from caebench.bench.step import OurStep, make_batch, make_tokenizer
-from caebench.bench.timing import Seconds, paired, take_turns
+from caebench.bench.timing import Seconds, interleave, paired
 from caebench.models.vit import Encoder
-from caebench.training.loop import Batch
+from caebench.training.step import Batch
 
 SPLITS = 3  # steps that are split into stages
 
@@ -25,7 +25,7 @@ def build(settings: Settings, device: torch.device) -> tuple[OurStep, Batch]:
 
 
 def bench_pretrain(settings: Settings, device: torch.device) -> dict[str, Any]:
-    """Both steps in turns on one batch, from the same weights."""
+    """Both steps interleaved on one batch, from the same weights."""
     ours, batch = build(settings, device)
     half = settings.config.optimization.precision != "fp32"
     plain = PlainStep(ours.method.model, settings.config.optimization, device, half)
@@ -38,17 +38,17 @@ def bench_pretrain(settings: Settings, device: torch.device) -> dict[str, Any]:
     things["reference"]()
     times: dict[str, Seconds] = {}
     later = _compilations(
-        lambda: times.update(take_turns(things, device, warm_up=settings.warm_up, repeats=settings.repeats))
+        lambda: times.update(interleave(things, device, warm_up=settings.warm_up, repeats=settings.repeats))
     )
     peak = measure_peak(device, settings.config.optimization.precision)
-    held = {"ours": ours.state, "reference": plain.state}
+    states = {"ours": ours.state, "reference": plain.state}
     models = {"ours": ours.method, "reference": plain.model}
     return {
         **summarise(settings, times, peak),
         "losses": compare_losses(losses),
         "stages": split(ours, batch, times["ours"].median),
         "memory": {
-            name: {"held_bytes": held_bytes(held[name]), "step_bytes": peak_bytes(things[name], device)}
+            name: {"state_bytes": bytes_of(states[name]), "step_bytes": peak_bytes(things[name], device)}
             for name in things
         },
         "encoders": {
@@ -63,7 +63,7 @@ def summarise(settings: Settings, times: dict[str, Seconds], peak: float) -> dic
     ratio, flops = paired(times["ours"], times["reference"]), settings.flops * settings.batch
     return {
         "seconds": {name: seconds.median for name, seconds in times.items()},
-        "turns": {name: list(seconds.turns) for name, seconds in times.items()},
+        "rounds": {name: list(seconds.rounds) for name, seconds in times.items()},
         "images_per_second": {name: settings.batch / seconds.median for name, seconds in times.items()},
         "time_ratio": ratio._asdict(),
         "speedup": 1.0 / ratio.median,
@@ -81,13 +81,13 @@ def compare_losses(losses: dict[str, list[Any]]) -> dict[str, Any]:
 
 
 def split(ours: OurStep, batch: Batch, median: float) -> dict[str, Any]:
-    """The stages of a step, of the fastest of a few that were split; and their sum as a share of the whole step."""
+    """The stages of the fastest of a few split steps, and the ratio of their sum to a full step."""
     stages = min((ours.split(batch) for _ in range(SPLITS)), key=lambda seconds: sum(seconds.values()))
     return {"seconds": stages, "sum_over_step": sum(stages.values()) / median}
 
 
 def _compilations(thing: Callable[[], object]) -> int:
-    """Graphs that a compiler makes while something runs."""
+    """The number of graphs that the compiler makes while something runs."""
     from torch._dynamo.utils import counters
 
     before = counters["stats"]["unique_graphs"]

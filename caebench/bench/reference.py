@@ -1,9 +1,10 @@
-"""CAE's network and step written the obvious way: what every speed-up of ours is a ratio to.
+"""A plain implementation of CAE's network and step: the baseline of our speed-ups.
 
-As the official code has it (Atten4Vis/CAE, models/modeling_cae*.py, furnace/engine_for_cae.py, written anew): a second
-encoder for the alignment target, every patch embedded before most are dropped, boolean masks, attention as two matrix
-products and a softmax, float32 or fp16 autocast with a loss scaler, AdamW as PyTorch gives it, and numbers read back in
-every step. Batched throughout: no loop over samples or heads. Its parameters have our names, so that both start alike.
+It reimplements the official code (Atten4Vis/CAE, models/modeling_cae*.py, furnace/engine_for_cae.py): a second encoder
+for the alignment target, every patch embedded before most are dropped, boolean masks, attention as two matrix products
+and a softmax, float32 or fp16 autocast with a loss scaler, PyTorch's default AdamW, and numbers read back in each step.
+It is batched throughout, without loops over samples or heads. Its parameters have our names, so both start with equal
+weights.
 """
 
 from copy import deepcopy
@@ -14,18 +15,18 @@ from torch import Tensor, nn
 from torch.amp.grad_scaler import GradScaler
 from torch.nn import functional as F
 
-from caebench.config.method import CAE, PixelTarget
-from caebench.config.optim import AdamW, Optimization
-from caebench.config.variants import Variant
 from caebench.methods.cae import CAEModel
 from caebench.methods.masked import read_codes
 from caebench.models.tokenizer import Tokenizer
 from caebench.models.vit import LayerNorm, linear_rates, num_grid, sincos_positions
-from caebench.training.loop import Batch
+from caebench.specs.optim import AdamW, Optimization
+from caebench.specs.targets import PixelTarget
+from caebench.specs.variants import Variant
 from caebench.training.optim import split_decay
+from caebench.training.step import Batch
 
 Tokens = Float[Tensor, "batch tokens dim"]
-Draws = Float[Tensor, "batch numbers"]
+Uniforms = Float[Tensor, "batch numbers"]
 
 
 class Attention(nn.Module):
@@ -95,11 +96,11 @@ class Scale(nn.Module):
         return tokens * self.gamma
 
 
-def drop(branch: Tokens, draw: Float[Tensor, " batch"] | None, rate: float) -> Tokens:
-    """Stochastic depth; a sample's number decides."""
-    if draw is None or rate == 0.0:
+def drop(branch: Tokens, uniforms: Float[Tensor, " batch"] | None, rate: float) -> Tokens:
+    """Stochastic depth, decided by each sample's uniform number."""
+    if uniforms is None or rate == 0.0:
         return branch
-    return branch / (1.0 - rate) * (draw >= rate)[:, None, None]
+    return branch / (1.0 - rate) * (uniforms >= rate)[:, None, None]
 
 
 class Block(nn.Module):
@@ -111,15 +112,15 @@ class Block(nn.Module):
         self.norm1, self.attn, self.ls1 = LayerNorm(dim), Attention(dim, num_heads), Scale(dim, layer_scale)
         self.norm2, self.mlp, self.ls2 = LayerNorm(dim), Mlp(dim), Scale(dim, layer_scale)
 
-    def forward(self, tokens: Tokens, draws: Draws | None) -> Tokens:
-        """Attention and MLP, each beside a shortcut."""
-        first, second = (None, None) if draws is None else draws.unbind(1)
+    def forward(self, tokens: Tokens, drop_path_uniforms: Uniforms | None) -> Tokens:
+        """Attention and MLP, each with a shortcut."""
+        first, second = (None, None) if drop_path_uniforms is None else drop_path_uniforms.unbind(1)
         tokens = tokens + drop(self.ls1(self.attn(self.norm1(tokens))), first, self.rate)
         return tokens + drop(self.ls2(self.mlp(self.norm2(tokens))), second, self.rate)
 
 
 class RegressorBlock(nn.Module):
-    """The official code's block: positions on keys and queries only, the MLP's shortcut from normalised tokens."""
+    """The official code's block: positions on keys and queries only, and the MLP's shortcut from normalised tokens."""
 
     def __init__(self, dim: int, num_heads: int, layer_scale: float, rate: float) -> None:
         super().__init__()
@@ -129,10 +130,15 @@ class RegressorBlock(nn.Module):
         self.ls1, self.ls2 = Scale(dim, layer_scale), Scale(dim, layer_scale)
 
     def forward(
-        self, masked: Tokens, visible: Tokens, masked_pos: Tokens, visible_pos: Tokens, draws: Draws | None
+        self,
+        masked: Tokens,
+        visible: Tokens,
+        masked_pos: Tokens,
+        visible_pos: Tokens,
+        drop_path_uniforms: Uniforms | None,
     ) -> Tokens:
         """Masked tokens attend to all."""
-        first, second = (None, None) if draws is None else draws.unbind(1)
+        first, second = (None, None) if drop_path_uniforms is None else drop_path_uniforms.unbind(1)
         context = torch.cat([visible, masked], dim=1)
         positions = torch.cat([visible_pos, masked_pos], dim=1)
         attended = self.attn(self.norm_q(masked + masked_pos), self.norm_k(context + positions), self.norm_v(context))
@@ -148,9 +154,9 @@ class Stack(nn.Module):
         self.blocks = nn.ModuleList(kind(dim, num_heads, scale, rate) for rate in linear_rates(drop, depth))
         self.norm = LayerNorm(dim)
 
-    def forward(self, tokens: Tokens, *context: Tokens, draws: Draws | None = None) -> Tokens:
-        """Run the blocks, each with its two numbers a sample."""
-        numbers = [None] * len(self.blocks) if draws is None else draws.split(2, dim=1)
+    def forward(self, tokens: Tokens, *context: Tokens, drop_path_uniforms: Uniforms | None = None) -> Tokens:
+        """Run the blocks, each with its two uniforms per sample."""
+        numbers = [None] * len(self.blocks) if drop_path_uniforms is None else drop_path_uniforms.split(2, dim=1)
         for block, pair in zip(self.blocks, numbers, strict=True):
             tokens = block(tokens, *context, pair)
         return self.norm(tokens)
@@ -172,11 +178,14 @@ class PlainEncoder(Stack):
         self,
         images: Float[Tensor, "batch 3 height width"],
         visible: Bool[Tensor, "batch patches"],
-        draws: Draws | None,
+        drop_path_uniforms: Uniforms | None,
     ) -> Tokens:
         """Class token and visible patches."""
         tokens = self.patch_embed(images).flatten(2).transpose(1, 2) + self.pos_embed
-        return self(torch.cat([self.cls_token.expand(len(tokens), -1, -1), keep(tokens, visible)], dim=1), draws=draws)
+        return self(
+            torch.cat([self.cls_token.expand(len(tokens), -1, -1), keep(tokens, visible)], dim=1),
+            drop_path_uniforms=drop_path_uniforms,
+        )
 
 
 def keep(tokens: Tokens, chosen: Bool[Tensor, "batch tokens"]) -> Tokens:
@@ -194,12 +203,13 @@ class PlainDecoder(nn.Module):
 
 
 class PlainCAE(nn.Module):
-    """Encoder, second encoder, regressor, decoder; for codes, squared-error alignment, one width, cross-attention."""
+    """Encoder, second encoder, regressor, decoder; only codes, squared-error alignment, one width, cross-attention."""
 
     latent_pos: Tensor
 
-    def __init__(self, config: CAE, variant: Variant, image_size: int) -> None:
+    def __init__(self, like: CAEModel) -> None:
         super().__init__()
+        config, variant, image_size = like.config, like.encoder.variant, like.encoder.image_size
         assert not isinstance(config.target, PixelTarget) and config.align_loss == "mse" and config.latent_dim is None
         dim, heads, scale, drop = variant.dim, variant.num_heads, config.latent_layer_scale, config.drop_path
         self.config = config
@@ -211,7 +221,7 @@ class PlainCAE(nn.Module):
         self.alignment_encoder = deepcopy(self.encoder).requires_grad_(False)
 
     def copy_encoder(self) -> None:
-        """Hand the second encoder the first one's weights, as the official code does before each step."""
+        """Point the second encoder to the first one's weights, as the official code does before each step."""
         for theirs, ours in zip(self.alignment_encoder.parameters(), self.encoder.parameters(), strict=True):
             theirs.data = ours.data
 
@@ -219,32 +229,36 @@ class PlainCAE(nn.Module):
         self,
         images: Float[Tensor, "batch 3 height width"],
         masked: Bool[Tensor, "batch patches"],
-        draws: Draws | None,
+        drop_path_uniforms: Uniforms | None,
     ) -> tuple[Float[Tensor, "masked_patches outputs"], Tokens, Tokens]:
         """Logits, regressed and encoded representations of the masked patches."""
-        parts = self._split(draws)
+        parts = self._split(drop_path_uniforms)
         encoded = self.encoder.encode(images, ~masked, parts[0])
         with torch.no_grad():
             target = self.alignment_encoder.encode(images, masked, parts[1])[:, 1:]
         positions = self.latent_pos.expand(len(images), -1, -1)
         masked_pos, visible_pos = keep(positions, masked), keep(positions, ~masked)
         queries = self.mask_token.expand(len(images), masked_pos.shape[1], -1)
-        predicted = self.regressor(queries, encoded[:, 1:], masked_pos, visible_pos, draws=parts[2])
-        decoded = self.decoder.stack(predicted + masked_pos, draws=parts[3])
+        predicted = self.regressor(queries, encoded[:, 1:], masked_pos, visible_pos, drop_path_uniforms=parts[2])
+        decoded = self.decoder.stack(predicted + masked_pos, drop_path_uniforms=parts[3])
         return self.decoder.head(decoded).flatten(0, 1), predicted, target
 
-    def _split(self, draws: Draws | None) -> list[Draws] | list[None]:
-        if draws is None:
+    def _split(self, drop_path_uniforms: Uniforms | None) -> list[Uniforms] | list[None]:
+        if drop_path_uniforms is None:
             return [None] * 4
         encoder = 2 * len(self.encoder.blocks)
-        return list(draws.split([encoder, encoder, 2 * self.config.regressor_depth, 2 * self.config.decoder_depth], 1))
+        return list(
+            drop_path_uniforms.split(
+                [encoder, encoder, 2 * self.config.regressor_depth, 2 * self.config.decoder_depth], 1
+            )
+        )
 
 
 class PlainStep:
     """A step of the official loop: forward, losses, scaled backward, clipping, update; three numbers read back."""
 
     def __init__(self, like: CAEModel, optimization: Optimization, device: torch.device, half: bool) -> None:
-        self.model = PlainCAE(like.config, like.encoder.variant, like.encoder.image_size).to(device).train()
+        self.model = PlainCAE(like).to(device).train()
         self.model.load_state_dict(like.state_dict(), strict=False)
         self.device, self.half, self.clip = device, half, optimization.clip_grad
         kind = optimization.optimizer
@@ -256,17 +270,17 @@ class PlainStep:
 
     @property
     def state(self) -> list[Tensor]:
-        """Every tensor that lives on between steps."""
+        """Every tensor that persists between steps."""
         moments = [v for state in self.optimizer.state.values() for v in state.values() if isinstance(v, Tensor)]
         return [*self.model.parameters(), *self.model.buffers(), *moments]
 
     def __call__(self, batch: Batch, tokenizer: list[Tokenizer]) -> float:
-        """One step; its loss."""
-        with torch.no_grad():  # outside of autocast, as there
+        """One step; returns its loss."""
+        with torch.no_grad():  # outside of autocast, as in the official code
             labels = read_codes(batch, tokenizer)[batch["masked"]]
         self.model.copy_encoder()
         with torch.autocast(self.device.type, torch.float16, enabled=self.half):
-            logits, predicted, target = self.model(batch["image"], batch["masked"], batch["draws"])
+            logits, predicted, target = self.model(batch["image"], batch["masked"], batch["drop_path_uniforms"])
         reconstruction = F.cross_entropy(logits.float(), labels)
         alignment = F.mse_loss(predicted.float(), target.float())
         loss = reconstruction + self.model.config.align_weight * alignment

@@ -1,19 +1,23 @@
-"""What is measured, and how often."""
+"""The settings of a measurement."""
 
 from typing import Literal, NamedTuple
 
-from caebench.config.method import CAE, DALLETarget
-from caebench.config.optim import Precision
-from caebench.config.stage import Pretrain
-from caebench.config.variants import VARIANTS
-from caebench.plan.pretraining import pretraining_step, tokenize
-from caebench.recipes.cae import cae
+from caebench.specs.methods.cae import CAE, cae
+from caebench.specs.optim import Precision
+from caebench.specs.pretrain import Pretrain
+from caebench.specs.variants import VARIANTS
 
 TokenizerName = Literal["none", "dalle", "dvae"]
 
 
+def cae_of(config: Pretrain) -> CAE:
+    """A pretraining's method, which is CAE in all that is measured here."""
+    assert isinstance(config.method, CAE)
+    return config.method
+
+
 class Settings(NamedTuple):
-    """A pretraining and its batch; tokenizer `none`: its codes come with the batch."""
+    """A pretraining and its batch; tokenizer `none`: the batch has the codes."""
 
     config: Pretrain
     batch: int
@@ -23,23 +27,25 @@ class Settings(NamedTuple):
     repeats: int = 10
 
     @property
+    def method(self) -> CAE:
+        """CAE's settings."""
+        return cae_of(self.config)
+
+    @property
     def flops(self) -> float:
-        """FLOP of one image's share of a step, by the plan's count; the tokenizer's only where it runs."""
-        method = self.config.method
-        assert isinstance(method, CAE)
+        """FLOP per image of a step, counted as in the plan; the tokenizer's only if it runs."""
         patches = (self.config.image_size / VARIANTS[self.config.variant].patch_size) ** 2
-        left_out = tokenize(method.target, patches) if self.tokenizer == "none" else 0.0
-        return 2.0 * (pretraining_step(self.config) - left_out)
+        left_out = self.method.target.multiply_adds(patches) if self.tokenizer == "none" else 0.0
+        return 2.0 * (self.config.step_multiply_adds() - left_out)
 
     @property
     def view_size(self) -> int | None:
         """Pixels of the tokenizer's view."""
         if self.tokenizer == "none":
             return None
-        method, patch = self.config.method, VARIANTS[self.config.variant].patch_size
-        assert isinstance(method, CAE)
-        stride = 8 if isinstance(method.target, DALLETarget) else 2**method.target.tokenizer.num_downsamplings  # pyright: ignore
-        return self.config.image_size // patch * stride
+        target, patch = self.method.code_target(), VARIANTS[self.config.variant].patch_size
+        assert target is not None, "with a tokenizer there are codes"
+        return self.config.image_size // patch * target.stride
 
     def at(self, precision: Precision) -> "Settings":
         """The same in another precision."""
@@ -65,7 +71,7 @@ def paper_settings(variant: str, batch: int, precision: Precision, tokenizer: To
     Raises:
         ValueError: no encoder has this size.
     """
-    from caebench.config.names import suggest
+    from caebench.specs.did_you_mean import suggest
 
     if variant not in VARIANTS:
         raise ValueError(f"--variant '{variant}': unknown.{suggest(variant, VARIANTS)} Known: {', '.join(VARIANTS)}.")

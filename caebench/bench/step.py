@@ -1,4 +1,4 @@
-"""Our pretraining step as the training loop takes it, on a batch that is there, whole or split into its stages."""
+"""Our pretraining step as in the training loop, on a batch on the device, as a whole or split into stages."""
 
 import time
 from collections import defaultdict
@@ -10,22 +10,23 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from caebench.bench.settings import cae_of
 from caebench.bench.timing import wait
-from caebench.config.method import CAE, DALLETarget, DVAETarget
-from caebench.config.stage import Pretrain
-from caebench.config.variants import VARIANTS
 from caebench.data.masking import sample_mask
-from caebench.methods.pretraining import PretrainingStep, build_cae
+from caebench.methods.cae import CAEMethod
 from caebench.models.tokenizer import DALLEEncoder, DiscreteVAE, Tokenizer
-from caebench.training.loop import Batch, autocast, distribute, to_device
+from caebench.specs.pretrain import Pretrain
+from caebench.specs.targets import DALLETarget, DVAETarget
+from caebench.specs.variants import VARIANTS
 from caebench.training.optim import clip_gradients, make_optimizer, split_decay
+from caebench.training.step import Batch, autocast, distribute, to_device
 
-IS_LOGGED = False  # nine steps of ten write no line of metrics
+IS_LOGGED = False  # nine of ten steps log no metrics
 STAGES = ("tokenizer", "encoder", "target", "regressor", "decoder", "losses", "backward", "optimizer")
 
 
 class Stopwatch:
-    """Seconds of each stage, waiting for the device at its ends; stages within others count for themselves."""
+    """Seconds of each stage, synchronised with the device; nested stages are counted separately."""
 
     def __init__(self, device: torch.device) -> None:
         self.device, self.seconds = device, defaultdict[str, float](float)
@@ -34,7 +35,7 @@ class Stopwatch:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Time what happens inside."""
+        """Time the enclosed code."""
         self.enter(name)
         yield
         self.leave()
@@ -63,15 +64,14 @@ class Stopwatch:
 
 
 class OurStep:
-    """Targets, losses, backward pass, clipping, update: `training.loop.fit` between two lines of metrics."""
+    """Targets, losses, backward pass, clipping, update: a step of `training.trainer` without logging."""
 
     def __init__(
         self, config: Pretrain, device: torch.device, *, compiled: bool = False, tokenizer: Tokenizer | None = None
     ) -> None:
-        assert isinstance(config.method, CAE)
         torch.manual_seed(config.seed)
         self.config, self.device = config, device
-        self.method: PretrainingStep = build_cae(config, None).to(device).train()
+        self.method = CAEMethod(config).to(device).train()
         self.method.tokenizer = [] if tokenizer is None else [tokenizer.to(device)]
         if compiled:
             for block in [*self.method.blocks, *([tokenizer] if tokenizer is not None else [])]:
@@ -83,7 +83,7 @@ class OurStep:
         self.model = distribute(self.method)
 
     def __call__(self, batch: Batch) -> Tensor:
-        """One step; its loss, still on the device."""
+        """One step; returns its loss, still on the device."""
         with autocast(self.device, self.config.optimization.precision):
             loss = self.model(batch)["loss"]
         loss.backward()
@@ -97,7 +97,7 @@ class OurStep:
         self.optimizer.zero_grad(set_to_none=True)
 
     def split(self, batch: Batch) -> dict[str, float]:
-        """One step, its seconds by stage."""
+        """One step; returns its seconds by stage."""
         watch, network = Stopwatch(self.device), self.method.model
         hooks = watch.watch(network.encoder, lambda: "encoder" if torch.is_grad_enabled() else "target")
         hooks += watch.watch(network.regressor, lambda: "regressor") + watch.watch(network.decoder, lambda: "decoder")
@@ -117,7 +117,7 @@ class OurStep:
 
     @property
     def state(self) -> list[Tensor]:
-        """Every tensor that lives on between steps."""
+        """Every tensor that persists between steps."""
         moments = [v for state in self.optimizer.state.values() for v in state.values() if isinstance(v, Tensor)]
         return [*self.method.parameters(), *self.method.buffers(), *moments]
 
@@ -131,36 +131,35 @@ def _timed(function: Callable[[Batch], Tensor], watch: Stopwatch) -> Callable[[B
 
 
 def make_batch(config: Pretrain, num_images: int, device: torch.device, view_size: int | None = None) -> Batch:
-    """Noise in the place of images, with masks and numbers as the data pipeline gives them.
+    """Noise in place of images, with masks and drop-path uniforms as in the data pipeline.
 
     Args:
-        config: whose masks and sizes.
+        config: determines masks and sizes.
         num_images: in the batch.
-        device: where it goes.
-        view_size: of the tokenizer's view; None: codes, as a code cache gives them.
+        device: where to put it.
+        view_size: of the tokenizer's view; None: codes, as from a code cache.
     """
-    method, variant = config.method, VARIANTS[config.variant]
-    assert isinstance(method, CAE) and isinstance(method.target, DALLETarget | DVAETarget)
-    rng, draw = np.random.default_rng(0), torch.Generator().manual_seed(0)
+    method, variant = cae_of(config), VARIANTS[config.variant]
+    assert isinstance(method.target, DALLETarget | DVAETarget)
+    rng, generator = np.random.default_rng(0), torch.Generator().manual_seed(0)
     grid = config.image_size // variant.patch_size
     num_masked = method.masking.num_masked(grid**2)
     masks = np.stack([sample_mask(method.masking, grid, num_masked, rng).flatten() for _ in range(num_images)])
-    num_draws = 4 * variant.depth + 2 * (method.regressor_depth + method.decoder_depth)
-    codes = torch.randint(method.target.vocabulary, (num_images, grid**2), generator=draw)
-    view = None if view_size is None else torch.rand(num_images, 3, view_size, view_size, generator=draw)
+    num_drop_path_uniforms = 4 * variant.depth + 2 * (method.regressor_depth + method.decoder_depth)
+    codes = torch.randint(method.target.vocabulary, (num_images, grid**2), generator=generator)
+    view = None if view_size is None else torch.rand(num_images, 3, view_size, view_size, generator=generator)
     batch = {
-        "image": torch.randn(num_images, 3, config.image_size, config.image_size, generator=draw),
+        "image": torch.randn(num_images, 3, config.image_size, config.image_size, generator=generator),
         "masked": torch.from_numpy(masks),
-        "draws": torch.rand(num_images, num_draws, generator=draw),
+        "drop_path_uniforms": torch.rand(num_images, num_drop_path_uniforms, generator=generator),
         **({"codes": codes} if view is None else {"view": view}),
     }
     return to_device(batch, device)
 
 
 def make_tokenizer(config: Pretrain) -> Tokenizer:
-    """A tokenizer with random weights, which costs what a trained one costs."""
-    assert isinstance(config.method, CAE)
-    match config.method.target:
+    """A tokenizer with random weights, which costs as much as a trained one."""
+    match cae_of(config).target:
         case DVAETarget(tokenizer=sizes):
             tokenizer = DiscreteVAE(sizes)
         case target:

@@ -1,4 +1,4 @@
-"""Seconds of things that take turns, and ratios of turns: what a busy or throttled machine disturbs least."""
+"""Interleaved timings and the ratios within rounds, which are least affected by a busy or throttled machine."""
 
 import gc
 import statistics
@@ -13,18 +13,18 @@ RESAMPLES = 2000
 
 
 class Seconds(NamedTuple):
-    """The times of one thing, turn by turn, without the warm-up."""
+    """The times of one function, round by round, without the warm-up."""
 
-    turns: tuple[float, ...]
+    rounds: tuple[float, ...]
 
     @property
     def median(self) -> float:
-        """The middle turn."""
-        return statistics.median(self.turns)
+        """The median round."""
+        return statistics.median(self.rounds)
 
 
 class Ratio(NamedTuple):
-    """The median over turns of ours / theirs, and its 95 % interval over resamples of the turns."""
+    """The median over rounds of ours / theirs, with a 95 % interval from resampling the rounds."""
 
     median: float
     low: float
@@ -32,21 +32,21 @@ class Ratio(NamedTuple):
 
 
 def wait(device: torch.device) -> None:
-    """Until the device has done what it was given."""
+    """Wait until the device has finished."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
-def take_turns(
+def interleave(
     things: Mapping[str, Callable[[], object]], device: torch.device, *, warm_up: int, repeats: int
 ) -> dict[str, Seconds]:
-    """Each thing once a turn; every other turn goes backwards, so that none always comes first."""
-    turns: dict[str, list[float]] = {name: [] for name in things}
+    """Run each function once per round, in reverse order in every other round, so that none always runs first."""
+    rounds: dict[str, list[float]] = {name: [] for name in things}
     gc.collect()
     for number in range(warm_up + repeats):
         for name in list(things) if number % 2 == 0 else reversed(list(things)):
-            turns[name].append(_seconds(things[name], device))
-    return {name: Seconds(tuple(seconds[warm_up:])) for name, seconds in turns.items()}
+            rounds[name].append(_seconds(things[name], device))
+    return {name: Seconds(tuple(seconds[warm_up:])) for name, seconds in rounds.items()}
 
 
 def _seconds(thing: Callable[[], object], device: torch.device) -> float:
@@ -58,8 +58,8 @@ def _seconds(thing: Callable[[], object], device: torch.device) -> float:
 
 
 def paired(ours: Seconds, theirs: Seconds) -> Ratio:
-    """How long ours takes of theirs."""
-    ratios = np.array(ours.turns) / np.array(theirs.turns)
+    """The ratio of our times to theirs, paired by round."""
+    ratios = np.array(ours.rounds) / np.array(theirs.rounds)
     drawn = np.random.default_rng(0).integers(len(ratios), size=(RESAMPLES, len(ratios)))
     low, high = np.percentile(np.median(ratios[drawn], axis=1), (2.5, 97.5))
     return Ratio(float(np.median(ratios)), float(low), float(high))

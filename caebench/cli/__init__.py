@@ -1,4 +1,4 @@
-"""The command line: verbs only. Parse, call, print; what is heavy is imported where it is used.
+"""The command line: verbs that parse, call and print. Heavy modules are imported only where they are used.
 
 Exit status: 0 done, 1 a job failed, 2 the user's mistake.
 """
@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from caebench.cli import assets, bench, ckpt, data, diff, follow, inspect, report, run, site, status
+from caebench.cli import assets, bench, ckpt, data, diff, follow, inspect, report, run, site, status, store
 
 app = typer.Typer(
     help="Benchmarks for self-supervised vision: one command from a suite file to the tables of the CAE paper.",
@@ -16,20 +16,20 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 run_app = typer.Typer(help="Run a suite, or one job.", no_args_is_help=True)
-data_app = typer.Typer(help="Make the embedded data, check real data sets.", no_args_is_help=True)
+data_app = typer.Typer(help="Render the synthetic data sets, check real ones.", no_args_is_help=True)
 app.add_typer(run_app, name="run")
-records_app = typer.Typer(help="Keep what is known of finished jobs in git.", no_args_is_help=True)
+records_app = typer.Typer(help="Keep records of finished jobs in git.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 app.add_typer(records_app, name="records")
-site_app = typer.Typer(help="Describe a cluster, and look at it from inside its jobs.", no_args_is_help=True)
+site_app = typer.Typer(help="Describe a cluster, and check it from inside its jobs.", no_args_is_help=True)
 app.add_typer(site_app, name="site")
 
 assets_app = typer.Typer(help="Fetch and check released files that suites name.", no_args_is_help=True)
 app.add_typer(assets_app, name="assets")
-ckpt_app = typer.Typer(help="Read, check, import and export released checkpoints.", no_args_is_help=True)
+ckpt_app = typer.Typer(help="Read, check, import and export encoder files.", no_args_is_help=True)
 app.add_typer(ckpt_app, name="ckpt")
 
-bench_app = typer.Typer(help="Measure speed, beside a plain form of the same in one process.", no_args_is_help=True)
+bench_app = typer.Typer(help="Measure speed, compared with a plain implementation.", no_args_is_help=True)
 app.add_typer(bench_app, name="bench")
 
 app.command("ls")(inspect.list_suites)
@@ -38,6 +38,7 @@ app.command("status")(status.status)
 app.command("why")(inspect.why)
 app.command("diff")(diff.diff)
 app.command("doctor")(inspect.doctor)
+app.command("store")(store.store)
 app.command("logs")(follow.logs)
 app.command("cancel")(follow.cancel)
 app.command("retry")(follow.retry)
@@ -67,9 +68,15 @@ ckpt_app.command("export")(ckpt.export)
 
 
 def main() -> None:
-    """Run the command line; a user's mistake is one line, not a trace."""
+    """Run the command line; a user's mistake is one line, not a traceback."""
     try:
         app()
     except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {_denied(error) if isinstance(error, PermissionError) else error}", file=sys.stderr)
         raise SystemExit(2) from error
+
+
+def _denied(error: PermissionError) -> str:
+    from caebench.files.permissions import denied
+
+    return denied(error)

@@ -5,17 +5,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from caebench.cli.options import JsonOption, SiteOption, print_json
+from caebench.cli.options import JsonOption, SiteOption, command, print_json
 
 if TYPE_CHECKING:
     from caebench.execution.assets import Noted
 
-Names = Annotated[list[str] | None, typer.Argument(help="Names of the manifest; `assets list` shows them.")]
+Names = Annotated[list[str] | None, typer.Argument(help="Names in the manifest; `assets list` shows them.")]
 FolderOption = Annotated[
-    Path | None, typer.Option("--folder", help="Where the files lie. Default: the site's [assets] folder.")
+    Path | None, typer.Option("--folder", help="The folder of the files. Default: the site's [assets] folder.")
 ]
 ManifestOption = Annotated[
-    Path | None, typer.Option("--manifest", help="A manifest of your own, in the form of caebench/assets.toml.")
+    Path | None, typer.Option("--manifest", help="Your own manifest, in the format of caebench/assets.toml.")
 ]
 
 
@@ -25,13 +25,13 @@ def list_assets(
     manifest: ManifestOption = None,
     json: JsonOption = False,
 ) -> None:
-    """List released files: what they are for, their licence, where they come from, whether they are here."""
+    """List released files: purpose, licence, source, and whether they are present."""
     from rich.markup import escape
 
-    from caebench.cli.inspect import size
     from caebench.cli.show import print_table
-    from caebench.config.site import load_site
     from caebench.execution import assets
+    from caebench.files.sizes import size
+    from caebench.specs.site import load_site
 
     where = folder or assets.folder_of(load_site(site))
     known = assets.noted(where)
@@ -56,18 +56,19 @@ def list_assets(
 
 def fetch(
     names: Names = None,
-    every: Annotated[bool, typer.Option("--all", help="All that the manifest names.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="All files of the manifest.")] = False,
     site: SiteOption = "local",
     folder: FolderOption = None,
     manifest: ManifestOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Fetch released files and check them; run it where there is a network, such as on a login node.
+    """Fetch released files and check them. Run this on a machine with a network, such as a login node.
 
-    Exit status 1 if a file cannot be had.
+    Exit status 1 if a file cannot be fetched.
     """
     if not names and not every:
-        raise ValueError("assets fetch: name what to fetch, or give --all. `caebench assets list` shows the names.")
+        known = command("assets", "list", site=site)
+        raise ValueError(f"assets fetch: name what to fetch, or give --all. `{known}` shows the names.")
     _go_through(names or [], site, folder, manifest, json, fetched=True)
 
 
@@ -78,7 +79,7 @@ def verify(
     manifest: ManifestOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Check the files that are here against the manifest and their first fetch; without names, all that are here.
+    """Check files against the manifest and their first fetch; without names, all files that are present.
 
     Exit status 1 if a file is wrong.
     """
@@ -88,8 +89,8 @@ def verify(
 def _go_through(
     names: list[str], site: str, folder: Path | None, manifest: Path | None, json: bool, fetched: bool
 ) -> None:
-    from caebench.config.site import load_site
     from caebench.execution import assets
+    from caebench.specs.site import load_site
 
     where = folder or assets.folder_of(load_site(site))
     chosen = assets.choose(assets.read_manifest(manifest), names)
@@ -107,13 +108,15 @@ def _go_through(
     if json:
         print_json({"files": done, "problems": problems})
     elif not chosen:
-        print(f"{where}: no file of the manifest is here. `caebench assets fetch NAME` brings one.")
+        print(
+            f"{where}: no file of the manifest is present. Fetch one: {command('assets', 'fetch', 'NAME', site=site)}"
+        )
     if problems:
         raise typer.Exit(1)
 
 
 def _line(name: str, noted: "Noted", where: Path, family: str | None, known: bool) -> str:
     path = where / noted["file"]
-    origin = "as the manifest says" if known else f"recorded {noted['seen']}: no source gives it"
+    origin = "as in the manifest" if known else f"recorded {noted['seen']}: no source publishes it"
     then = f"caebench ckpt import {path} --family {family}" if family else f'site file, [assets] {name} = "{path}"'
     return f"{name}: {path}, {noted['bytes']:,} bytes, SHA-256 {noted['sha256']} ({origin}). Next: {then}"

@@ -1,4 +1,4 @@
-"""`caebench bench`: how fast things are here, each beside its plain form in the same process."""
+"""`caebench bench`: speed on this machine, each measurement compared with a plain one in the same process."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -19,12 +19,12 @@ PrecisionOption = Annotated[
     typer.Option("--precision", help="Ours. Default: bf16 on CUDA, fp32 on a CPU."),
 ]
 TokenizerOption = Annotated[
-    Literal["none", "dalle", "dvae"], typer.Option("--tokenizer", help="none: its codes come with the batch.")
+    Literal["none", "dalle", "dvae"], typer.Option("--tokenizer", help="none: the batch has the codes.")
 ]
 CompileOption = Annotated[bool, typer.Option("--compile", help="Compile blocks, as `compile = true` in a site file.")]
-WarmUpOption = Annotated[int, typer.Option("--warm-up", min=1, help="Turns that do not count.")]
-RepeatsOption = Annotated[int, typer.Option("--repeats", min=1, help="Turns that count; the median is shown.")]
-OutOption = Annotated[Path | None, typer.Option("--out", help="A folder that keeps the JSON, such as results/bench.")]
+WarmUpOption = Annotated[int, typer.Option("--warm-up", min=1, help="Rounds before the measurement.")]
+RepeatsOption = Annotated[int, typer.Option("--repeats", min=1, help="Measured rounds; the median is shown.")]
+OutOption = Annotated[Path | None, typer.Option("--out", help="A folder for the JSON, such as results/bench.")]
 Measure = Callable[["Settings", Any], dict[str, Any]]  # of settings on a torch device
 Rows = Callable[[dict[str, Any]], list[list[str]]]
 
@@ -41,7 +41,7 @@ def pretrain(
     out: OutOption = None,
     json: JsonOption = False,
 ) -> None:
-    """CAE's pretraining step beside the plain reference: images/s, stages, memory, share of the peak, equal losses."""
+    """CAE's pretraining step compared with a plain reference: images/s, stages, memory, share of peak, losses."""
     from caebench.bench.pretrain import bench_pretrain
     from caebench.cli.show_bench import pretrain_rows
 
@@ -62,7 +62,7 @@ def probe(
     out: OutOption = None,
     json: JsonOption = False,
 ) -> None:
-    """The frozen encoder of the probes beside its plain form, and a step of each head."""
+    """The probes' frozen encoder compared with a plain one, and a step of each head."""
     from caebench.bench.frozen import bench_probe
     from caebench.cli.show_bench import probe_rows
 
@@ -81,7 +81,7 @@ def shared_pass(
     out: OutOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Probes behind one pass of their encoder, beside the linear probe alone: whole jobs, each round anew."""
+    """Probes in one shared-encoder pass compared with the linear probe alone: complete jobs, rerun in each round."""
     from caebench.bench.shared_pass import bench_pass
     from caebench.cli.show_bench import pass_rows
 
@@ -96,7 +96,7 @@ def data(
     out: OutOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Samples a second of one loading process, beside decoding the same JPEG files alone."""
+    """Samples per second of one loading process, compared with decoding the same JPEG files alone."""
     from caebench.bench.device import one_thread
     from caebench.bench.loading import bench_data
     from caebench.cli.show_bench import data_rows
@@ -109,7 +109,7 @@ def data(
 
 def plan(
     scale: Annotated[str, typer.Option("--scale", help="nano, lab or paper.")] = "paper",
-    jobs: Annotated[int, typer.Option("--jobs", min=1, help="At least so many jobs, by more seeds.")] = 10_000,
+    jobs: Annotated[int, typer.Option("--jobs", min=1, help="At least so many jobs, using more seeds.")] = 10_000,
     repeats: RepeatsOption = 5,
     out: OutOption = None,
     json: JsonOption = False,
@@ -137,7 +137,7 @@ def ablate(
     out: OutOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Each optimisation of the pretraining step switched off alone: what it brings. And what was tried, not kept."""
+    """Each optimisation of the pretraining step switched off alone, and optimisations that were tried but not kept."""
     from caebench.bench.ablate import bench_ablate
     from caebench.cli.show_bench import ablate_rows
 
@@ -154,23 +154,24 @@ def calibrate(
     repeats: RepeatsOption = 10,
     json: JsonOption = False,
 ) -> None:
-    """Measure this device for a site's plans: their hours are then its own. Run it on a node that computes."""
+    """Measure this device, so that a site's plans count its hours. Run this on a compute node."""
     from caebench.bench.calibrating import calibrate as measure
-    from caebench.config.calibration import calibration_path
-    from caebench.config.site import SITES, load_site
-    from caebench.plan.cost import describe_hours
+    from caebench.files.atomic import write_text
+    from caebench.specs.calibration import calibration_path
+    from caebench.specs.cost import describe_hours
+    from caebench.specs.site import SITES, load_site
 
     where = load_site(site)
     chosen = _choose(where.device, variant, batch, precision, "none", where.compile, warm_up, repeats)
     found = measure(*chosen)
     path = calibration_path(SITES, site)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(found.model_dump_json(indent=1) + "\n", encoding="utf8")
+    write_text(path, found.model_dump_json(indent=1) + "\n")
     if json:
         print_json(found.model_dump())
         return
     print(f"{path}: {found.training / 1e12:.3g} TFLOP/s in pretraining, {found.frozen / 1e12:.3g} frozen.")
-    print(f"`caebench plan --site {site}` now counts {describe_hours(found)}.")
+    print(f"`caebench plan all --site {site}` now counts {describe_hours(found)}.")
 
 
 def _choose(
@@ -202,7 +203,7 @@ def _measure(what: str, measure: Measure, *options: Any) -> dict[str, Any]:
 
 
 def _show(found: dict[str, Any], rows: Rows, out: Path | None, json: bool) -> None:
-    """A table or the document; and the document in a folder, where one is named."""
+    """Print a table or the document, and save the document if a folder is named."""
     from caebench.bench.documents import save
     from caebench.cli.show import print_table
 

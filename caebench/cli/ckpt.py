@@ -1,4 +1,4 @@
-"""`caebench ckpt`: checkpoints that others released."""
+"""`caebench ckpt`: encoder files, of other projects and our own."""
 
 from collections import Counter
 from pathlib import Path
@@ -9,27 +9,28 @@ import typer
 from caebench.cli.options import JsonOption, SiteOption, StoreOption, print_json
 
 if TYPE_CHECKING:
-    from caebench.config.families import Inspection
+    from caebench.execution.checkpoints import Inspection
 
 CheckpointPath = Annotated[Path, typer.Argument(help="A checkpoint: .pth, .pt, .pth.tar, .bin or .safetensors.")]
-JobId = Annotated[str, typer.Argument(help="The id of a job that left an encoder, or its beginning.")]
+JobId = Annotated[str, typer.Argument(help="The id of a job with an encoder, or a prefix of it.")]
 FamilyOption = Annotated[
-    str | None, typer.Option("--family", help="What it is, where content does not tell. `ckpt families` lists them.")
+    str | None,
+    typer.Option("--family", help="The family, if it is not auto-detected from content; `ckpt families` lists them."),
 ]
 HeadsOption = Annotated[
-    int | None, typer.Option("--num-heads", min=1, help="Attention heads, where family and width do not tell.")
+    int | None, typer.Option("--num-heads", min=1, help="Attention heads, if family and width do not determine them.")
 ]
 PixelsOption = Annotated[
     str | None,
     typer.Option(
         "--pixel-stats",
         metavar="STATS",
-        help="Mean and deviation of the pixels that it was trained on, where nothing else says them: imagenet, "
+        help="Mean and deviation of the pixels that it was trained on, if no other source has them: imagenet, "
         "inception, clip or M1,M2,M3/S1,S2,S3.",
     ),
 ]
 ManifestOption = Annotated[
-    Path | None, typer.Option("--manifest", help="A manifest of assets of your own, which may know the file.")
+    Path | None, typer.Option("--manifest", help="Your own manifest of assets, which may list the file.")
 ]
 
 
@@ -41,7 +42,7 @@ def inspect(
     manifest: ManifestOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Say what is in a checkpoint: family, sizes, precision, NaN, what is the encoder's and what is not.
+    """Show what is in a checkpoint: family, sizes, precision, NaN, the encoder's keys and the unused ones.
 
     Exit status 2 if its encoder cannot be loaded.
     """
@@ -70,9 +71,9 @@ def import_file(
 
     Prints the row that names it in a suite.
     """
-    from caebench.cli.setup import open_store
-    from caebench.config.site import load_site
     from caebench.execution import checkpoints
+    from caebench.planning.setup import open_store
+    from caebench.specs.site import load_site
 
     where = load_site(site)
     jobs = open_store(where, store)
@@ -83,8 +84,8 @@ def import_file(
         pixels = {name: found[name] for name in ("pixel_stats", "pixel_source")}
         print_json({"id": job.id, "name": job.name, "folder": str(jobs.folder(job)), "row": row, **pixels})
         return
-    print(f"{job.name}: imported. What became of every name: {jobs.folder(job)}/mapping.json")
-    print(f"Statistics of its pixels: {found['pixel_stats']} ({found['pixel_source']})")
+    print(f"{job.name}: imported. The use of every key: {jobs.folder(job)}/mapping.json")
+    print(f"Pixel statistics: {found['pixel_stats']} ({found['pixel_source']})")
     print(f"In a suite: {row}")
 
 
@@ -99,9 +100,9 @@ def export(
     json: JsonOption = False,
 ) -> None:
     """Write the encoder of a finished job in another project's layout; `ckpt import` reads it back without loss."""
-    from caebench.cli.setup import open_store
-    from caebench.config.site import load_site
     from caebench.execution import checkpoints
+    from caebench.planning.setup import open_store
+    from caebench.specs.site import load_site
 
     path, notes = checkpoints.export(open_store(load_site(site), store).find(job), to, output)
     if json:
@@ -113,7 +114,7 @@ def export(
 def verify(
     job: JobId,
     data: Annotated[
-        str | None, typer.Option("--data", help="A data set of the site, or `embedded`. Default: the first at hand.")
+        str | None, typer.Option("--data", help="A data set of the site, or `synthetic`. Default: the first available.")
     ] = None,
     site: SiteOption = "local",
     store: StoreOption = None,
@@ -125,10 +126,10 @@ def verify(
     """
     from rich.markup import escape
 
-    from caebench.cli.setup import open_store
     from caebench.cli.show import print_table
-    from caebench.config.site import load_site
     from caebench.execution import checkpoints
+    from caebench.planning.setup import open_store
+    from caebench.specs.site import load_site
 
     where = load_site(site)
     jobs = open_store(where, store)
@@ -148,7 +149,7 @@ def families(
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the table of docs/checkpoints.md.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """List the families that are read: layouts, heads by width, and how far agreement with their code was tested."""
+    """List the readable families: layouts, heads by width, and how closely they match their own code in tests."""
     from caebench.cli.show import print_table
     from caebench.execution import checkpoints
 
@@ -166,11 +167,11 @@ def families(
 
 def _print(found: "Inspection") -> None:
     from caebench.cli.show import print_table
-    from caebench.config.pixels import OPTION
+    from caebench.specs.pixel_stats import OPTION
 
     pixels = found["pixel_stats"]
     heads = "not determined: give --num-heads" if found["num_heads"] is None else str(found["num_heads"])
-    left = [f"{count} x {why}" for why, count in Counter(found["left"].values()).items()]
+    unused = [f"{count} x {why}" for why, count in Counter(found["unused_keys"].values()).items()]
     bad = [f"{count} in {name}" for name, count in found["not_finite"].items()]
     grid = " x ".join(str(side) for side in found["grid"])
     rows = [
@@ -184,13 +185,13 @@ def _print(found: "Inspection") -> None:
         ["positions", found["positions"]],
         [
             "relative position bias",
-            {"block": "one a block", "shared": "one for all blocks"}.get(found["relative_position_bias"], "none"),
+            {"block": "one per block", "shared": "one for all blocks"}.get(found["relative_position_bias"], "none"),
         ],
         ["layer scale", "yes" if found["layer_scale"] else "no"],
         ["epsilon of norms", f"{found['norm_eps']:g}"],
         ["pixels", f"{pixels} ({found['pixel_source']})" if pixels else f"not determined: give {OPTION}"],
         ["encoder", f"{len(found['encoder'])} tensors" + (f" in entry '{found['entry']}'" if found["entry"] else "")],
-        ["not the encoder", "; ".join(left) or "nothing"],
+        ["unused keys", "; ".join(unused) or "none"],
         ["precision", ", ".join(found["precision"])],
         ["NaN or Inf", "; ".join(bad[:5]) or "none"],
         ["file", f"{found['format']}, {found['bytes']:,} bytes"],

@@ -26,10 +26,10 @@ def diff(
     json: JsonOption = False,
 ) -> None:
     """Compare two configs field by field: two jobs, a cell with a recipe, a recipe with the official code."""
-    from caebench.cli.setup import open_store
-    from caebench.config.site import load_site
-    from caebench.plan.scale import find_scale
+    from caebench.planning.scale import find_scale
+    from caebench.planning.setup import open_store
     from caebench.report.diff import compare, facts
+    from caebench.specs.site import load_site
 
     difference = compare(a, b, find_scale(scale), open_store(load_site(site), store))
     if json:

@@ -1,19 +1,30 @@
-"""Verbs for jobs that were started before: `logs`, `cancel`, `retry`."""
+"""Verbs for jobs that were started earlier: `logs`, `cancel`, `retry`."""
 
+import codecs
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from caebench.cli.options import ScaleOption, SeedsOption, SiteOption, StoreOption, parse_seeds
+from caebench.cli.options import (
+    ScaleOption,
+    SeedsOption,
+    SiteOption,
+    StoreOption,
+    command,
+    parse_seeds,
+    reject_for_a_job,
+    reject_options,
+)
 
 if TYPE_CHECKING:
-    from caebench.cli.setup import Setup
-    from caebench.plan.graph import Job
-    from caebench.plan.store import Store
+    from caebench.planning.setup import Setup
+    from caebench.specs.job import Job
+    from caebench.store.store import Store
 
-JobName = Annotated[str, typer.Argument(help="A job's id, or its beginning.")]
+JobName = Annotated[str, typer.Argument(help="A job's id, or a prefix of it.")]
 Target = Annotated[str, typer.Argument(help="A suite, `all`, or a job's id.", metavar="SUITE|JOB")]
 YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 FOLLOW_EVERY = 1.0  # seconds
@@ -22,137 +33,199 @@ FOLLOW_EVERY = 1.0  # seconds
 def logs(
     job: JobName,
     follow: Annotated[
-        bool, typer.Option("-f", "--follow", help="Go on printing until the job leaves the queue.")
+        bool, typer.Option("-f", "--follow", help="Keep printing until the job leaves the queue.")
     ] = False,
     site: SiteOption = "local",
     store: StoreOption = None,
 ) -> None:
-    """Print what a job has written: its SLURM logs, or why it failed."""
-    from caebench.cli.setup import open_store
-    from caebench.config.site import load_site
-    from caebench.report.progress import log_files
+    """Print a job's SLURM logs; with -f, wait for a job that is queued, and outlive a scheduler that is silent."""
+    from caebench.execution.schedulers.registry import log_files
+    from caebench.planning.setup import open_store
+    from caebench.specs.site import load_site
 
     where = open_store(load_site(site), store)
     folder = where.find(job)
-    paths = log_files(folder, where.root)
-    if not paths:
-        raise ValueError(
-            f"{folder.name}: has no log: it has not run, or on this machine, where it prints to the terminal."
-        )
-    read: dict[Path, int] = {}
+    readers: dict[Path, TailReader] = {}
+    said = ""
     while True:
-        for path in paths:
-            text = path.read_text(encoding="utf8", errors="replace")
-            print(text[read.get(path, 0) :], end="", flush=True)
-            read[path] = len(text)
-        if not follow or not _is_queued(folder):
-            return
+        is_queued, words = _in_queue(where, folder) if follow else (False, "")  # first: so the last lines are read
+        for path in log_files(folder, where.root):
+            print(readers.setdefault(path, TailReader(path)).read(), end="", flush=True)
+        if words and words != said:
+            print(words, file=sys.stderr, flush=True)
+        said = words
+        if not is_queued:
+            break
         time.sleep(FOLLOW_EVERY)
+    if not readers:
+        raise ValueError(
+            f"{folder.name}: has no log. It has not run, or it ran on this machine and printed to the terminal."
+        )
 
 
-def _is_queued(folder: Path) -> bool:
-    from caebench.execution.queue import see
-    from caebench.plan.standing import standing
+class TailReader:
+    """Reads what is new in a file, also in the middle of a character."""
 
-    return standing(folder, see([folder]))[0] in ("queued", "running")
+    def __init__(self, path: Path) -> None:
+        self.path, self.position = path, 0
+        self.decoder = codecs.getincrementaldecoder("utf8")(errors="replace")
+
+    def read(self) -> str:
+        """The text since the last call."""
+        with self.path.open("rb") as file:
+            file.seek(self.position)
+            new = file.read()
+        self.position += len(new)
+        return self.decoder.decode(new)
+
+
+def _in_queue(store: "Store", folder: Path) -> tuple[bool, str]:
+    """Whether a job waits or runs, and what its follower should know: that it waits, or that nobody answers."""
+    from caebench.execution.schedulers.base import SchedulerSilent
+    from caebench.execution.schedulers.registry import query
+    from caebench.store.lease import holder_id
+    from caebench.store.state import Statuses
+
+    try:
+        statuses = Statuses(store, query([folder]))
+    except SchedulerSilent as error:
+        return True, f"{error} Asking again."
+    state, reason = statuses.of(folder)
+    holder = holder_id(folder)
+    if state == "queued" and holder and (snapshot := statuses.snapshot_of(holder)):
+        return True, f"waiting: {snapshot.title} job {holder.id} is pending ({reason})"
+    return state in ("queued", "running"), ""
 
 
 def cancel(
     name: Target,
     scale: ScaleOption = None,
-    seeds: SeedsOption = "0",
+    seeds: SeedsOption = None,
     site: SiteOption = "local",
     store: StoreOption = None,
     yes: YesOption = False,
 ) -> None:
-    """Take jobs out of SLURM's queue, after asking. What they have saved stays, and `run suite` goes on from it.
+    """Cancel jobs in SLURM's queue, after asking. Checkpoints are kept, and `run suite` resumes from them.
 
-    Probes that share a pass are one SLURM job, and go together.
+    Probes in a shared-encoder pass are one SLURM job, and so are the jobs of a pack: all of them are cancelled.
     """
-    from caebench.cli.setup import find_folders, open_store
-    from caebench.config.site import load_site
-    from caebench.execution.queue import cancel as scancel
-    from caebench.execution.queue import see
-    from caebench.plan.lease import holder, mark_cancelled
+    from caebench.execution.schedulers.registry import cancel as cancel_queued
+    from caebench.execution.schedulers.registry import queued_holders
+    from caebench.files.layout import LEASE, name_of
+    from caebench.planning.setup import find_folders, open_store
+    from caebench.specs.site import load_site
+    from caebench.store.lease import holder_id, judge, mark_cancelled
 
+    reject_for_a_job(name, scale, seeds)
     folders, _ = find_folders(name, scale, site, store, parse_seeds(seeds))
-    queue = see(folders)
-    ids = {str(holder(folder).get("slurm")) for folder in folders} & set(queue.queued if queue else ())
-    if not ids:
-        print(f"{name}: nothing of it is in the queue")
+    queued = queued_holders(folders)
+    if not queued:
+        _reject_local_jobs(folders)
+        print(f"{name}: no job of it is in the queue")
+        for folder in folders:
+            if (held := judge(folder / LEASE)).is_live:
+                print(f"{name_of(folder)}: {held.words}")
         return
     everywhere = open_store(load_site(site), store).folders()
-    found = [(slurm_id, folder) for folder in everywhere if (slurm_id := str(holder(folder).get("slurm"))) in ids]
-    for slurm_id, folder in found:
-        print(f"{slurm_id:>12}  {folder.parent.name}/{folder.name}")
+    found = [(holder, folder) for folder in everywhere if (holder := holder_id(folder)) and holder in queued]
+    for holder, folder in found:
+        print(f"{holder.id:>12}  {name_of(folder)}")
     if not yes and not typer.confirm(f"Cancel these {len(found)} jobs?"):
         raise typer.Exit(2)
-    scancel(ids)
-    for slurm_id, folder in found:
-        mark_cancelled(folder, slurm_id)
+    cancel_queued(queued)
+    for holder, folder in found:
+        mark_cancelled(folder, holder)
     print(f"{len(found)} cancelled")
+
+
+def _reject_local_jobs(folders: "list[Path]") -> None:
+    """Check that no job runs in a process without a scheduler, which this verb cannot cancel.
+
+    Raises:
+        ValueError: one does.
+    """
+    from caebench.files.layout import LEASE, name_of
+    from caebench.store.lease import holder, holder_id, is_live
+
+    for folder in folders:
+        if holder_id(folder) is None and is_live(folder / LEASE):
+            pid, host = holder(folder).get("pid"), holder(folder).get("host")
+            raise ValueError(
+                f"{name_of(folder)}: runs in process {pid} on {host}, not in a queue. Stop it there with Ctrl-C or "
+                f"`kill {pid}`; it saves, and the next run resumes it."
+            )
 
 
 def retry(
     name: Target,
     scale: ScaleOption = None,
-    seeds: SeedsOption = "0",
+    seeds: SeedsOption = None,
     site: SiteOption = "local",
     store: StoreOption = None,
     dirty: Annotated[bool, typer.Option("--dirty", help="Submit uncommitted changes; marks every result.")] = False,
 ) -> None:
-    """Run again what failed, was cancelled or was lost, and what waits on it; nothing else.
+    """Rerun jobs that failed, were cancelled or were lost, and their dependents; nothing else.
 
-    Given a job, only that one and what waits on it, of all that the store knows.
+    Given a job, rerun only that job and its dependents in the store.
     """
-    from caebench.cli.run import run_here, submit
-    from caebench.cli.setup import is_suite, set_up
+    from caebench.cli.run import default_parallel, run_here, runs_here, submit
+    from caebench.execution.schedulers.base import SubmitOptions
+    from caebench.planning.setup import is_suite, set_up
 
+    reject_for_a_job(name, scale, seeds)
     if is_suite(name):
         setup = set_up(name, scale, site, store, parse_seeds(seeds))
         jobs = _broken(setup.store, setup.plans.jobs)
     else:
         setup, jobs = _broken_from(name, site, store)
+    if setup.site.scheduler is None:
+        reject_options(runs_here(site), dirty=dirty)
     if not jobs:
-        print(f"{name}: nothing of it has failed")
-    elif setup.site.slurm is not None:
-        submit(setup, jobs, None, dirty)
-    elif run_here(setup, _inputs_first(jobs), None).count("failed", "blocked", "stopped"):
+        print(f"{name}: no job of it has failed")
+        return
+    status = command("status", name, scale=scale, seeds=seeds, site=site, store=store)
+    if setup.site.scheduler is not None:
+        submit(setup, jobs, SubmitOptions(), dirty, status)
+    elif run_here(setup, _inputs_first(jobs), default_parallel(setup.site.device)).count(
+        "failed", "blocked", "stopped"
+    ):
+        print(f"Not finished. `{status}` says why.")
         raise typer.Exit(1)
 
 
 def _inputs_first(jobs: "list[Job]") -> "list[Job]":
-    """Some jobs and all that they rest on, each once: a run here must know of what is done."""
+    """Some jobs and all their dependencies, each once: a local run needs the finished ones too."""
     return list({known.id: known for job in jobs for known in (*job.ancestors(), job)}.values())
 
 
 def _broken(store: "Store", jobs: "list[Job]") -> "list[Job]":
-    """Of some jobs, inputs first, those that have failed, and those that rest on them."""
+    """The failed ones among some jobs (inputs first), and their dependents."""
     states = _states(store, jobs)
     broken: set[str] = set()
     for job in jobs:
-        rests = any(parent.id in broken for parent in job.parents)
-        if states[job.id] in ("failed", "cancelled", "lost") or (rests and states[job.id] not in ("queued", "running")):
+        state, depends = states[job.id], any(parent.id in broken for parent in job.parents)
+        if state in ("failed", "cancelled", "lost") or (depends and state not in ("queued", "running")):
             broken.add(job.id)
     return [job for job in jobs if job.id in broken]
 
 
 def _broken_from(name: str, site_name: str, at: Path | None) -> "tuple[Setup, list[Job]]":
-    """A job that has failed, and what rests on it and on nothing else that is missing."""
-    from caebench.cli.setup import Setup, open_store
-    from caebench.config.site import load_site
-    from caebench.plan.graph import Plans
-    from caebench.plan.scale import find_scale
+    """A failed job, and those dependents whose other dependencies are present."""
+    from caebench.planning.graph import Plans
+    from caebench.planning.scale import find_scale
+    from caebench.planning.setup import Setup, open_store
+    from caebench.specs.site import load_site
 
     site = load_site(site_name)
     store = open_store(site, at)
     folder = store.find(name)
-    known = _inputs_first([store.read_job(path) for path in (folder, *store.resting_on(folder))])
+    known = _inputs_first([store.read_job(path) for path in (folder, *store.dependents(folder))])
     states = _states(store, known)
     job = next(one for one in known if store.folder(one) == folder)
     if states[job.id] == "blocked":
-        names = ", ".join(one.name for one in job.ancestors() if states[one.id] in ("failed", "lost"))
-        raise ValueError(f"{job.name}: blocked by {names}. Retry that: what waits on it goes along.")
+        broken = [one for one in job.ancestors() if states[one.id] in ("failed", "lost")]
+        names, first = ", ".join(one.name for one in broken), command("retry", broken[0].id, site=site_name, store=at)
+        raise ValueError(f"{job.name}: blocked by {names}. Retry that job, and its dependents with it: {first}")
     present = {one.id for one in known if states[one.id] in ("done", "queued", "running")}
     chosen: list[Job] = []
     for one in _broken(store, [one for one in known if job.id in (one.id, *(below.id for below in one.ancestors()))]):
@@ -163,9 +236,9 @@ def _broken_from(name: str, site_name: str, at: Path | None) -> "tuple[Setup, li
 
 def _states(store: "Store", jobs: "list[Job]") -> dict[str, str]:
     """Each job's state by its id."""
-    from caebench.execution.queue import see
-    from caebench.plan.standing import standing
+    from caebench.execution.schedulers.registry import query
+    from caebench.store.state import Statuses
 
     folders = {job.id: store.folder(job) for job in jobs}
-    queue = see(folders.values())
-    return {key: standing(folder, queue)[0] if folder.exists() else "todo" for key, folder in folders.items()}
+    statuses = Statuses(store, query(folders.values()))
+    return {key: statuses.of(folder)[0] if folder.exists() else "todo" for key, folder in folders.items()}

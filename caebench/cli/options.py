@@ -1,6 +1,7 @@
 """Options that several verbs share."""
 
 import json
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,17 +13,26 @@ ScaleOption = Annotated[
     str | None, typer.Option("--scale", help="nano (CPU, minutes), lab (one GPU) or paper. Default: the site's.")
 ]
 SiteOption = Annotated[str, typer.Option("--site", help="A file in ~/.config/caebench/sites, without .toml.")]
-StoreOption = Annotated[Path | None, typer.Option("--store", help="The folder of job folders. Default: the site's.")]
-SeedsOption = Annotated[str, typer.Option("--seeds", help="Pretraining seeds, separated by commas.")]
+StoreOption = Annotated[
+    Path | None, typer.Option("--store", readable=False, help="The folder of job folders. Default: the site's.")
+]  # whether it can be read is not typer's to say: `files.permissions`
+SeedsOption = Annotated[
+    str | None, typer.Option("--seeds", help="Pretraining seeds, separated by commas.", show_default="0")
+]
+TakeOverOption = Annotated[
+    bool, typer.Option("--take-over", help="First end leases whose holders cannot be checked from here.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-def parse_seeds(text: str) -> list[int]:
-    """Seeds from `0,1,2`.
+def parse_seeds(text: str | None) -> list[int]:
+    """Seeds from `0,1,2`; seed 0 if none are given.
 
     Raises:
-        ValueError: it is not a list of whole numbers, or one stands twice.
+        ValueError: it is not a list of different whole numbers.
     """
+    if text is None:
+        return [0]
     try:
         seeds = [int(part) for part in text.split(",")]
     except ValueError:
@@ -30,6 +40,44 @@ def parse_seeds(text: str) -> list[int]:
     if len(set(seeds)) < len(seeds) or min(seeds) < 0:
         raise ValueError(f"--seeds {text!r}: give different numbers, none below 0.")
     return seeds
+
+
+def reject_options(why: str, **given: object) -> None:
+    """Check that none of some options was given, because this command cannot use them here.
+
+    Raises:
+        ValueError: one was; the error names it, its value, and why.
+    """
+    for name, value in given.items():
+        if value is not None and value is not False:
+            shown = "" if value is True else f" {value}"
+            raise ValueError(f"--{name.replace('_', '-')}{shown}: {why}")
+
+
+def reject_for_a_job(name: str, scale: str | None, seeds: str | None = None) -> None:
+    """Check that a job's id is not given together with the options that choose a suite's jobs.
+
+    Raises:
+        ValueError: it is.
+    """
+    from caebench.planning.setup import is_suite
+
+    if not is_suite(name):
+        why = f"'{name}' is a job's id, which fixes its scale and seed. Leave it out."
+        reject_options(why, scale=scale, seeds=seeds)
+
+
+def command(
+    *words: str,
+    scale: str | None = None,
+    seeds: str | None = None,
+    site: str = "local",
+    store: Path | None = None,
+) -> str:
+    """A command to paste, with the options that this one was given."""
+    given = {"--scale": scale, "--seeds": seeds, "--site": None if site == "local" else site, "--store": store}
+    options = [word for name, value in given.items() if value is not None for word in (name, str(value))]
+    return shlex.join(["caebench", *words, *options])
 
 
 def print_json(content: Mapping[str, Any] | list[Any]) -> None:

@@ -1,4 +1,4 @@
-"""`caebench report`: tables from finished jobs, in every format; `caebench records`: the same jobs, kept in git."""
+"""`caebench report`: tables from finished jobs, in every format; `caebench records`: their records, for git."""
 
 import sys
 from pathlib import Path
@@ -18,12 +18,12 @@ from caebench.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from caebench.cli.setup import Setup
+    from caebench.planning.setup import Setup
     from caebench.report.reports import Reports
-    from caebench.suites import Table
+    from caebench.suites.loading import Suite
 
 FORMATS = ("rich", "md", "csv", "tex", "json")
-ResultsOption = Annotated[Path, typer.Option("--results", help="The folder whose <scale>/records/ are read, too.")]
+ResultsOption = Annotated[Path, typer.Option("--results", help="The folder whose <scale>/records/ are also read.")]
 
 
 def report(
@@ -31,49 +31,49 @@ def report(
     suite: Annotated[str | None, typer.Option("--suite", help="A suite, by its name or file.")] = None,
     all: Annotated[bool, typer.Option("--all", help="Every suite.")] = False,
     scale: ScaleOption = None,
-    seeds: Annotated[str | None, typer.Option("--seeds", help="Such as 0,1,2. Default: all that are done.")] = None,
+    seeds: Annotated[str | None, typer.Option("--seeds", help="Such as 0,1,2. Default: all finished ones.")] = None,
     site: SiteOption = "local",
     store: StoreOption = None,
     versus: Annotated[str, typer.Option("--vs", help="Published sets by name or CSV file, with commas.")] = "paper",
     format: Annotated[str, typer.Option("--format", help=f"{', '.join(FORMATS)}: what is printed.")] = "rich",
     out: Annotated[
-        Path | None, typer.Option("--out", help="A folder to write <suite>-<scale>.{md,csv,tex,json} to, as well.")
+        Path | None, typer.Option("--out", help="A folder to also write <suite>-<scale>.{md,csv,tex,json} to.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Let --out replace tables that have more numbers.")] = False,
     results: ResultsOption = Path("results"),
-    strict: Annotated[bool, typer.Option("--strict", help="Refuse a table with a dagger.")] = False,
-    missing: Annotated[bool, typer.Option("--missing", help="List the jobs that would complete it instead.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Fail if a table has a dagger.")] = False,
+    missing: Annotated[bool, typer.Option("--missing", help="List the missing jobs instead.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Print tables and their claims: ours, with noise, compared with the published numbers. Writes only to --out."""
+    """Print tables and claims: our numbers, with noise, compared with the published ones. Only --out writes files."""
     if format not in FORMATS:
         raise ValueError(f"--format '{format}': unknown. Known: {', '.join(FORMATS)}.")
-    tables = _choose(table, suite, all)
+    suites = _choose(table, suite, all)
     chosen = parse_seeds(seeds) if seeds is not None else None
     reports = make_reports(scale, site, store, results, versus, chosen)
     format = "json" if json else format
     if missing and out is not None:
         raise ValueError("--missing: prints jobs and writes no table. Leave out --out.")
     if missing:
-        _print_missing(reports, tables, format, site)
+        _print_missing(reports, suites, format, site)
         return
     if strict:
-        _refuse_departures(reports, tables)
+        _check_deviations(reports, suites)
     if out is not None:
-        _write(reports, tables, out, force)
-    print_tables(reports, tables, format)
+        _write(reports, suites, out, force)
+    print_tables(reports, suites, format)
 
 
 def make_reports(
     scale: str | None, site: str, store: Path | None, results: Path, versus: str, seeds: list[int] | None
 ) -> "Reports":
-    """What the options name."""
-    from caebench.cli.setup import open_store
-    from caebench.config.site import load_site
-    from caebench.plan.scale import find_scale
-    from caebench.published import parse_sets
-    from caebench.report.records import Records, records_folder
+    """The reports that the options name."""
+    from caebench.planning.scale import find_scale
+    from caebench.planning.setup import open_store
     from caebench.report.reports import Reports
+    from caebench.specs.site import load_site
+    from caebench.store.records import Records, records_folder
+    from caebench.suites.published import parse_sets
 
     where = load_site(site)
     chosen = find_scale(scale or where.scale)
@@ -82,111 +82,113 @@ def make_reports(
 
 
 def print_reports(setup: "Setup", seeds: list[int]) -> None:
-    """What a run has led to, from its store alone."""
-    from caebench.published import parse_sets
-    from caebench.report.records import Records
+    """Print the tables of a run, from its store alone."""
     from caebench.report.reports import Reports
+    from caebench.store.records import Records
+    from caebench.suites.published import parse_sets
 
-    reports = Reports(setup.scale, Records(setup.store), parse_sets("paper"), seeds)
-    print_tables(reports, [plan.table for plan in setup.plans.plans], "rich")
+    reports = Reports(setup.scale, Records(setup.store), parse_sets("paper"), seeds, setup.plans.plans)
+    print_tables(reports, [plan.suite for plan in setup.plans.plans], "rich")
 
 
-def _choose(table: int | None, suite: str | None, all_suites: bool) -> "list[Table]":
-    from caebench import suites
+def _choose(table: int | None, suite: str | None, all_suites: bool) -> "list[Suite]":
+    from caebench.suites.loading import ALL, find_suite, load_all
 
     if (table is not None) + (suite is not None) + all_suites != 1:
         raise ValueError(
             "report: give one of --table N, --suite NAME and --all. `caebench ls` lists suites and tables."
         )
     if table is not None:
-        return [suites.find_table(table)]
-    return suites.load_all(suite or suites.ALL)
+        return [find_suite(table)]
+    return load_all(suite or ALL)
 
 
-def print_tables(reports: "Reports", tables: "list[Table]", format: str) -> None:
-    """On standard output, in one of the formats."""
-    for table in tables:
+def print_tables(reports: "Reports", suites: "list[Suite]", format: str) -> None:
+    """Print to standard output, in one of the formats."""
+    for suite in suites:
         if format == "rich":
-            _print_rich(reports, table)
+            _print_rich(reports, suite)
     if format == "rich":
         return
     from caebench.report.writing import rendered, report_facts
 
     if format == "json":
-        facts = [report_facts(reports, table) for table in tables]
+        facts = [report_facts(reports, suite) for suite in suites]
         print_json(facts[0] if len(facts) == 1 else facts)
     else:
-        print("\n".join(rendered(reports, table, format) for table in tables), end="")
+        print("\n".join(rendered(reports, suite, format) for suite in suites), end="")
 
 
-def _print_rich(reports: "Reports", table: "Table") -> None:
+def _print_rich(reports: "Reports", suite: "Suite") -> None:
     from caebench.cli.show import print_table, styled
 
-    found = reports.document(table)
+    found = reports.document(suite)
     for number, grid in enumerate((found.main, *found.more)):
         rows = [[styled(text) for text in row] for row in grid.rows]
         print_table(grid.title, grid.header, rows, found.notes if number == 0 else (), grid.words)
 
 
-def _write(reports: "Reports", tables: "list[Table]", out: Path, force: bool) -> None:
-    """Write the files and name them, beside standard output, which may be read by a program."""
+def _write(reports: "Reports", suites: "list[Suite]", out: Path, force: bool) -> None:
+    """Write the files and list them on standard error, since a program may read standard output."""
     from caebench.report.writing import SUFFIXES, write_reports
 
     endings = ",".join(suffix.removeprefix(".") for suffix in SUFFIXES.values())
-    for stem in write_reports(reports, tables, out, force):
+    for stem in write_reports(reports, suites, out, force):
         print(f"wrote {stem}.{{{endings}}}", file=sys.stderr)
 
 
-def _refuse_departures(reports: "Reports", tables: "list[Table]") -> None:
-    """Refuse tables with a dagger.
+def _check_deviations(reports: "Reports", suites: "list[Suite]") -> None:
+    """Check that no table has a dagger.
 
     Raises:
-        ValueError: a number departs from its column's protocol; every such line is named.
+        ValueError: numbers deviate from their column's protocol; all of them are named.
     """
-    from caebench.report.render import departure_notes
+    from caebench.report.render import deviation_notes
 
     found = [
-        f"{table.name}: {line}"
-        for table in tables
-        for line in departure_notes([entry for row in reports.rows(table) for entry in row])
+        f"{suite.name}: {line}"
+        for suite in suites
+        for line in deviation_notes([entry for row in reports.rows(suite) for entry in row])
     ]
     if found:
-        raise ValueError("\n       ".join(["--strict: numbers depart from their column's protocol:", *found]))
+        raise ValueError("\n       ".join(["--strict: numbers deviate from their column's protocol:", *found]))
 
 
-def _print_missing(reports: "Reports", tables: "list[Table]", format: str, site: str) -> None:
-    from caebench.cli.inspect import hours_header, job_row, jobs_facts, show_hours, size
+def _print_missing(reports: "Reports", suites: "list[Suite]", format: str, site: str) -> None:
     from caebench.cli.show import print_table
-    from caebench.config.site import load_site
-    from caebench.plan.cost import describe_hours, total_gpu_hours
-    from caebench.plan.graph import Plans
+    from caebench.cli.show_plan import hours_header, job_row, show_hours
+    from caebench.files.sizes import size
+    from caebench.planning.cost import Cost
+    from caebench.planning.facts import jobs_facts
+    from caebench.planning.graph import Plans
+    from caebench.specs.cost import describe_hours
+    from caebench.specs.site import load_site
 
     where = load_site(site)
-
-    plans = Plans("missing", tuple(reports.plan(table) for table in tables))
+    plans = Plans("missing", tuple(reports.plan(suite) for suite in suites))
     jobs = [job for job in plans.jobs if reports.records.state(job) != "done"]
-    facts = jobs_facts(jobs, reports.records.store, where.calibration)
+    cost = Cost.of(jobs, where.calibration)
+    facts = jobs_facts(jobs, reports.records.store, cost)
     if format == "json":
         print_json([{**fact} for fact in facts])
         return
     header = ["job", "state", hours_header(where), "disk", "inputs"]
     print_table("Missing", header, [job_row(fact) for fact in facts])
     disk = size(sum(fact["disk_bytes"] for fact in facts))
-    hours = show_hours(total_gpu_hours(jobs, where.calibration))
-    print(f"{len(facts)} jobs. {describe_hours(where.calibration)}: {hours}. Disk: {disk}.")
+    print(f"{len(facts)} jobs. {describe_hours(where.calibration)}: {show_hours(cost.total)}. Disk: {disk}.")
 
 
 def export_records(
     suite: SuiteName = "all",
     scale: ScaleOption = None,
-    seeds: SeedsOption = "0",
+    seeds: SeedsOption = None,
     site: SiteOption = "local",
     store: StoreOption = None,
     results: ResultsOption = Path("results"),
 ) -> None:
-    """Copy what is known of finished jobs, without weights, to <results>/<scale>/records/: a file a job, for git."""
-    from caebench.cli.setup import set_up
-    from caebench.report.records import export, records_folder
+    """Write records of finished jobs, without weights, to <results>/<scale>/records/: one file per job, for git."""
+    from caebench.planning.setup import set_up
+    from caebench.store.records import export, records_folder
 
     setup = set_up(suite, scale, site, store, parse_seeds(seeds))
     folder = records_folder(setup.scale.name, results)

@@ -1,127 +1,225 @@
 """`caebench run`: a suite, or one job."""
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from caebench.cli.options import ScaleOption, SeedsOption, SiteOption, StoreOption, SuiteName, parse_seeds
+from caebench.cli.options import (
+    ScaleOption,
+    SeedsOption,
+    SiteOption,
+    StoreOption,
+    SuiteName,
+    TakeOverOption,
+    command,
+    parse_seeds,
+    reject_options,
+)
 
 if TYPE_CHECKING:
-    from caebench.cli.setup import Setup
     from caebench.execution.local import Outcomes
-    from caebench.plan.graph import Job
+    from caebench.execution.schedulers.base import SubmitOptions, Submitter
+    from caebench.planning.setup import Setup
+    from caebench.specs.job import Job
 
 
 def run_suite(
     suite: SuiteName,
     scale: ScaleOption = None,
-    seeds: SeedsOption = "0",
+    seeds: SeedsOption = None,
     site: SiteOption = "local",
     store: StoreOption = None,
     jobs: Annotated[
-        int | None, typer.Option("--jobs", min=1, help="Jobs at once, here. Default: one a GPU or core.")
+        int | None, typer.Option("--jobs", min=1, help="Concurrent jobs on this machine. Default: one per GPU or core.")
     ] = None,
     pack: Annotated[
-        int | None, typer.Option("--pack", min=2, help="Small jobs at once on a GPU; on SLURM, as one job of it.")
+        int | None, typer.Option("--pack", min=2, help="Concurrent small jobs on a GPU; on SLURM, as one SLURM job.")
     ] = None,
-    parallelism: Annotated[int | None, typer.Option("--parallelism", min=1, help="Jobs of an array at once.")] = None,
+    parallelism: Annotated[
+        int | None, typer.Option("--parallelism", min=1, help="Concurrent jobs of a SLURM array.")
+    ] = None,
     separate: Annotated[
-        bool, typer.Option("--separate", help="No two probes of an encoder in one pass of it.")
+        bool, typer.Option("--separate", help="Run each probe without sharing encoder passes.")
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be submitted to SLURM.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what would run or be submitted, and do nothing.")
+    ] = False,
     dirty: Annotated[bool, typer.Option("--dirty", help="Submit uncommitted changes; marks every result.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before a large run.")] = False,
+    take_over: TakeOverOption = False,
 ) -> None:
-    """Run every job of a suite that is not done; `all` runs every suite. Here, or through SLURM if the site has one.
+    """Run every job of a suite that is not done, on this machine or through the site's SLURM; `all` runs every suite.
 
-    Here it prints the suite's table at the end. With SLURM it submits what is missing, prints ids and ends at once.
+    On this machine it prints the suite's table at the end. With SLURM it submits the missing jobs and prints ids.
     """
-    from caebench.cli.inspect import print_plan
-    from caebench.cli.report import print_reports
-    from caebench.cli.setup import set_up
-    from caebench.execution.preflight import refuse_hopeless
+    from caebench.execution.schedulers.base import SubmitOptions
+    from caebench.planning.setup import set_up
 
     setup = set_up(suite, scale, site, store, parse_seeds(seeds))
-    if pack and setup.site.slurm is None:
-        jobs = jobs or _packed(pack, setup.site.device)
-    missing = [job for job in setup.plans.jobs if setup.store.state(job) != "done"]
-    refuse_hopeless(missing, setup.site, setup.store)
-    if missing and not dry_run and (setup.scale.name != "nano" or setup.site.slurm is not None):
-        print_plan(setup, details=False)
-        if not yes and not typer.confirm("Submit it?" if setup.site.slurm else "Run it here?"):
-            raise typer.Exit(2)
-    if setup.site.slurm is not None:
-        submit(setup, setup.plans.jobs, parallelism, dirty, dry_run, separate, pack)
+    status = command("status", suite, scale=scale, seeds=seeds, site=site, store=store)
+    if setup.site.scheduler is not None:
+        why = f"site '{site}' submits to a scheduler. Leave it out; --parallelism limits an array."
+        reject_options(why, jobs=jobs)
+        missing = [job for job in setup.plans.jobs if setup.store.state(job) != "done"]
+        _check_and_ask(setup, missing, "Submit it?", is_asked=not yes and not dry_run)
+        _end_leases(setup, missing, take_over and not dry_run)
+        submit(setup, setup.plans.jobs, SubmitOptions(parallelism, separate, pack), dirty, status, dry_run)
         return
-    outcomes = run_here(setup, setup.plans.jobs, jobs, separate)
-    print_reports(setup, parse_seeds(seeds))
+    reject_options(runs_here(site), parallelism=parallelism, dirty=dirty)
+    num_parallel = _num_parallel(jobs, pack, setup.site.device)
+    missing = setup.store.to_run(setup.plans.jobs)
+    _check_and_ask(setup, missing, "Run it here?", is_asked=not yes and not dry_run and setup.scale.name != "nano")
+    _end_leases(setup, missing, take_over and not dry_run)
+    if dry_run:
+        print_dry_run(missing, num_parallel, separate)
+        return
+    outcomes = run_here(setup, setup.plans.jobs, num_parallel, separate)
+    _end_run(setup, outcomes, parse_seeds(seeds), status)
+
+
+def _check_and_ask(setup: "Setup", missing: "list[Job]", question: str, is_asked: bool) -> None:
+    """Check what a run needs; then, if anything is to do, show the plan and ask.
+
+    Raises:
+        ValueError: something is missing.
+        typer.Exit: the answer is no.
+    """
+    from caebench.cli.show_plan import print_plan
+    from caebench.execution.preflight import preflight_jobs
+
+    preflight_jobs(missing, setup.site, setup.store)
+    if missing and is_asked:
+        print_plan(setup, details=False)
+        if not typer.confirm(question):
+            raise typer.Exit(2)
+
+
+def _end_leases(setup: "Setup", missing: "list[Job]", take_over: bool) -> None:
+    if take_over:
+        end_leases([setup.store.folder(job) for job in missing])
+
+
+def _end_run(setup: "Setup", outcomes: "Outcomes", seeds: list[int], status: str) -> None:
+    """Print the tables and what became of the jobs.
+
+    Raises:
+        typer.Exit: not all are done.
+    """
+    from caebench.cli.report import print_reports
+
+    print_reports(setup, seeds)
     counts = {kind: outcomes.count(kind) for kind in ("done", "cached", "failed", "blocked", "stopped")}
     print(", ".join(f"{number} {kind}" for kind, number in counts.items() if number))
     if outcomes.count("failed", "blocked", "stopped"):
-        print(f"Not finished. `caebench status {suite}` says why; the same command goes on.")
+        print(f"Not finished. `{status}` says why. Run the same command again to resume.")
         raise typer.Exit(1)
 
 
-def run_here(setup: "Setup", jobs: "list[Job]", num_parallel: int | None, separate: bool = False) -> "Outcomes":
-    """Run jobs on this machine, and show them at work."""
+def run_here(setup: "Setup", jobs: "list[Job]", num_parallel: int, separate: bool = False) -> "Outcomes":
+    """Run jobs on this machine, and show their progress."""
     from caebench.cli.show import JobDisplay
     from caebench.execution.local import run_plan
 
     with JobDisplay(len(jobs)) as watcher:
-        num_parallel = num_parallel or _default_parallel(setup.site.device)
         return run_plan(jobs, setup.store, setup.site, watcher, num_parallel, separate)
+
+
+def print_dry_run(missing: "list[Job]", num_parallel: int, separate: bool) -> None:
+    """Print the jobs that a run on this machine would run, those of a shared-encoder pass in one line."""
+    from caebench.planning.passes import JobGroups, find_passes, first_of_each
+
+    passes: JobGroups = {} if separate else find_passes(missing)
+    for job in first_of_each(missing, passes):
+        print(" + ".join(one.name for one in passes.get(job.id, (job,))))
+    print(f"{len(missing)} jobs would run on this machine, at most {num_parallel} at once. Nothing ran.")
 
 
 def submit(
     setup: "Setup",
     jobs: "list[Job]",
-    parallelism: int | None,
+    options: "SubmitOptions",
     dirty: bool,
+    status: str,
     dry_run: bool = False,
-    separate: bool = False,
-    pack: int | None = None,
 ) -> None:
-    """Submit what is missing of some jobs, print ids, and leave."""
+    """Submit the missing ones of some jobs, and print their ids and the command that shows their status."""
     from caebench.cli.show import print_table
-    from caebench.execution.slurm import Cluster, take_code
+    from caebench.execution import snapshot
+    from caebench.execution.schedulers.registry import scheduler_of
 
-    cluster = Cluster(setup.site, setup.store, parallelism, separate, pack)
+    scheduler = scheduler_of(setup.site)
+    assert scheduler is not None, "only for a site with a scheduler"
+    submitter = scheduler.submitter(setup.site, setup.store, options)
     if dry_run:
-        print("\n".join(cluster.files(jobs)), end="")
+        print("\n".join(submitter.preview(jobs, snapshot.planned(setup.store.root, dirty))), end="")
         return
-    ids = cluster.submit(jobs, take_code(setup.store, dirty))
-    print_table("Submitted", ["job", "SLURM id"], [[job.name, ids[job.id]] for job in jobs if job.id in ids])
-    waiting = sum(cluster.holds(job) for job in jobs)
-    status = f"caebench status {setup.plans.name}".rstrip()  # a retry of one job has no suite
-    print(f"{len(ids)} submitted, {waiting} were in the queue already. `{status}` follows them.")
+    ids = submitter.submit(jobs, snapshot.take(setup.store.root, dirty))
+    rows = [[job.name, ids[job.id]] for job in jobs if job.id in ids]
+    print_table("Submitted", ["job", f"{scheduler.title} id"], rows)
+    waiting = sum(submitter.is_queued(job) for job in jobs)
+    print(f"{len(ids)} submitted, {waiting} were already in the queue. Follow them with `{status}`.")
+    if not _all_in_hand(jobs, submitter, ids):
+        raise typer.Exit(1)
+
+
+def _all_in_hand(jobs: "list[Job]", submitter: "Submitter", ids: "dict[str, str]") -> bool:
+    """Show which jobs were not submitted and why; whether somebody is known to run each of them."""
+    from caebench.cli.show import print_table
+
+    held = [job for job in jobs if job.id in submitter.refused]
+    if held:
+        rows = [[job.name, submitter.refused[job.id].words] for job in held]
+        print_table("Not submitted, since another has the lease", ["job", "who"], rows, words=True)
+    known = {*ids, *submitter.refused}
+    left = [job for job in submitter.missing(jobs) if job.id not in known]
+    if left:
+        print(f"{len(left)} more wait for those. Run the command again once they are in the queue.")
+    return not left and all(submitter.refused[job.id].state != "unknown" for job in held)
+
+
+def end_leases(folders: Iterable[Path]) -> None:
+    """End the leases of jobs whose holders cannot be checked from here, and print whose they were."""
+    from caebench.execution.schedulers.registry import query
+    from caebench.files.layout import name_of
+    from caebench.store.lease import holder_id, take_over
+
+    queues = query(folders := list(folders))
+    for folder in folders:
+        job = holder_id(folder)
+        if (who := take_over(folder, queues.get(job.scheduler) if job else None)) is not None:
+            print(f"{name_of(folder)}: taken over; it was {who}")
 
 
 def run_one_job(
-    job: Annotated[str, typer.Argument(help="A job's id, or its beginning; or its folder.")],
+    job: Annotated[str, typer.Argument(help="A job's id, or a prefix of it; or its folder.")],
     site: SiteOption = "local",
     store: StoreOption = None,
+    take_over: TakeOverOption = False,
 ) -> None:
     """Run one job that a plan has prepared, in this process; under torchrun, in all of them."""
-    from caebench.cli.setup import open_store
-    from caebench.config.site import load_site
     from caebench.execution.logs import write_plain_logs
     from caebench.execution.worker import run_job
-    from caebench.plan.files import read_json
-    from caebench.plan.lease import Held
-    from caebench.plan.store import FAILURE, folder_state
+    from caebench.files.atomic import read_json
+    from caebench.files.layout import FAILURE
+    from caebench.planning.setup import open_store
+    from caebench.specs.site import load_site
+    from caebench.store.lease import LeaseTaken
 
     write_plain_logs()
     where = load_site(site)
     jobs = open_store(where, store)
     folder = Path(job) if Path(job).is_dir() else jobs.find(job)
-    if folder_state(folder) == "done":
-        print(f"{folder.name}: done already")
+    if jobs.state_at(folder) == "done":
+        print(f"{folder.name}: already done")
         return
+    if take_over:
+        end_leases([folder])
     try:
         outcome = run_job(folder, jobs.root, where)
-    except Held as error:
+    except LeaseTaken as error:
         raise ValueError(str(error)) from error
     print(f"{folder.name}: {outcome}")
     if outcome == "failed" and (folder / FAILURE).exists():  # not there on a full disk, or in another process
@@ -130,12 +228,21 @@ def run_one_job(
         raise typer.Exit(1)
 
 
-def _packed(pack: int, device: str) -> int:
-    """Jobs at once where each GPU takes several.
+def runs_here(site: str) -> str:
+    """Why an option of a scheduler is an error at a site without one."""
+    return f"site '{site}' runs jobs on this machine. Leave it out, or name a site with [slurm]: --site NAME."
+
+
+def _num_parallel(jobs: int | None, pack: int | None, device: str) -> int:
+    """Concurrent jobs on this machine.
 
     Raises:
-        ValueError: there is no GPU.
+        ValueError: two options give their number, or --pack is given and there is no GPU.
     """
+    if pack is None:
+        return jobs or default_parallel(device)
+    if jobs is not None:
+        raise ValueError(f"--jobs {jobs}: --pack {pack} also gives a number of jobs. Keep one.")
     from caebench.execution.devices import visible_gpus
 
     if device == "cpu" or not (gpus := visible_gpus()):
@@ -143,8 +250,8 @@ def _packed(pack: int, device: str) -> int:
     return pack * len(gpus)
 
 
-def _default_parallel(device: str) -> int:
-    """One job a GPU, else one a core and at most four: nano jobs are too small to fill more cores."""
+def default_parallel(device: str) -> int:
+    """One job per GPU, or one per core but at most four, since nano jobs cannot use more cores."""
     from caebench.execution.devices import visible_gpus
 
     if device != "cpu" and (gpus := visible_gpus()):

@@ -1,4 +1,4 @@
-"""What people see: rich tables on a terminal, the same in plain lines when piped."""
+"""Output for people: rich tables on a terminal, the same in plain lines when piped."""
 
 import sys
 import time
@@ -10,11 +10,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 
 from caebench.execution.local import Outcome, Watcher
-from caebench.plan.graph import Job
 from caebench.report.render import Text
 from caebench.report.statistics import Mark
+from caebench.specs.job import Job
 
-PLAIN_EVERY = 10.0  # seconds between two lines of one job's progress where there is no terminal
+PLAIN_EVERY = 10.0  # seconds between two lines of one job's progress without a terminal
 MARKS: Mapping[str, str] = {
     "done": "[green]done[/]",
     "cached": "[green]cached[/]",
@@ -25,13 +25,15 @@ MARKS: Mapping[str, str] = {
     "blocked": "[red]blocked[/]",
     "stopped": "[yellow]stopped[/]",
     "queued": "[cyan]queued[/]",
+    "held": "[yellow]held[/]",
+    "suspended": "[yellow]suspended[/]",
     "cancelled": "[yellow]cancelled[/]",
     "lost": "[red]lost[/]",
 }
 
 
 def console() -> Console:
-    """The console for tables; wide enough for them when piped."""
+    """The console for tables, with enough width when piped."""
     out = Console()
     return out if out.is_terminal else Console(width=160)
 
@@ -48,7 +50,7 @@ def print_table(
 
 def styled(text: Text) -> str:
     """A cell in rich's markup."""
-    return text.dressed(_look, "†")
+    return text.styled(_look, "†")
 
 
 def _look(words: str, mark: Mark) -> str:
@@ -67,7 +69,7 @@ def make_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]],
 
 
 class JobDisplay:
-    """Shows a run: a bar a running job and one for all on a terminal, lines where there is none."""
+    """Shows a run: on a terminal one bar per running job and one for all, otherwise lines."""
 
     def __init__(self, num_jobs: int) -> None:
         self.num_jobs, self.num_ended = num_jobs, 0
@@ -87,7 +89,7 @@ class JobDisplay:
 
     def __enter__(self) -> Watcher:
         self.progress.start()
-        return Watcher(self.started, self.progressed, self.ended)
+        return Watcher(self.started, self.progressed, self.elsewhere, self.ended)
 
     def __exit__(self, *_: object) -> None:
         self.progress.stop()
@@ -99,15 +101,22 @@ class JobDisplay:
         self.say(f"start   {job.name}")
 
     def progressed(self, job: Job, done: int, total: int, shown: Mapping[str, float]) -> None:
-        """A job says how far it is."""
+        """A job reports its progress."""
         text = f"loss {shown['loss']:.3f}" if "loss" in shown else ""
         self.progress.update(self.bars[job.id], completed=done, total=total, shown=text)
         if time.monotonic() - self.last_line[job.id] > PLAIN_EVERY:
             self.last_line[job.id] = time.monotonic()
             self.say(f"        {job.name} {done}/{total} {text}")
 
+    def elsewhere(self, job: Job, by_whom: str) -> None:
+        """Another process runs a job: this run waits for it."""
+        if job.id in self.bars:
+            self.progress.remove_task(self.bars.pop(job.id))
+        self.began.pop(job.id, None)
+        self.console.print(f"waits   {job.name}: {by_whom}", highlight=False, markup=False, soft_wrap=True)
+
     def ended(self, job: Job, outcome: Outcome, reason: str) -> None:
-        """A job has ended; a reason is shown on a terminal too."""
+        """A job has ended; a reason is also shown on a terminal."""
         self.num_ended += 1
         self.progress.update(self.all, completed=self.num_ended)
         if job.id in self.bars:
@@ -118,6 +127,6 @@ class JobDisplay:
             self.console.print(line, highlight=False, markup=False, style="red" if reason else None, soft_wrap=True)
 
     def say(self, line: str) -> None:
-        """A plain line, where there is no terminal."""
+        """Print a plain line if there is no terminal."""
         if not self.live:
             self.console.print(line, highlight=False, markup=False, soft_wrap=True)

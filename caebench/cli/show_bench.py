@@ -1,4 +1,4 @@
-"""The tables of `caebench bench`: the header, then a row a thing measured."""
+"""The tables of `caebench bench`: the header, then one row per measurement."""
 
 from typing import Any
 
@@ -6,25 +6,25 @@ Rows = list[list[str]]
 
 
 def pretrain_rows(found: dict[str, Any]) -> Rows:
-    """Ours beside the reference, then our stages."""
+    """Ours compared with the reference, then our stages."""
     names = ("ours", "reference")
     rows = [["", *names], *_rates(found)]
     losses, memory = found["losses"], found["memory"]
     rows += [
-        ["held between steps", *(_bytes(memory[name]["held_bytes"]) for name in names)],
+        ["memory between steps", *(_bytes(memory[name]["state_bytes"]) for name in names)],
         ["peak of a step, above it", *(_bytes(memory[name]["step_bytes"]) for name in names)],
         ["encoders", *(str(found["encoders"][name]) for name in names)],
         ["loss of the last step", *(f"{losses[name][-1]:.6f}" for name in names)],
         ["largest difference of a loss", f"{losses['largest_relative_difference']:.1e}", ""],
         ["graphs compiled, first step / later", "{first_step} / {later}".format(**found["compilations"]), ""],
     ]
-    whole = sum(found["stages"]["seconds"].values())
-    rows += [[f"  {stage}", _seconds(s), f"{s / whole:.1%}"] for stage, s in found["stages"]["seconds"].items()]
+    total = sum(found["stages"]["seconds"].values())
+    rows += [[f"  {stage}", _seconds(s), f"{s / total:.1%}"] for stage, s in found["stages"]["seconds"].items()]
     return [*rows, ["  stages / step", f"{found['stages']['sum_over_step']:.2f}", ""]]
 
 
 def probe_rows(found: dict[str, Any]) -> Rows:
-    """Ours beside the reference, then the heads."""
+    """Ours compared with the reference, then the heads."""
     rows = [["frozen encoder", "ours", "reference"], *_rates(found)]
     rows.append(["largest difference of an output", f"{found['largest_difference']:.1e}", ""])
     return [
@@ -34,7 +34,7 @@ def probe_rows(found: dict[str, Any]) -> Rows:
 
 
 def pass_rows(found: dict[str, Any]) -> Rows:
-    """Whole jobs, and how long they take of the linear probe."""
+    """Complete jobs, and their time relative to the linear probe's."""
     images, seconds = found["images"], found["seconds"]
     over = {"linear": "1", "pass": _ratio(found["pass_over_linear"]), "knn": ""}
     named = {"linear": "linear probe", "pass": "13 rates on 3 features, attentive probe", "knn": "k-NN"}
@@ -46,7 +46,7 @@ def pass_rows(found: dict[str, Any]) -> Rows:
 
 
 def data_rows(found: dict[str, Any]) -> Rows:
-    """Each kind of sample beside decoding."""
+    """Each kind of sample compared with decoding."""
     over = {kind: _ratio(ratio) for kind, ratio in found["time_over_decoding"].items()}
     rates = found["images_per_second"].items()
     rows = [[kind, f"{rate:,.1f}", over.get(kind, "1")] for kind, rate in rates]
@@ -73,7 +73,7 @@ def ablate_rows(found: dict[str, Any]) -> Rows:
     for name, entry in found["over_ours"].items():
         what = f"without {name}" if entry["kept"] else f"tried: {name}"
         rows.append([what, entry["what"], _seconds(found["seconds"][name]), _ratio(entry)])
-    return [["step", "in its place", "seconds", "time / ours"], *rows]
+    return [["step", "replaced by", "seconds", "time / ours"], *rows]
 
 
 def _rates(found: dict[str, Any]) -> Rows:
@@ -81,9 +81,9 @@ def _rates(found: dict[str, Any]) -> Rows:
     return [
         ["images/s", *(f"{found['images_per_second'][name]:,.2f}" for name in names)],
         ["seconds, median", *(_seconds(found["seconds"][name]) for name in names)],
-        ["time / reference, by turns", _ratio(found["time_ratio"]), "1"],
+        ["time / reference, interleaved", _ratio(found["time_ratio"]), "1"],
         ["images/s / reference", f"{found['speedup']:.3f}", "1"],
-        ["share of the peak", *(f"{found['share_of_peak'][name]:.1%}" for name in names)],
+        ["share of peak", *(f"{found['share_of_peak'][name]:.1%}" for name in names)],
         ["peak, TFLOP/s", f"{found['peak_flops_per_second'] / 1e12:.3g}", ""],
     ]
 

@@ -1,11 +1,11 @@
-"""`caebench site`: a first site file, and a look at a site from inside its jobs."""
+"""`caebench site`: a first site file, and a check of a site from inside its jobs."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from caebench.cli.options import JsonOption, print_json
+from caebench.cli.options import JsonOption, command, print_json
 
 
 def init(
@@ -13,22 +13,24 @@ def init(
     store: Annotated[Path, typer.Option("--store", help="A folder that every node sees.")],
     partition: Annotated[str | None, typer.Option("--partition", help="Default: the cluster's.")] = None,
 ) -> None:
-    """Write a first site file from what SLURM says of itself."""
-    from caebench.config.names import suggest
-    from caebench.config.site import SITES
-    from caebench.execution.sites import first_file, partitions
+    """Write a first site file from the scheduler's own information."""
+    from caebench.execution.schedulers.registry import present_scheduler
+    from caebench.files.atomic import write_text
+    from caebench.specs.did_you_mean import suggest
+    from caebench.specs.site import SITES
 
     path = (SITES / f"{name}.toml").expanduser()
     if path.exists():
-        raise ValueError(f"{path}: is there already. Edit it, or choose another name.")
+        raise ValueError(f"{path}: already exists. Edit it, or choose another name.")
     if not store.is_absolute():
         raise ValueError(f"--store {store}: jobs start in other folders. Give an absolute path.")
-    found = {known.name: known for known in partitions()}
+    scheduler = present_scheduler()
+    found = scheduler.partitions()
     wanted = partition or next(iter(found), "")
     if wanted not in found:
         raise ValueError(f"--partition '{wanted}': unknown.{suggest(wanted, found)} Known: {', '.join(found)}.")
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(first_file(store, found[wanted]), encoding="utf8")
+    write_text(path, scheduler.first_site_file(store, wanted))
     print(f"{path}: written. Complete it, then: caebench site check {name}")
 
 
@@ -37,17 +39,17 @@ def check(
     every: Annotated[bool, typer.Option("--every", help="Every partition, not only the site's.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Run a one-minute job on the site's partition, and say what it saw: device, processes, store, disk."""
+    """Run a one-minute job on the site's partition, and report what it found: device, processes, store, disk."""
     from caebench.cli.show import print_table
-    from caebench.config.site import load_site
-    from caebench.execution.sites import partitions, probe
+    from caebench.execution.schedulers.registry import scheduler_of
+    from caebench.specs.site import load_site
 
     site = load_site(name)
-    if site.slurm is None:
-        raise ValueError(f"site '{name}': has no [slurm]. `caebench doctor` looks at this machine.")
-    known = [partition.name for partition in partitions()]
-    names = known if every else [site.slurm.partition or known[0]]
-    found = probe(site, names)
+    scheduler, section = scheduler_of(site), site.section
+    if scheduler is None or section is None:
+        raise ValueError(f"site '{name}': has no [slurm]. `{command('doctor', site=name)}` checks this machine.")
+    known = scheduler.partitions()
+    found = scheduler.probe(site, known if every else [section.partition or known[0]])
     if json:
         print_json(found)
     else:

@@ -1,1 +1,1 @@
-"""Data: checks and listings of the real sets, and the embedded world in the same layouts."""
+"""Data as training reads it: samples, batches, transforms, masks, randomness."""

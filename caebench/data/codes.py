@@ -6,7 +6,6 @@ is fetched, and a file that was cut short is an error, where a memory map would 
 
 import os
 import zlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,22 +13,17 @@ import numpy as np
 import torch
 from jaxtyping import Int
 from numpy.lib import format as npy
-from PIL import Image
 from torch import Tensor
 
-from caebench.config.codes import Codes
-from caebench.data.errors import DataError
-from caebench.data.loading import Key, takes_pixels
-from caebench.data.transforms import Pixels
+from caebench.data.loading import Key
+from caebench.datasets.errors import DataError
+from caebench.files.atomic import replacing
+from caebench.files.layout import epoch_file
+from caebench.specs.inputs.code_cache import Codes
 
 REMEDY = (
     "Delete the folder and run the suite again, or take code_cache_gb out of the site file: no number depends on it."
 )
-
-
-def epoch_file(folder: Path, epoch: int) -> Path:
-    """The codes of an epoch."""
-    return folder / f"epoch-{epoch:04}.npy"
 
 
 def checksum(row: np.ndarray, key: Key) -> int:
@@ -38,33 +32,27 @@ def checksum(row: np.ndarray, key: Key) -> int:
 
 
 class EpochWriter:
-    """An epoch's file, which is there whole or not at all."""
+    """An epoch's file, which is there whole or not at all: once the `with` block has ended without an error."""
 
     def __init__(self, folder: Path, epoch: int, shape: tuple[int, int]) -> None:
-        self.epoch, self.target = epoch, epoch_file(folder, epoch)
-        self.partial = self.target.with_suffix(".partial")
-        self.file = self.partial.open("wb")
-        npy.write_array_header_1_0(
-            self.file, {"descr": "<u2", "fortran_order": False, "shape": (shape[0], shape[1] + 1)}
-        )
+        self.epoch, self.shape = epoch, shape
+        self._replacing = replacing(epoch_file(folder, epoch))
+
+    def __enter__(self) -> "EpochWriter":
+        self.file = self._replacing.__enter__().open("wb")
+        shape = self.shape[0], self.shape[1] + 1
+        npy.write_array_header_1_0(self.file, {"descr": "<u2", "fortran_order": False, "shape": shape})
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self.file.close()
+        self._replacing.__exit__(*error)
 
     def write(self, first: int, codes: Int[Tensor, "images patches"]) -> None:
         """Add the next images' rows, the first of which is number `first`."""
         rows = codes.cpu().numpy().astype("<u2")
         sums = [checksum(row, (self.epoch, first + place)) for place, row in enumerate(rows)]
         self.file.write(np.column_stack([rows, np.array(sums, "<u2")]).tobytes())
-
-    def finish(self) -> None:
-        """Give it its name."""
-        self.file.flush()
-        os.fsync(self.file.fileno())
-        self.file.close()
-        self.partial.replace(self.target)
-
-    def give_up(self) -> None:
-        """Leave nothing behind."""
-        self.file.close()
-        self.partial.unlink(missing_ok=True)
 
 
 class CodeCache:
@@ -123,21 +111,9 @@ class CodeCache:
                 npy.read_magic(file)
                 shape = npy.read_array_header_1_0(file)[0]
                 size, rows = os.fstat(file.fileno()).st_size - file.tell(), self.num_images
+        except PermissionError:
+            raise
         except (OSError, ValueError) as error:
             raise DataError(path, f"cannot be read as an epoch's codes ({error})", REMEDY) from error
         if shape != (rows, self.config.num_patches + 1) or size != rows * self.config.image_bytes:
             raise DataError(path, f"holds {size} bytes of shape {shape}, not the codes of {rows} images", REMEDY)
-
-
-class CachedSample:
-    """A sample with its codes out of the cache; made in full where the cache does not reach."""
-
-    def __init__(self, make_sample: Callable[..., dict[str, Any]], cache: CodeCache) -> None:
-        self.make_sample, self.cache = make_sample, cache
-        self.takes_pixels = takes_pixels(make_sample)
-
-    def __call__(self, image: Image.Image | Pixels, label: int, key: Key) -> dict[str, Any]:
-        """Without the tokenizer's view where the codes are there."""
-        if key[0] not in self.cache:
-            return self.make_sample(image, label, key)
-        return {**self.make_sample(image, label, key, with_view=False), "codes": self.cache.read(key)}

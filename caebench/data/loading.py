@@ -11,14 +11,17 @@ import torch
 from jaxtyping import UInt8
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import Dataset, Sampler
 from torchvision.io import decode_jpeg, read_file
 
-from caebench.config.site import Resize
 from caebench.data.crops import collate as collate_crops
-from caebench.data.datasets import ImageSplit
-from caebench.data.errors import DataError
+from caebench.data.loaders import Loader
 from caebench.data.randomness import Purpose, generator
+from caebench.datasets.errors import DataError
+from caebench.datasets.pixels import as_stored
+from caebench.datasets.splits import ImageSplit
+from caebench.files.permissions import denied_at
+from caebench.specs.site import Resize
 
 CACHED_BYTES = 64 * 2**20
 GROUP = 32  # images decoded before the first becomes a sample: code that runs again is in the core's cache still
@@ -44,8 +47,20 @@ class Samples(Dataset[dict[str, Any]]):
     ) -> None:
         self.split, self.make_sample = split, make_sample
         self.root = os.path.join(split.root, "")  # strings: a path object takes as long as a crop
-        decode = read_pixels if resize == "device" and takes_pixels(make_sample) else open_image
-        self._open = lru_cache(maxsize=None)(decode) if keep and self._is_small() else decode
+        self._decode = read_pixels if resize == "device" and takes_pixels(make_sample) else open_image
+        self._keeps = keep and self._is_small()
+        self._open = self._opener()
+
+    def _opener(self) -> Callable[[str], Any]:
+        return lru_cache(maxsize=None)(self._decode) if self._keeps else self._decode
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All but the decoded images: a loader's process that is not forked decodes its own."""
+        return {name: value for name, value in vars(self).items() if name != "_open"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._open = self._opener()
 
     def _is_small(self) -> bool:
         if not self.split.entries:
@@ -72,14 +87,16 @@ class Samples(Dataset[dict[str, Any]]):
 
 
 def open_image(path: str | Path) -> Image.Image:
-    """The whole image in RGB.
+    """The whole image in RGB, as stored: its EXIF orientation is ignored (ADR 28).
 
     Raises:
         DataError: the file is missing, truncated or no image.
     """
     try:
         with Image.open(path) as image:
-            return image.convert("RGB")
+            return as_stored(image).convert("RGB")
+    except PermissionError as error:
+        raise DataError(path, *denied_at(Path(path))) from error
     except (OSError, SyntaxError, ValueError) as error:
         do = "Run `caebench data check` to find every such file, and restore it from the original archive"
         raise DataError(path, f"cannot be read as an image ({error})", do + ".") from error
@@ -174,30 +191,23 @@ class Steps(Sampler[list[Key]]):
         return copies.flatten()[: self.num_samples]
 
 
-def training_loader(
-    samples: Samples, steps: Steps, num_workers: int, collate: Collate | None = None
-) -> DataLoader[dict[str, Any]]:
+def training_loader(samples: Samples, steps: Steps, num_workers: int, collate: Collate | None = None) -> Loader:
     """A loader over the micro-batches of `steps`."""
     return _loader(samples, steps, num_workers, collate)
 
 
-def evaluation_loader(
-    samples: Samples, rank: int, size: int, batch: int, num_workers: int
-) -> DataLoader[dict[str, Any]]:
+def evaluation_loader(samples: Samples, rank: int, size: int, batch: int, num_workers: int) -> Loader:
     """Every `size`-th image of the split from `rank` on, in order, each once; epoch 0."""
     indices = range(rank, len(samples), size)
     batches = [[(0, i) for i in indices[first : first + batch]] for first in range(0, len(indices), batch)]
     return _loader(samples, batches, num_workers)
 
 
-def _loader(
-    samples: Samples, batches: Sampler | Sequence, num_workers: int, collate: Collate | None = None
-) -> DataLoader[dict[str, Any]]:
-    return DataLoader(
+def _loader(samples: Samples, batches: Sampler | Sequence, num_workers: int, collate: Collate | None = None) -> Loader:
+    return Loader(
         samples,
         batch_sampler=batches,
         collate_fn=collate or collate_crops,
         num_workers=num_workers,
         pin_memory=torch.cuda.is_available(),
-        persistent_workers=False,
     )

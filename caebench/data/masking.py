@@ -5,7 +5,7 @@ import math
 import numpy as np
 from jaxtyping import Bool
 
-from caebench.config.method import Masking
+from caebench.specs.masking import Masking
 
 ATTEMPTS = 10  # placements tried for one block before another is drawn; official masking_generator.py
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
 
-from caebench.config.pixels import IMAGENET, PixelStats
+from caebench.specs.pixel_stats import IMAGENET, PixelStats
 
 Transform = Callable[[Image.Image], Tensor]
 Pixels = UInt8[Tensor, "3 height width"]  # a decoded image

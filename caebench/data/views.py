@@ -13,7 +13,7 @@ BLUR_MIN = 0.1  # pixels
 
 
 class Blur:
-    """A Gaussian blur by chance, of a radius drawn anew each time (SimCLR, arXiv 2002.05709)."""
+    """A Gaussian blur by chance, of a radius drawn each time (SimCLR, arXiv 2002.05709)."""
 
     def __init__(self, probability: float, radius_max: float) -> None:
         self.probability, self.radius_max = probability, radius_max

@@ -1,1 +1,1 @@
-"""Running jobs: on this machine, one worker a job; what a number was made with."""
+"""Running jobs on this machine or through a scheduler, and the provenance of their results."""

@@ -1,10 +1,9 @@
-"""Released files: listed, fetched where there is a network, checked, and used where there is none.
+"""Released files: listed, fetched and checked on a machine with a network, used on machines without one.
 
-What was fetched is noted in `assets.json` beside the files, with its SHA-256: the first fetch of a file whose hash no
-source gives is what later checks compare with.
+Fetched files are recorded in `assets.json` next to them, with their SHA-256. If no source publishes a file's hash,
+later checks compare with that of its first fetch.
 """
 
-import hashlib
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from http.client import HTTPException
@@ -15,11 +14,12 @@ from urllib.request import urlopen
 
 from pydantic import TypeAdapter, ValidationError
 
-from caebench.config.assets import Asset
-from caebench.config.names import suggest
-from caebench.config.pixels import Told
-from caebench.config.site import Site, describe
-from caebench.plan.files import now, read_json, write_json
+from caebench.checkpoints.hashing import digest_of
+from caebench.files.atomic import now, read_json, replacing, write_json
+from caebench.specs.assets import Asset
+from caebench.specs.did_you_mean import suggest
+from caebench.specs.pixel_stats import SourcedStats
+from caebench.specs.site import Site, describe
 
 MANIFEST = Path(__file__).parents[1] / "assets.toml"
 RECORD = "assets.json"
@@ -29,7 +29,7 @@ State = Literal["absent", "present", "checked", "wrong"]
 
 
 class Noted(TypedDict):
-    """What is known of a file that was here."""
+    """The record of a file that was present."""
 
     file: str
     sha256: str
@@ -38,7 +38,7 @@ class Noted(TypedDict):
 
 
 class AssetError(ValueError):
-    """A file that is not here, and how to put it there by hand."""
+    """A missing or wrong file, and how to put it in place by hand."""
 
     def __init__(self, name: str, asset: Asset, folder: Path, what: str) -> None:
         place = folder.absolute() / asset.file
@@ -47,7 +47,7 @@ class AssetError(ValueError):
 
 
 def read_manifest(path: Path | None = None) -> Mapping[str, Asset]:
-    """The manifest: caebench's, or another in its form.
+    """The manifest: caebench's, or another in the same format.
 
     Raises:
         ValueError: it is missing or wrong.
@@ -82,33 +82,30 @@ def folder_of(site: Site) -> Path:
 
 
 def fetch(name: str, asset: Asset, folder: Path) -> Noted:
-    """Fetch a file, all or nothing, and check it; one that is there is only checked.
+    """Fetch a file atomically and check it; an existing one is only checked.
 
     Raises:
-        AssetError: the link is dead, needs a browser, or the content is not what it must be.
+        AssetError: the link is dead, needs a browser, or the content is wrong.
     """
     if (folder / asset.file).exists():
         return verify(name, asset, folder)
     if asset.by_hand:
-        raise AssetError(name, asset, folder, "its link opens a page that only a browser passes")
+        raise AssetError(name, asset, folder, "its link opens a page that needs a browser")
     folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / f"{asset.file}.partial"
     try:
-        _download(asset.url, partial)
-        _check(name, asset, folder, partial)
-        partial.replace(folder / asset.file)
+        with replacing(folder / asset.file) as partial:
+            _download(asset.url, partial)
+            _check(name, asset, folder, partial)
     except (URLError, HTTPException, TimeoutError, ConnectionError) as error:
         raise AssetError(name, asset, folder, f"{asset.url} cannot be fetched: {error}") from error
-    finally:
-        partial.unlink(missing_ok=True)
     return verify(name, asset, folder)
 
 
 def verify(name: str, asset: Asset, folder: Path) -> Noted:
-    """Check a file against the manifest and against what was noted when it was first seen, and note it.
+    """Check a file against the manifest and against the record of its first fetch, and record it.
 
     Raises:
-        AssetError: it is absent, or another file.
+        AssetError: it is missing, or has other content.
     """
     path = folder / asset.file
     if not path.is_file():
@@ -121,27 +118,34 @@ def verify(name: str, asset: Asset, folder: Path) -> Noted:
     return known.get(name, seen)
 
 
-def told_of(path: Path, manifest: Mapping[str, Asset]) -> Iterator[Told]:
-    """What a manifest says of a file's pixels: of the entry whose digest it has, or lacking one its name."""
+def stats_from_manifest(path: Path, sha256: str, manifest: Mapping[str, Asset]) -> Iterator[SourcedStats]:
+    """The pixel statistics of a file in a manifest: of the entry with its digest, or without one with its name."""
     for name, asset in manifest.items():
-        if asset.pixel_stats is not None and _is(path, asset):
-            yield Told(asset.pixel_stats, f"the manifest of assets ([{name}])")
+        if asset.pixel_stats is not None and _is(path, sha256, asset):
+            yield SourcedStats(asset.pixel_stats, f"the manifest of assets ([{name}])")
 
 
-def _is(path: Path, asset: Asset) -> bool:
+def _is(path: Path, sha256: str, asset: Asset) -> bool:
     if asset.sha256:
-        return _digest(path, "sha256") == asset.sha256
+        return sha256 == asset.sha256
     kind, _, beginning = asset.published.partition(":")
-    return path.name == asset.file and (not kind or _digest(path, kind).startswith(beginning))
+    if path.name != asset.file or not kind:
+        return path.name == asset.file
+    return _digest(path, sha256, kind).startswith(beginning)
+
+
+def _digest(path: Path, sha256: str, kind: str) -> str:
+    """The known SHA-256, or a digest of another kind, since some projects publish only that."""
+    return sha256 if kind == "sha256" else digest_of(path, kind)
 
 
 def noted(folder: Path) -> dict[str, Noted]:
-    """What was noted of the files of a folder."""
+    """The records of the files in a folder."""
     return read_json(folder / RECORD) if (folder / RECORD).exists() else {}
 
 
 def state(name: str, asset: Asset, folder: Path) -> State:
-    """Whether a file is there, and was ever checked; reads no content."""
+    """Whether a file is present and was checked before; reads no content."""
     path, known = folder / asset.file, noted(folder).get(name)
     if not path.is_file():
         return "absent"
@@ -158,22 +162,16 @@ def _download(url: str, path: Path) -> None:
 
 
 def _check(name: str, asset: Asset, folder: Path, path: Path) -> str:
-    """The SHA-256 of a file that is what it must be."""
-    sha256 = _digest(path, "sha256")
+    """Check a file's content; returns its SHA-256."""
+    sha256 = digest_of(path, "sha256")
     known = noted(folder).get(name)
     expected = {"the manifest's": asset.sha256, "the one of its first fetch": known["sha256"] if known else ""}
     for whose, digest in expected.items():
         if digest and sha256 != digest:
             raise AssetError(name, asset, folder, f"{path} has SHA-256 {sha256}, not {whose}, {digest}")
     kind, _, beginning = asset.published.partition(":")
-    if kind and not (found := _digest(path, kind)).startswith(beginning):
+    if kind and not (found := _digest(path, sha256, kind)).startswith(beginning):
         raise AssetError(name, asset, folder, f"{path} has {kind} {found}, and the project publishes {beginning}...")
     if asset.bytes is not None and path.stat().st_size != asset.bytes:
         raise AssetError(name, asset, folder, f"{path} has {path.stat().st_size} bytes, not {asset.bytes}")
     return sha256
-
-
-def _digest(path: Path, kind: str) -> str:
-    """SHA-256, or MD5, which is all that some projects publish."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.new(kind, usedforsecurity=False)).hexdigest()

@@ -1,20 +1,31 @@
-"""Devices, seen without importing torch."""
+"""Devices, found without importing torch."""
 
 import os
 import subprocess
+from pathlib import Path
 
 MASK = "CUDA_VISIBLE_DEVICES"
+DRIVERS = (Path("/proc/driver/nvidia"), Path("/dev/kfd"))  # there with a driver, whether or not its tools are
 
 
 def visible_gpus() -> list[str]:
-    """What the mask names, or else the numbers of the NVIDIA GPUs that the driver lists; none without a driver."""
+    """The GPUs in the mask, or else the indices of the NVIDIA GPUs that the driver lists; none without a driver."""
     if (mask := os.environ.get(MASK)) is not None:
         return [name.strip() for name in mask.split(",") if name.strip()]
     return [str(number) for number in range(len(gpu_names()))]
 
 
+def why_no_gpu() -> str | None:
+    """Why a job could not have a GPU here; None if it perhaps can."""
+    if (mask := os.environ.get(MASK)) is not None and not visible_gpus():
+        return f"{MASK}={mask!r} hides all GPUs"
+    if not visible_gpus() and not any(path.exists() for path in DRIVERS):
+        return "this machine has no GPU, or no driver for it"
+    return None
+
+
 def gpu_names() -> list[str]:
-    """What the driver calls them."""
+    """The driver's names of the GPUs."""
     try:
         run = subprocess.run(
             ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"],

@@ -1,23 +1,26 @@
-"""`caebench doctor`: what this machine has, and what of it would stop a run."""
+"""`caebench doctor`: what this machine has, and what would stop a run."""
 
 import platform
+import shlex
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from caebench.config.site import Site
+from caebench.datasets.registry import PUBLISHED
 from caebench.execution.devices import gpu_names
 from caebench.execution.preflight import existing_parent
-from caebench.execution.provenance import PACKAGES, git, installed
+from caebench.execution.provenance import PACKAGES, code, describe, installed
+from caebench.files.sizes import size
+from caebench.specs.site import Site
 
-LEAST_FREE = 2e9  # bytes: a nano run leaves well under one gigabyte
+LEAST_FREE = 2e9  # bytes: a nano run writes well under one gigabyte
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing looked at."""
+    """The result of one check."""
 
     what: str
     state: Literal["ok", "note", "bad"]
@@ -25,7 +28,7 @@ class Finding:
 
 
 def examine(site: Site) -> list[Finding]:
-    """Look at everything."""
+    """Run all checks."""
     return [*_versions(), *_devices(), *_roots(site), _disk(site.store)]
 
 
@@ -36,8 +39,9 @@ def _versions() -> Iterator[Finding]:
         yield Finding(
             name, "ok" if version else "bad", version or "not installed: run `make test` or the README's pip lines"
         )
-    commit = git("rev-parse", "--short", "HEAD")
-    yield Finding("commit", "ok" if commit else "note", commit or "not a git checkout: results will carry no commit")
+    known = code()
+    note = f"{known.get('no_commit')}: results will have no commit"
+    yield Finding("commit", "ok" if known["commit"] else "note", describe(known) if known["commit"] else note)
 
 
 def _devices() -> Iterator[Finding]:
@@ -46,19 +50,17 @@ def _devices() -> Iterator[Finding]:
 
 
 def _roots(site: Site) -> Iterator[Finding]:
-    for name, root in site.data:
+    for name in PUBLISHED:
+        root = site.data.get(name)
         if root is None:
-            yield Finding(f"data {name}", "note", "not named in the site file: needed at paper scale only")
+            yield Finding(f"data {name}", "note", "not named in the site file: only needed at paper scale")
         else:
-            there = root.is_dir()
-            found = f"{root}; check it with `caebench data check {name}`" if there else f"{root}: no such folder"
+            there = root.exists()
+            check = f"check it with `caebench data check {name} --root {shlex.quote(str(root))}`"
+            found = f"{root}; {check}" if there else f"{root}: not there"
             yield Finding(f"data {name}", "ok" if there else "bad", found)
-    for name, path in site.extras:
-        if path is not None:
-            there = path.exists()
-            yield Finding(f"extra {name}", "ok" if there else "bad", str(path) if there else f"{path}: not there")
 
 
 def _disk(store: Path) -> Finding:
     free = shutil.disk_usage(existing_parent(store)).free
-    return Finding("free disk", "ok" if free > LEAST_FREE else "bad", f"{free / 1e9:.1f} GB for the store {store}")
+    return Finding("free disk", "ok" if free > LEAST_FREE else "bad", f"{size(free)} for the store {store}")

@@ -1,9 +1,9 @@
-"""Words go to `logging`: plain lines on standard error, warnings and worse unless asked for more."""
+"""Logging: plain lines on standard error, from warnings upwards unless CAEBENCH_LOG asks for more."""
 
 import logging
 import os
 
 
 def write_plain_logs() -> None:
-    """Set up logging once for this process; CAEBENCH_LOG names the level."""
+    """Set up logging for this process; CAEBENCH_LOG names the level."""
     logging.basicConfig(format="%(levelname)s %(message)s", level=os.environ.get("CAEBENCH_LOG", "WARNING"))

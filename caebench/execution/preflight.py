@@ -1,34 +1,36 @@
-"""What can be known to fail before a run starts: data roots, the DALL-E file, disk. All problems at once."""
+"""Checks before a run starts: data roots, the DALL-E file, imports, disk. All problems are reported at once."""
 
+import shlex
 import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from caebench.config.data import RealData
-from caebench.config.families import PIXELS
-from caebench.config.method import Released
-from caebench.config.site import Site
-from caebench.config.stage import KNN, Imported
-from caebench.config.variants import VARIANTS
-from caebench.plan.cost import disk_bytes
-from caebench.plan.graph import Job
-from caebench.plan.store import Store
+from caebench.execution.devices import why_no_gpu
+from caebench.files.sizes import size
+from caebench.specs.families import BY_NAME
+from caebench.specs.inputs.dataset import RealData
+from caebench.specs.inputs.imported import Imported
+from caebench.specs.inputs.tokenizer import Released
+from caebench.specs.job import Job
+from caebench.specs.site import Site
+from caebench.specs.variants import VARIANTS
+from caebench.store.store import Store
 
 
-def refuse_hopeless(jobs: Iterable[Job], site: Site, store: Store) -> None:
+def preflight_jobs(jobs: Iterable[Job], site: Site, store: Store) -> None:
     """Check the jobs that are still to be done.
 
     Raises:
-        ValueError: something that they need is missing; every such thing is named.
+        ValueError: something that they need is missing; all of it is named.
     """
     jobs = list(jobs)
     problems = list(
         dict.fromkeys(
             [
+                *_missing_device(jobs, site),
                 *_missing_roots(jobs, site),
-                *_missing_extras(jobs, site),
                 *_missing_assets(jobs, site),
-                *_missing_imports(jobs),
+                *_missing_imports(jobs, store),
                 *_misnamed_imports(jobs, store),
                 *_full_disk(jobs, store),
             ]
@@ -38,23 +40,20 @@ def refuse_hopeless(jobs: Iterable[Job], site: Site, store: Store) -> None:
         raise ValueError("\n       ".join(["this run cannot succeed here:", *problems]))
 
 
+def _missing_device(jobs: list[Job], site: Site) -> Iterator[str]:
+    if jobs and site.device == "cuda" and site.scheduler is None and (why := why_no_gpu()):
+        yield f'site file, device = "cuda": {why}. Set device = "auto" or "cpu", or run on a machine with a GPU.'
+
+
 def _missing_roots(jobs: list[Job], site: Site) -> Iterator[str]:
     for job in jobs:
         data = getattr(job.config, "data", job.config)
-        if isinstance(data, RealData):
-            root: Path | None = getattr(site.data, data.name)
-            if root is None:
-                yield f"site file, [data] {data.name}: not set. Name the folder of the data set, or use --scale nano."
-            elif not root.is_dir():
-                yield f"site file, [data] {data.name} = {root}: no such folder. Correct the path."
-
-
-def _missing_extras(jobs: list[Job], site: Site) -> Iterator[str]:
-    if not any(isinstance(job.config, KNN) and isinstance(job.config.data, RealData) for job in jobs):
-        return
-    for name, path in site.extras:
-        if path is not None and not path.exists():
-            yield f"site file, [extras] {name} = {path}: not there. Correct the path, or take the line out."
+        for known in (data.dataset, *data.dataset.reads) if isinstance(data, RealData) else ():
+            where = f"site file, [data] {known.name}"
+            if known.name not in site.data:
+                yield f"{where}: not set. Name {known.layout}, or use --scale nano. {known.source}."
+            elif not site.data[known.name].exists():
+                yield f"{where} = {site.data[known.name]}: no such folder or file. Correct the path."
 
 
 def _missing_assets(jobs: list[Job], site: Site) -> Iterator[str]:
@@ -67,20 +66,21 @@ def _missing_assets(jobs: list[Job], site: Site) -> Iterator[str]:
                 yield f"site file, [assets] dalle_encoder = {path}: no such file. Get it from cdn.openai.com/dall-e."
 
 
-def _missing_imports(jobs: list[Job]) -> Iterator[str]:
+def _missing_imports(jobs: list[Job], store: Store) -> Iterator[str]:
     for job in jobs:
         if isinstance(config := job.config, Imported):
             heads = f" --num-heads {config.num_heads}" if config.num_heads else ""
-            is_told = PIXELS.get(config.family) == config.pixel_stats
-            pixels = "" if is_told else f" --pixel-stats {config.pixel_stats}"
+            is_known = BY_NAME[config.family].pixels == config.pixel_stats
+            pixels = "" if is_known else f" --pixel-stats {config.pixel_stats}"
             yield (
                 f"{job.name}: not in the store. Import the file whose SHA-256 is {config.sha256}: "
-                f"caebench ckpt import PATH --family {config.family}{heads}{pixels}"
+                f"caebench ckpt import PATH --family {config.family}{heads}{pixels} "
+                f"--store {shlex.quote(str(store.root))}"
             )
 
 
 def _misnamed_imports(jobs: list[Job], store: Store) -> Iterator[str]:
-    """Imported encoders of another size than their row says, whose settings its evaluations would take."""
+    """Imported encoders whose size is not their row's: their evaluations would have the wrong settings."""
     for encoder in (job.inputs["encoder"] for job in jobs if "encoder" in job.inputs):
         if isinstance(config := encoder.config, Imported) and (result := store.result(encoder)) is not None:
             found = {name: result["metrics"][name] for name in ("width", "blocks", "patch_size")}
@@ -95,14 +95,14 @@ def _misnamed_imports(jobs: list[Job], store: Store) -> Iterator[str]:
 
 
 def _full_disk(jobs: list[Job], store: Store) -> Iterator[str]:
-    needed = sum(disk_bytes(job) for job in jobs)
+    needed = sum(job.config.disk_bytes(job.inputs) for job in jobs)
     free = shutil.disk_usage(existing_parent(store.root)).free
     if needed > free:
-        yield f"store {store.root}: {free / 1e9:.1f} GB free, {needed / 1e9:.1f} GB needed. Free some, or use --store."
+        yield f"store {store.root}: {size(free)} free, {size(needed)} needed. Free some, or use --store."
 
 
 def existing_parent(path: Path) -> Path:
-    """The nearest folder above that exists."""
+    """The nearest existing parent folder."""
     path = path.expanduser().absolute()
     while not path.exists():
         path = path.parent

@@ -1,9 +1,12 @@
-"""What a number was made with: commit, versions, machine. Read once a job, stored beside its result."""
+"""The provenance of a number: commit, versions, machine. Read once per job and stored next to its result."""
 
+import hashlib
 import json
+import os
 import platform
 import socket
 import subprocess
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -13,14 +16,17 @@ PACKAGES = (
     *("onedl-mmengine", "onedl-mmcv", "onedl-mmsegmentation", "onedl-mmdetection"),
 )
 REPOSITORY = Path(__file__).parents[2]
-MARKER = "snapshot.json"  # in a snapshot: the commit that it is of
-CODE = ("caebench", "suites", "pyproject.toml", "requirements.lock")  # what a dirty tree is judged by: not results/
+MARKER = "snapshot.json"  # in a snapshot: its commit
+PACKAGE = "caebench"
+CODE = (PACKAGE, "suites", "pyproject.toml", "requirements.lock")  # changes here make a tree dirty: not results/
+HASHED = (".py", ".toml", ".csv")  # of the package; Python and file servers add other files
+REDIRECTING = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR")  # a git hook's, of another repository
 
 
 def collect() -> dict[str, Any]:
     """Provenance of work done now, in this process."""
     return {
-        **_code(),
+        **code(),
         "host": socket.gethostname(),
         "python": platform.python_version(),
         "platform": platform.platform(),
@@ -28,25 +34,70 @@ def collect() -> dict[str, Any]:
     }
 
 
-def _code() -> dict[str, Any]:
-    """The commit, and whether it was changed: of a snapshot what is written there, of a checkout what git says."""
-    snapshot = REPOSITORY / MARKER
-    if snapshot.exists():
-        return json.loads(snapshot.read_text(encoding="utf8"))
-    return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain", "--", *CODE))}
+def code() -> dict[str, Any]:
+    """The code of this process: its commit, whether it has changes, and the SHA-256 of the package's files.
 
-
-def git(*arguments: str) -> str | None:
-    """Git's answer about this checkout; None outside of one."""
+    The commit is a snapshot's, or that of caebench's own checkout; without one, there is a reason and a version.
+    """
+    files = hash_files(REPOSITORY / PACKAGE)
+    marker = REPOSITORY / MARKER
+    if marker.exists():
+        known = json.loads(marker.read_text(encoding="utf8"))
+        return {**known, "dirty": known["dirty"] or known.get("sha256", files) != files, "sha256": files}
     try:
-        run = subprocess.run(["git", *arguments], cwd=REPOSITORY, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return run.stdout.strip()
+        found = {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain", "--", *CODE))}
+    except ValueError as error:
+        found = {"commit": None, "dirty": None, "no_commit": str(error), "version": installed(PACKAGE)}
+    return {**found, "sha256": files}
+
+
+def describe(known: Mapping[str, Any]) -> str:
+    """Some code in words: its commit or version, and the start of its hash."""
+    name = f"commit {known['commit'][:12]}" if known.get("commit") else f"caebench {known.get('version')} of no commit"
+    return f"{name}{' with changes' if known.get('dirty') else ''} (files {known['sha256'][:12]})"
+
+
+def hash_files(folder: Path) -> str:
+    """The SHA-256 of a package's files, with their names."""
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.suffix in HASHED and path.name[0] != "."):
+        digest.update(f"{path.relative_to(folder).as_posix()}\n".encode())
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def commit() -> str | None:
+    """The commit of this checkout; None if it is unknown."""
+    return code()["commit"]
+
+
+def git(*arguments: str) -> str:
+    """Git's answer about caebench's own checkout, as text without the spaces around it; raises what `ask_git` does."""
+    return ask_git(*arguments).decode(errors="surrogateescape").strip()
+
+
+def ask_git(*arguments: str) -> bytes:
+    """Git's answer about caebench's own checkout.
+
+    Raises:
+        ValueError: there is none, even if caebench is installed inside another repository; or git is not installed, or
+            it refuses.
+    """
+    if not (REPOSITORY / ".git").exists():
+        raise ValueError(f"{REPOSITORY}: not a git checkout of caebench")
+    environment = {name: value for name, value in os.environ.items() if name not in REDIRECTING}
+    command = ["git", *arguments]
+    try:
+        return subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, check=True).stdout
+    except OSError as error:
+        raise ValueError(f"{REPOSITORY}: git cannot be run ({error.strerror}), so the commit is unknown") from error
+    except subprocess.CalledProcessError as error:
+        said = " ".join(error.stderr.decode(errors="replace").split()) or f"exit status {error.returncode}"
+        raise ValueError(f"{REPOSITORY}: git {arguments[0]} failed: {said}") from error
 
 
 def installed(name: str) -> str | None:
-    """A package's version; None where it is not installed."""
+    """A package's version; None if it is not installed."""
     try:
         return version(name)
     except PackageNotFoundError:

@@ -1,71 +1,96 @@
-"""The code that a job runs: the commit it was submitted with, kept in the store.
+"""The source that a job runs: the commit it was submitted with, copied to the store.
 
-So an edit between submission and start, or between two slices, changes nothing.
+So an edit between submission and start, or between two slices, has no effect.
 """
 
 import io
 import json
-import os
 import shutil
-import subprocess
 import tarfile
 from pathlib import Path
 from typing import Any
 
-from caebench.execution.provenance import CODE, MARKER, REPOSITORY, git
-from caebench.plan.files import now
+from caebench.execution.provenance import CODE, MARKER, PACKAGE, REPOSITORY, ask_git, git, hash_files
+from caebench.files.atomic import now, read_json, replacing
+from caebench.files.layout import SNAPSHOTS
 
 
 def take(store: Path, dirty_is_fine: bool = False) -> Path:
-    """The snapshot of this checkout's code, made if it is not there.
+    """The snapshot of this checkout's source, made if it does not exist.
+
+    Raises:
+        ValueError: the working tree has changes, there is no checkout, or the snapshot has changed since.
+    """
+    folder, facts = _plan(store, dirty_is_fine)
+    if not folder.exists():
+        _write(folder, facts)
+    read_facts(folder)
+    return folder
+
+
+def planned(store: Path, dirty_is_fine: bool = False) -> Path:
+    """The folder that `take` would make.
 
     Raises:
         ValueError: the working tree has changes, or there is no checkout.
     """
-    commit = git("rev-parse", "HEAD")
-    if commit is None:
-        raise ValueError(
-            f"{REPOSITORY}: not a git checkout, so a job could not say what it ran. Run from a clone of caebench."
-        )
-    changes = git("status", "--porcelain", "--", *CODE)
+    return _plan(store, dirty_is_fine)[0]
+
+
+def read_facts(folder: Path) -> dict[str, Any]:
+    """A snapshot's commit, whether it has changes, and the SHA-256 of its package's files.
+
+    Raises:
+        ValueError: its files have changed since it was taken.
+    """
+    facts, files = read_json(folder / MARKER), hash_files(folder / PACKAGE)
+    if facts.get("sha256", files) != files:
+        raise ValueError(f"{folder}: files of this snapshot were changed or deleted. Delete the folder, and try again.")
+    return {**facts, "sha256": files}
+
+
+def _plan(store: Path, dirty_is_fine: bool) -> tuple[Path, dict[str, Any]]:
+    """The folder of a snapshot taken now, and its commit."""
+    try:
+        commit, changes = git("rev-parse", "HEAD"), git("status", "--porcelain", "--", *CODE)
+    except ValueError as error:
+        raise ValueError(f"{error}. A job could not record its commit. Run from a clone of caebench.") from error
     if changes and not dirty_is_fine:
         raise ValueError(
             f"{REPOSITORY}: uncommitted changes ({changes.splitlines()[0].strip()}, ...). Commit them, or use --dirty, "
             "which marks every result."
         )
-    folder = store / "snapshots" / (f"{commit[:12]}-dirty-{now().replace(':', '')}" if changes else commit[:12])
-    if not folder.exists():
-        _write(folder, {"commit": commit, "dirty": bool(changes)})
-    return folder
+    name = f"{commit[:12]}-dirty-{now().replace(':', '')}" if changes else commit[:12]
+    return store / SNAPSHOTS / name, {"commit": commit, "dirty": bool(changes)}
 
 
 def _write(folder: Path, facts: dict[str, Any]) -> None:
-    """All or nothing: two submitters may do it at once."""
-    partial = folder.with_name(f"{folder.name}.{os.getpid()}.partial")
-    partial.mkdir(parents=True)
+    """Atomically, since two submitters may do it at once."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
     try:
-        _copy_tree(partial) if facts["dirty"] else _extract_commit(partial)
-        (partial / MARKER).write_text(json.dumps(facts), encoding="utf8")
-        partial.rename(folder)
+        with replacing(folder) as partial:
+            partial.mkdir()
+            _copy_tree(partial) if facts["dirty"] else _extract_commit(partial, facts["commit"])
+            content = {**facts, "sha256": hash_files(partial / PACKAGE)}
+            (partial / MARKER).write_text(json.dumps(content), encoding="utf8")
     except OSError:
         if not folder.exists():  # otherwise another submitter was first
             raise
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
-def _extract_commit(target: Path) -> None:
-    content = subprocess.run(
-        ["git", "archive", "HEAD", "--", *CODE], cwd=REPOSITORY, capture_output=True, check=True
-    ).stdout
+def _extract_commit(target: Path, commit: str) -> None:
+    content = ask_git("archive", commit, "--", *CODE)
     with tarfile.open(fileobj=io.BytesIO(content)) as archive:
-        archive.extractall(target, filter="data")
+        if hasattr(tarfile, "data_filter"):
+            archive.extractall(target, filter="data")
+        else:  # Python 3.11.0 to 3.11.3
+            archive.extractall(target)
 
 
 def _copy_tree(target: Path) -> None:
-    """The working tree as it is, new files too."""
-    listed = git("ls-files", "--cached", "--others", "--exclude-standard", "--", *CODE) or ""
-    for name in listed.splitlines():
+    """The working tree as it is, including new files."""
+    listed = git("ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *CODE)
+    for name in filter(None, listed.split("\0")):
         if (REPOSITORY / name).is_file():
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(REPOSITORY / name, target / name)

@@ -1,4 +1,4 @@
-"""Run a job from its folder, or several in one pass: the only place where planning opens the door to training."""
+"""Run a job from its folder, or several in one pass: the only place where the planning half calls the training half."""
 
 import json
 import logging
@@ -6,34 +6,44 @@ import os
 import socket
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from caebench.config.site import Site
-from caebench.config.stage import RESULT
 from caebench.execution import provenance
-from caebench.plan.files import now, read_json, write_json
-from caebench.plan.lease import Held, Look, acquire, release
-from caebench.plan.standing import last_sign
-from caebench.plan.store import ATTEMPTS, CHECKPOINTS, FAILURE, JOB, PROVENANCE, read_config
+from caebench.execution.schedulers.base import SchedulerJob
+from caebench.files.atomic import guarded, now, read_json, remove, write_json
+from caebench.files.layout import ATTEMPTS, CHECKPOINTS, FAILURE, INPUTS, JOB, PROVENANCE, RESULT, id_in, name_of
+from caebench.files.permissions import denied
+from caebench.specs.progress import Progress, no_progress
+from caebench.specs.registry import read_config
+from caebench.specs.site import Site
+from caebench.store.heartbeat import beating
+from caebench.store.lease import (
+    HolderId,
+    LeaseLost,
+    LeaseTaken,
+    acquire,
+    is_held,
+    release,
+    require_held,
+    wait_again,
+)
+from caebench.store.state import last_activity
+from caebench.store.store import Store
 
 Outcome = Literal["done", "failed", "stopped"]
-Progress = Callable[[int, int, Mapping[str, float]], None]
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory")  # torch's words, and the kernel's
 log = logging.getLogger("caebench")
 
 
-def silent(done: int, total: int, shown: Mapping[str, float]) -> None:
-    """Progress for nobody: metrics.jsonl has it."""
-
-
-def run_job(folder: Path, store: Path, site: Site, progress: Progress = silent) -> Outcome:
-    """Run the job of a folder to its end, or on from its last checkpoint; every process of a group calls this.
+def run_job(folder: Path, store: Path, site: Site, progress: Progress = no_progress) -> Outcome:
+    """Run or resume the job of a folder; every process of a group calls this.
 
     Raises:
-        Held: another live process runs it.
+        LeaseTaken: another live process runs it.
     """
     return run_jobs({folder: progress}, store, site)[folder]
 
@@ -42,68 +52,81 @@ def run_jobs(
     jobs: Mapping[Path, Progress],
     store: Path,
     site: Site,
-    slurm_id: str | None = None,
-    look: Look | None = None,
-    beside: int = 1,
+    own_job: SchedulerJob | None = None,
+    num_concurrent: int = 1,
 ) -> dict[Path, Outcome]:
-    """Run the job of a folder, or those of several that share a pass (`plan.passes`); one that is held is left out.
+    """Run the job of a folder, or of several that share a pass (`planning.passes`), without those that others run.
 
-    A SLURM job gives its id, under which it finds its leases again after a requeue. `beside` is how many such runs have
-    the device at once: each counts for its part of the hours.
+    A scheduler job finds its leases by its id after a requeue. `num_concurrent` is the number of such runs on the
+    device at once: each counts for its part of the hours.
 
     Raises:
-        Held: other live processes run all of them.
+        LeaseTaken: other live processes run all of them.
     """
-    group = join(site)
+    group, own_id = join(site), own_job.holder if own_job else None
     if not group.is_main:
         return _attempt(jobs, store, site, group)
-    mine = _acquire(jobs, slurm_id, look, may_leave_out=group.size == 1)
-    place = {"slurm": slurm_id, "restart": os.environ.get("SLURM_RESTART_COUNT"), "processes": group.size}
-    for folder in mine:
-        log_attempt(folder, begins=now(), seen=last_sign(folder), shared_by=len(mine) * beside, **place)
+    stale_after = 60.0 * site.stale_after_minutes
+    mine = _acquire(jobs, own_job, stale_after, may_leave_out=group.size == 1)
+    place = {**HolderId.facts(own_id), "restart": own_job.restart if own_job else None, "processes": group.size}
     outcomes: dict[Path, Outcome] = dict.fromkeys(mine, "failed")
+    checks = {folder: partial(require_held, folder, own_id) for folder in mine}
     try:
-        outcomes |= _attempt(mine, store, site, group)
+        with beating(mine, partial(is_held, own_id=own_id), stale_after), guarded(checks):
+            for folder in mine:
+                shared_by = len(mine) * num_concurrent
+                log_attempt(folder, begins=now(), seen=last_activity(folder), shared_by=shared_by, **place)
+            outcomes |= _attempt(mine, store, site, group)
         return outcomes
-    except SystemExit:  # a warning outside of a training loop: submitit's handler has asked for a requeue
+    except SystemExit:  # a warning outside of a training loop: submitit's handler has requested a requeue
         outcomes = {folder: "done" if (folder / RESULT).exists() else "stopped" for folder in mine}
         raise
     finally:
         for folder, outcome in outcomes.items():
-            log_attempt(folder, ends=now(), outcome=outcome)
-            if outcome != "stopped" or slurm_id is None:  # a SLURM job that is requeued keeps its lease
-                release(folder)
+            _leave(folder, outcome, own_id)
+
+
+def _leave(folder: Path, outcome: Outcome, own_id: HolderId | None) -> None:
+    """Record an attempt's end and give the lease back; a scheduler job that is requeued keeps it."""
+    if not is_held(folder, own_id):
+        return  # another holder's folder by now
+    log_attempt(folder, ends=now(), outcome=outcome)
+    if outcome == "stopped" and own_id is not None:
+        wait_again(folder, own_id)
+    else:
+        release(folder, own_id)
 
 
 def _acquire(
-    jobs: Mapping[Path, Progress], slurm_id: str | None, look: Look | None, may_leave_out: bool
+    jobs: Mapping[Path, Progress], own_job: SchedulerJob | None, stale_after: float, may_leave_out: bool
 ) -> dict[Path, Progress]:
-    """The jobs whose leases are ours now; of several processes the others could not know which are left out."""
+    """The jobs whose leases we took. With several processes all must be, since the others do not know which are not."""
+    holder, snapshot = (own_job.holder, own_job.snapshot) if own_job else (None, None)
     mine: dict[Path, Progress] = {}
-    refused: Held | None = None
+    refused: LeaseTaken | None = None
     for folder, progress in jobs.items():
         try:
-            acquire(folder, slurm_id, look)
+            acquire(folder, holder, snapshot, stale_after=stale_after)
             mine[folder] = progress
-        except Held as error:
+        except LeaseTaken as error:
             refused = error
             log.warning("%s", error)
     if refused is not None and not (mine and may_leave_out):
         for folder in mine:
-            release(folder)
+            release(folder, holder)
         raise refused
     return mine
 
 
 def join(site: Site) -> Any:
-    """This process's place in its group."""
-    from caebench.training.distributed import join_group
+    """This process's group."""
+    from caebench.stages import join_group
 
     return join_group(site.device)
 
 
 def log_attempt(folder: Path, **facts: Any) -> None:
-    """Add a line to the job's attempts: one where an attempt begins, one where it ends."""
+    """Add a line to the job's attempts: one when an attempt begins, one when it ends."""
     line = {"host": socket.gethostname(), "pid": os.getpid(), **facts}
     with (folder / ATTEMPTS).open("a", encoding="utf8") as file:
         file.write(json.dumps(line) + "\n")
@@ -111,13 +134,14 @@ def log_attempt(folder: Path, **facts: Any) -> None:
 
 @dataclass
 class Begun:
-    """A job at work."""
+    """A job that has begun."""
 
     folder: Path
     job: Mapping[str, Any]  # of job.json
     config: Any
     run: Any
     started: float
+    inputs_finished: Mapping[str, Any]  # when each input's result was finished; in the main process
 
 
 def _attempt(jobs: Mapping[Path, Progress], store: Path, site: Site, group: Any) -> dict[Path, Outcome]:
@@ -128,9 +152,9 @@ def _attempt(jobs: Mapping[Path, Progress], store: Path, site: Site, group: Any)
     for folder, job in {folder: read_json(folder / JOB) for folder in jobs}.items():
         try:
             begun.append(_begin(folder, job, store, site, jobs[folder], group))
-        except Exception as error:  # a job may fail in any way; the run goes on with what does not rest on it
+        except Exception as error:  # a job may fail in any way; the run continues with other jobs
             outcomes[folder] = _end_without(folder, error, group.is_main)
-            if group.size > 1:  # the other processes wait for all of it
+            if group.size > 1:  # the other processes would wait for it
                 return {folder: _end_without(folder, error, group.is_main) for folder in jobs}
 
     def ended(number: int, found: dict[str, Any] | Exception) -> None:
@@ -140,6 +164,7 @@ def _attempt(jobs: Mapping[Path, Progress], store: Path, site: Site, group: Any)
         else:
             outcomes[one.folder] = _end(one, found, group.is_main)
 
+    group.any([False])  # no process reads a checkpoint before the main one has looked at the inputs
     try:
         run_stages([(one.config, one.run) for one in begun], ended)
     except Exception as error:  # as above
@@ -150,35 +175,54 @@ def _attempt(jobs: Mapping[Path, Progress], store: Path, site: Site, group: Any)
 
 
 def _begin(folder: Path, job: Mapping[str, Any], store: Path, site: Site, progress: Progress, group: Any) -> Begun:
-    from caebench.training.run import Run
+    from caebench.stages import Run
 
     started = time.monotonic()
-    inputs = {role: store / name for role, name in job["inputs"].items()}
-    aids = {role: store / name for role, name in job.get("aids", {}).items() if (store / name / RESULT).exists()}
+    known = Store(store)
+    inputs = {role: known.at(name) for role, name in job["inputs"].items()}
+    optional = {role: known.at(name) for role, name in job.get("optional_inputs", {}).items()}
+    optional = {role: path for role, path in optional.items() if known.state_at(path) == "done"}
     if group.is_main:
         (folder / FAILURE).unlink(missing_ok=True)
     config = read_config(job["config"])
-    require_inputs(inputs)
+    require_inputs(inputs, known)
+    seen: Mapping[str, Any] = {}
     if group.is_main:
+        seen = _note_inputs(folder, inputs)
         made_with = {
             **provenance.collect(),
             "device": device_name(group.device),
             "processes": group.size,
             "started": now(),
-            **({"aids": {role: path.name for role, path in aids.items()}} if aids else {}),
+            **({"optional_inputs": {role: path.name for role, path in optional.items()}} if optional else {}),
         }
         write_json(folder / PROVENANCE, made_with)
-    return Begun(folder, job, config, Run(folder, inputs, site, group, progress, aids=aids), started)
+    run = Run(folder, inputs, site, group, progress, optional_inputs=optional)
+    return Begun(folder, job, config, run, started, seen)
+
+
+def _note_inputs(folder: Path, inputs: Mapping[str, Path]) -> dict[str, Any]:
+    """Record which results of its inputs a job begins with; if one has changed since, its checkpoints are deleted."""
+    path, found = folder / INPUTS, {role: read_json(one / RESULT).get("finished") for role, one in inputs.items()}
+    before = read_json(path) if path.exists() else found
+    changed = [name_of(one) for role, one in inputs.items() if before.get(role) != found[role]]
+    if changed:
+        said = f"{', '.join(changed)} changed since an earlier attempt: it starts again from nothing"
+        log.warning("%s: %s", folder.name, said)
+        log_attempt(folder, started_again=said)
+        remove(folder / CHECKPOINTS)
+    if changed or not path.exists():
+        write_json(path, found)
+    return found
 
 
 def _end(one: Begun, metrics: dict[str, Any], is_main: bool) -> Outcome:
     if is_main:
-        inputs = one.run.inputs.items()
         content = {
             "id": one.job["id"],
             "metrics": metrics,
             "intervals": one.run.intervals,
-            "inputs_finished": {role: read_json(path / RESULT).get("finished") for role, path in inputs},
+            "inputs_finished": one.inputs_finished,
             "fingerprints": one.run.fingerprints,
             "seconds": round(time.monotonic() - one.started, 2),
             "finished": now(),
@@ -189,11 +233,14 @@ def _end(one: Begun, metrics: dict[str, Any], is_main: bool) -> Outcome:
 
 
 def _end_without(folder: Path, error: Exception, is_main: bool) -> Outcome:
-    """A job was stopped, or failed."""
-    from caebench.training.signals import Interrupted
+    """End a job that was stopped or failed."""
+    from caebench.stages import Interrupted
 
+    if isinstance(error, LeaseLost):  # what is in the folder is another holder's
+        log.error("%s", error)
+        return "failed"
     if not isinstance(error, Interrupted):
-        _record_failure(folder, error)
+        record_error(folder, error)
         return "failed"
     log.warning("%s: %s", folder.name, error)
     if is_main:
@@ -201,42 +248,45 @@ def _end_without(folder: Path, error: Exception, is_main: bool) -> Outcome:
     return "stopped"
 
 
-def require_inputs(inputs: Mapping[str, Path]) -> None:
-    """Refuse to start on inputs that are not there.
+def require_inputs(inputs: Mapping[str, Path], store: Store) -> None:
+    """Check that the inputs are done, with inputs of theirs that have not changed since.
 
     Raises:
         ValueError: an input job is not done.
     """
     for role, folder in inputs.items():
-        if not (folder / RESULT).exists():
+        if store.state_at(folder) != "done":
+            why = store.changed_input(folder) or "it has no result"
             raise ValueError(
-                f"input '{role}': {folder.name} is not done. Run it first: caebench run job {folder.name[-10:]}"
+                f"input '{role}': {folder.name} is not done: {why}. Run it first: caebench run job {id_in(folder.name)}"
             )
 
 
 def device_name(device: Any) -> str:
-    """The device in words, for the record."""
-    import torch
+    """The device's name, for the record."""
+    from caebench.stages import device_name as name_device
 
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"CPU, {torch.get_num_threads()} of {os.cpu_count()} cores"
+    return name_device(device)
 
 
-def _record_failure(folder: Path, error: Exception) -> None:
-    """Write why a job failed, in the words of the process that failed first: the others only lose their connection."""
-    trace = "".join(traceback.format_exception(error))
-    try:
-        if not (folder / FAILURE).exists():
-            write_json(folder / FAILURE, {"error": in_words(error), "trace": trace, "time": now()})
-    except OSError as full_disk:
-        log.error("%s: the failure cannot be written: %s", folder, full_disk)
+def record_error(folder: Path, error: Exception) -> None:
+    """Write why a job failed."""
+    record_failure(folder, in_words(error), "".join(traceback.format_exception(error)))
     log.error("%s failed: %s", folder.name, error)
 
 
+def record_failure(folder: Path, reason: str, trace: str = "") -> None:
+    """Write why a job failed: the word of the process that failed first, since the others only lose a connection."""
+    try:
+        if not (folder / FAILURE).exists():
+            write_json(folder / FAILURE, {"error": reason, "trace": trace, "time": now()})
+    except (OSError, LeaseLost) as other:  # a full disk; another holder's folder
+        log.error("%s: the failure cannot be written: %s", folder, other)
+
+
 def in_words(error: Exception) -> str:
-    """An error's type and message; for memory, which has many errors, what to do."""
-    said = f"{type(error).__name__}: {error}"
+    """An error's type and message; for the many out-of-memory errors also what to do."""
+    said = f"{type(error).__name__}: {denied(error) if isinstance(error, PermissionError) else error}"
     is_memory = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
     if is_memory or any(words in str(error).lower() for words in OUT_OF_MEMORY):
         return f"out of memory: lower per_device_batch in the site file, or give the job more ({said})"
@@ -244,7 +294,8 @@ def in_words(error: Exception) -> str:
 
 
 def _tidy(folder: Path) -> None:
-    """A finished job needs no checkpoints; its outputs stand in its folder."""
+    """Delete a finished job's checkpoints and what resuming needs; its outputs are in its folder."""
+    (folder / INPUTS).unlink(missing_ok=True)
     for path in (folder / CHECKPOINTS).glob("*"):
         path.unlink()
     if (folder / CHECKPOINTS).exists():

@@ -1,1 +1,1 @@
-"""Pretraining methods: networks, losses, training steps."""
+"""Pretraining methods: networks, losses and training steps."""

@@ -1,24 +1,30 @@
-"""From a method's config to the method: the only table of them."""
+"""The table of method builders: from a method's config to the method."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from importlib.metadata import entry_points
 
-from caebench.config.base import Config
-from caebench.config.compared import DINO, IBOT, MAE, BEiT, DeiT, MoCoV3
-from caebench.config.method import CAE
-from caebench.config.stage import Pretrain
 from caebench.data.randomness import Purpose, derive, seeded
 from caebench.methods.beit import BEiTMethod
+from caebench.methods.cae import CAEMethod
 from caebench.methods.deit import DeiTMethod
 from caebench.methods.dino import DINOMethod
 from caebench.methods.ibot import IBOTMethod
 from caebench.methods.mae import MAEMethod
 from caebench.methods.method import Method
 from caebench.methods.moco_v3 import MoCoV3Method
-from caebench.methods.pretraining import build_cae
 from caebench.models.tokenizer import Tokenizer
+from caebench.specs.base import Config
+from caebench.specs.methods.beit import BEiT
+from caebench.specs.methods.cae import CAE
+from caebench.specs.methods.deit import DeiT
+from caebench.specs.methods.dino import DINO
+from caebench.specs.methods.ibot import IBOT
+from caebench.specs.methods.mae import MAE
+from caebench.specs.methods.moco_v3 import MoCoV3
+from caebench.specs.pretrain import Pretrain
 
-BUILDERS: Mapping[type[Config], Callable[[Pretrain, Tokenizer | None], Method]] = {
-    CAE: build_cae,
+BUILDERS: dict[type[Config], Callable[[Pretrain, Tokenizer | None], Method]] = {
+    CAE: CAEMethod,
     MAE: MAEMethod,
     BEiT: BEiTMethod,
     DeiT: DeiTMethod,
@@ -28,7 +34,11 @@ BUILDERS: Mapping[type[Config], Callable[[Pretrain, Tokenizer | None], Method]] 
 }
 
 
+for entry in entry_points(group="caebench.methods"):  # of other projects: a dict as above
+    BUILDERS.update(entry.load())
+
+
 def build_method(config: Pretrain, tokenizer: Tokenizer | None = None) -> Method:
-    """The method at its start, from the config's seed alone."""
+    """The initialised method, from the config's seed alone."""
     with seeded(derive(Purpose.INITIALISATION, config.seed)):
         return BUILDERS[type(config.method)](config, tokenizer)

@@ -1,7 +1,7 @@
-"""DeiT's supervised training (arXiv 2012.12877, Table 9) in the place of a pretraining: what labels alone give.
+"""DeiT's supervised training (arXiv 2012.12877, Table 9) as a pretraining: the supervised baseline.
 
 A linear layer on the class token, mixup and cutmix, repeated augmentation. Not here: distillation, and the moving
-average of the weights that main.py keeps beside the published ones.
+average of the weights that main.py also keeps.
 """
 
 from typing import Any
@@ -10,14 +10,14 @@ from jaxtyping import Float
 from timm.loss.cross_entropy import SoftTargetCrossEntropy
 from torch import Tensor, nn
 
-from caebench.config.compared import DeiT
-from caebench.config.data import size_of
-from caebench.config.stage import Pretrain
-from caebench.config.variants import VARIANTS
-from caebench.data.mixing import GroupMixup, MixedSample
+from caebench.data.mixing import GroupMixup
+from caebench.data.samples.mixed import MixedSample
 from caebench.methods.method import Method
 from caebench.models.tokenizer import Tokenizer
 from caebench.models.vit import Encoder, initialise
+from caebench.specs.methods.deit import DeiT
+from caebench.specs.pretrain import Pretrain
+from caebench.specs.variants import VARIANTS
 
 
 class DeiTMethod(Method):
@@ -26,7 +26,7 @@ class DeiTMethod(Method):
     def __init__(self, config: Pretrain, tokenizer: Tokenizer | None = None) -> None:
         super().__init__()
         assert isinstance(config.method, DeiT)
-        self.config, num_classes = config.method, size_of(config.data).num_classes
+        self.config, num_classes = config.method, config.data.size.num_classes
         self.encoder = Encoder(
             VARIANTS[config.variant],
             config.image_size,
@@ -39,25 +39,25 @@ class DeiTMethod(Method):
         self.head = nn.Linear(self.encoder.variant.dim, num_classes)
         initialise(self.head, "normal", self.config.init_std)
         self.mix = GroupMixup(self.config.mixing, self.config.label_smoothing, num_classes)
-        self.multiple_of = min(self.config.mixing.group, config.optimization.global_batch)
+        self.batch_multiple = min(self.config.mixing.group, config.optimization.global_batch)
         self.repeats = self.config.repeats
 
     @property
     def pretrained(self) -> Encoder:
-        """The only one; the classifier stays behind."""
+        """The only encoder, without the classifier."""
         return self.encoder
 
     def make_sampler(self, config: Pretrain) -> MixedSample:
         """One augmented view and its label."""
-        return MixedSample(config, self.config, self.encoder.num_draws)
+        return MixedSample(config, self.config, self.encoder.num_drop_path_uniforms)
 
     def forward(self, batch: dict[str, Any]) -> dict[str, Tensor]:
-        """The loss of one micro-batch: whole groups of images that mix."""
+        """The loss of one micro-batch, which consists of complete mixing groups."""
         images, targets = self.mix(batch)
-        features = self.encoder(images, draws=batch["draws"])[:, 0]
-        return {"loss": class_loss(self.head(features).float(), targets), **self.signs(features)}
+        features = self.encoder(images, drop_path_uniforms=batch["drop_path_uniforms"])[:, 0]
+        return {"loss": class_loss(self.head(features).float(), targets), **self.collapse_metrics(features)}
 
 
 def class_loss(logits: Float[Tensor, "batch classes"], targets: Float[Tensor, "batch classes"]) -> Float[Tensor, ""]:
-    """Cross-entropy with soft targets, which mixing and label smoothing make (Table 9)."""
+    """Cross-entropy with the soft targets of mixing and label smoothing (Table 9)."""
     return SoftTargetCrossEntropy()(logits, targets)

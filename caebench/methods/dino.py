@@ -1,30 +1,25 @@
 """DINO (arXiv 2104.14294): the student's assignment of every crop must match the teacher's of the other large crop.
 
-The teacher follows the student by a moving average; its outputs are centred and sharpened, which keeps them from
-collapsing (Sec. 3.1). The centre moves once a step, by the mean over all processes. Official main_dino.py.
+The teacher is a moving average of the student. Its outputs are centred and sharpened, which prevents collapse
+(Sec. 3.1). The centre is updated once per step with the mean over all processes. Official main_dino.py.
 """
-
-from typing import Any
 
 import torch
 import torch.distributed as dist
 from jaxtyping import Float
-from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from caebench.config.compared import SelfDistillation
-from caebench.config.stage import Pretrain
-from caebench.config.variants import VARIANTS
-from caebench.data.loading import Key
-from caebench.data.randomness import Purpose, derive, generator, seeded
-from caebench.data.views import View, stack_views, two_views
+from caebench.data.samples.multi_crop import MultiCrop
 from caebench.methods.method import Method
 from caebench.methods.momentum import follow, frozen_copy
 from caebench.models.precision import in_float32
 from caebench.models.tokenizer import Tokenizer
 from caebench.models.vit import Encoder, initialise
-from caebench.training.hooks import Moment
+from caebench.specs.methods.self_distillation import SelfDistillation
+from caebench.specs.pretrain import Pretrain
+from caebench.specs.variants import VARIANTS
+from caebench.training.hooks import StepInfo
 
 
 class Head(nn.Module):
@@ -50,7 +45,7 @@ class Head(nn.Module):
 def cosine_similarities(
     features: Float[Tensor, "*batch width"], prototypes: Float[Tensor, "prototypes width"]
 ) -> Float[Tensor, "*batch prototypes"]:
-    """Of every feature to every prototype; in bf16 they would be off by a tenth behind the teacher's temperature."""
+    """Of every feature to every prototype; in bf16, after the teacher's temperature, they would be off by a tenth."""
     return F.linear(F.normalize(features, dim=-1), F.normalize(prototypes, dim=1))
 
 
@@ -86,13 +81,13 @@ class Center(nn.Module):
 
     @torch.no_grad()
     def observe(self, outputs: Float[Tensor, "outputs dim"]) -> None:
-        """Note a micro-batch's outputs."""
+        """Accumulate a micro-batch's outputs."""
         self.observed += outputs.float().mean(dim=0)
         self.num_observed += 1
 
     @torch.no_grad()
     def update(self) -> None:
-        """Move towards the mean of what was observed; every process has observed equally much."""
+        """Move towards the mean of the observed outputs; every process has observed the same number."""
         mean = self.observed / self.num_observed
         dist.all_reduce(mean)
         self.value.mul_(self.momentum).add_(mean / dist.get_world_size(), alpha=1.0 - self.momentum)
@@ -103,7 +98,7 @@ class Center(nn.Module):
 class DINOMethod(Method):
     """Student, teacher, centre; iBOT builds on it."""
 
-    one_branch = False
+    shardable = False
 
     def __init__(self, config: Pretrain, tokenizer: Tokenizer | None = None) -> None:
         super().__init__()
@@ -116,45 +111,47 @@ class DINOMethod(Method):
 
     @property
     def pretrained(self) -> Encoder:
-        """The teacher's, as released."""
+        """The teacher's encoder, as in the official release."""
         return self.teacher.encoder
 
-    def make_sampler(self, config: Pretrain) -> "MultiCrop":
+    def make_sampler(self, config: Pretrain) -> MultiCrop:
         """Large and small crops."""
-        return MultiCrop(config, self.config, self.student.encoder)
+        return MultiCrop(config, self.config, self.student.encoder.num_drop_path_uniforms)
 
-    def before_step(self, moment: Moment) -> None:
+    def before_step(self, info: StepInfo) -> None:
         """The teacher's temperature rises over the first epochs."""
         start, end = self.config.teacher_temperature_start, self.config.teacher_temperature
-        self.teacher_temperature = rising(start, end, self.config.teacher_temperature_epochs, moment)
+        self.teacher_temperature = rising(start, end, self.config.teacher_temperature_epochs, info)
 
-    def before_update(self, moment: Moment) -> None:
-        """The prototypes do not move in the first epochs (official `cancel_gradients_last_layer`)."""
-        if moment.epoch < self.config.frozen_epochs:
+    def before_update(self, info: StepInfo) -> None:
+        """The prototypes are frozen in the first epochs (official `cancel_gradients_last_layer`)."""
+        if info.epoch < self.config.frozen_epochs:
             for name, parameter in self.student.head.named_parameters():
                 if not name.startswith("mlp."):
                     parameter.grad = None
 
-    def after_step(self, moment: Moment) -> None:
-        """Teacher and centre follow."""
-        follow(self.teacher, self.student, moment.cosine(self.config.momentum, 1.0))
+    def after_step(self, info: StepInfo) -> None:
+        """Update teacher and centre."""
+        follow(self.teacher, self.student, info.cosine(self.config.momentum, 1.0))
         self.center.update()
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """The loss of one micro-batch (Algorithm 1)."""
-        large, large_draws = crop_major(batch["views"]), crop_major(batch["draws"][:, :2])
-        features = self.student.encoder(large, draws=large_draws)[:, 0]
+        large, large_uniforms = crop_major(batch["views"]), crop_major(batch["drop_path_uniforms"][:, :2])
+        features = self.student.encoder(large, drop_path_uniforms=large_uniforms)[:, 0]
         student = self.student.head(torch.cat([features, self.encode_small(batch)]))
         with torch.no_grad():
             taught = self.teacher.encoder(large)[:, 0]
             teacher = self.teacher.head(taught)
         loss = self.class_loss(student, teacher, len(batch["views"]))
         self.center.observe(teacher)
-        return {"loss": loss, **self.signs(taught.chunk(2)[0])}
+        return {"loss": loss, **self.collapse_metrics(taught.chunk(2)[0])}
 
     def encode_small(self, batch: dict[str, Tensor]) -> Float[Tensor, "small_crops dim"]:
         """The student's class tokens of the small crops, crop by crop."""
-        return self.student.encoder(crop_major(batch["local"]), draws=crop_major(batch["draws"][:, 2:]))[:, 0]
+        return self.student.encoder(
+            crop_major(batch["local"]), drop_path_uniforms=crop_major(batch["drop_path_uniforms"][:, 2:])
+        )[:, 0]
 
     def class_loss(
         self, student: Float[Tensor, "crops prototypes"], teacher: Float[Tensor, "large_crops prototypes"], size: int
@@ -181,30 +178,12 @@ def distillation_loss(
     return pairs[others].mean()
 
 
-def rising(start: float, end: float, epochs: float, moment: Moment) -> float:
+def rising(start: float, end: float, epochs: float, info: StepInfo) -> float:
     """Linear over the first epochs, epoch by epoch, then constant."""
-    reached = 1.0 if epochs == 0.0 else int(moment.epoch) / max(epochs - 1.0, 1e-9)
+    reached = 1.0 if epochs == 0.0 else int(info.epoch) / max(epochs - 1.0, 1e-9)
     return start + (end - start) * min(1.0, reached)
 
 
 def crop_major(crops: Float[Tensor, "batch crops *rest"]) -> Float[Tensor, "crops_times_batch *rest"]:
     """All images' first crops, then their second ones, and so on."""
     return crops.transpose(0, 1).flatten(0, 1)
-
-
-class MultiCrop:
-    """Two large crops and several small ones of one image, with the student's stochastic-depth numbers for each."""
-
-    def __init__(self, config: Pretrain, method: SelfDistillation, encoder: Encoder) -> None:
-        self.seed, self.shape = config.seed, (2 + method.num_local, encoder.num_draws)
-        self.large = two_views(config.image_size, (config.crop_scale_min, 1.0), method.blur_max)
-        scale = method.local_scale_min, method.local_scale_max
-        small = View(method.local_size, scale, 0.5, 0.0, method.blur_max).transform()
-        self.small = [small] * method.num_local
-
-    def __call__(self, image: Image.Image, label: int, key: Key) -> dict[str, Any]:
-        """The label is not used."""
-        with seeded(derive(Purpose.VIEW, self.seed, *key)):
-            views, local = stack_views(image, self.large), stack_views(image, self.small)
-        draws = generator(Purpose.DEPTH, self.seed, *key).random(self.shape, dtype="float32")
-        return {"views": views, "local": local, "draws": torch.from_numpy(draws)}

@@ -1,26 +1,21 @@
-"""iBOT (arXiv 2111.07832): DINO, and the teacher's assignment of each patch that the student's view has masked.
+"""iBOT (arXiv 2111.07832): DINO, with a second loss on the teacher's assignment of the student's masked patches.
 
-One head serves class token and patches; each has a centre. The teacher sees large crops whole, the student with a mask
-token in place of masked patches. Official main_ibot.py and loader.py.
+Class token and patches share one head and have separate centres. The teacher sees unmasked large crops, the student
+has a mask token in place of masked patches. Official main_ibot.py and loader.py.
 """
-
-from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
-from PIL import Image
 from torch import Tensor, nn
 
-from caebench.config.compared import IBOT
-from caebench.config.stage import Pretrain
-from caebench.data.loading import Key
-from caebench.data.masking import sample_mask
-from caebench.data.randomness import Purpose, generator
-from caebench.methods.dino import Center, DINOMethod, MultiCrop, crop_major, rising
+from caebench.data.samples.multi_crop import MaskedMultiCrop, MaskedShare
+from caebench.methods.dino import Center, DINOMethod, crop_major, rising
 from caebench.models.precision import in_float32
 from caebench.models.tokenizer import Tokenizer
-from caebench.models.vit import Encoder, Fill
-from caebench.training.hooks import Moment
+from caebench.models.vit import Fill
+from caebench.specs.methods.ibot import IBOT
+from caebench.specs.pretrain import Pretrain
+from caebench.training.hooks import StepInfo
 
 
 class IBOTMethod(DINOMethod):
@@ -35,26 +30,28 @@ class IBOTMethod(DINOMethod):
         self.patch_center = Center(self.config.prototypes, self.config.patch_center_momentum)
         self.patch_temperature = self.config.patch_teacher_temperature_start
 
-    def make_sampler(self, config: Pretrain) -> "MaskedMultiCrop":
+    def make_sampler(self, config: Pretrain) -> MaskedMultiCrop:
         """Large and small crops, and masks for the large ones."""
-        return MaskedMultiCrop(config, self.config, self.student.encoder)
+        method, encoder = self.config, self.student.encoder
+        share = MaskedShare(method.masking, method.mask_ratio_spread, method.mask_probability)
+        return MaskedMultiCrop(config, method, encoder.num_drop_path_uniforms, encoder.grid, share)
 
-    def before_step(self, moment: Moment) -> None:
+    def before_step(self, info: StepInfo) -> None:
         """Both temperatures rise over the first epochs."""
-        super().before_step(moment)
+        super().before_step(info)
         start, end = self.config.patch_teacher_temperature_start, self.config.patch_teacher_temperature
-        self.patch_temperature = rising(start, end, self.config.teacher_temperature_epochs, moment)
+        self.patch_temperature = rising(start, end, self.config.teacher_temperature_epochs, info)
 
-    def after_step(self, moment: Moment) -> None:
-        """Teacher and both centres follow."""
-        super().after_step(moment)
+    def after_step(self, info: StepInfo) -> None:
+        """Update teacher and both centres."""
+        super().after_step(info)
         self.patch_center.update()
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """The weighted sum of the losses on class tokens and on patches (Eq. 3)."""
         large, masked = crop_major(batch["views"]), batch["masked"].transpose(0, 1).flatten(0, 1)
-        draws = crop_major(batch["draws"][:, :2])
-        tokens = self.student.encoder(large, draws=draws, fill=Fill(masked, self.mask_token))
+        drop_path_uniforms = crop_major(batch["drop_path_uniforms"][:, :2])
+        tokens = self.student.encoder(large, drop_path_uniforms=drop_path_uniforms, fill=Fill(masked, self.mask_token))
         student = self.student.head(torch.cat([tokens[:, 0], self.encode_small(batch)]))
         student_patches = self.student.head(tokens[:, 1:][masked])
         with torch.no_grad():
@@ -68,7 +65,7 @@ class IBOTMethod(DINOMethod):
             "loss": self.config.class_weight * class_loss + self.config.patch_weight * patch_loss,
             "class_loss": class_loss.detach(),
             "patch_loss": patch_loss.detach(),
-            **self.signs(taught[:, 0].chunk(2)[0]),
+            **self.collapse_metrics(taught[:, 0].chunk(2)[0]),
         }
 
     def patch_loss(
@@ -99,24 +96,3 @@ def masked_distillation_loss(
     each = -(wanted * (student / student_temperature).log_softmax(dim=-1)).sum(dim=-1)
     weights = (masked.to(each.dtype) / masked.sum(dim=1, keepdim=True).clamp(min=1))[masked]
     return (each * weights).sum() / len(masked)
-
-
-class MaskedMultiCrop(MultiCrop):
-    """DINO's crops; each large one is masked block-wise by chance, to a share that is drawn too (Sec. 3.2)."""
-
-    def __init__(self, config: Pretrain, method: IBOT, encoder: Encoder) -> None:
-        super().__init__(config, method, encoder)
-        self.method, self.grid = method, encoder.grid
-
-    def __call__(self, image: Image.Image, label: int, key: Key) -> dict[str, Any]:
-        """The label is not used."""
-        rng = generator(Purpose.MASK, self.seed, *key)
-        masks = torch.stack([self._mask(rng) for _ in self.large])
-        return {**super().__call__(image, label, key), "masked": masks}
-
-    def _mask(self, rng: Any) -> Bool[Tensor, " patches"]:
-        method = self.method
-        spread = method.mask_ratio_spread
-        ratio = rng.uniform(method.masking.ratio - spread, method.masking.ratio + spread)
-        num_masked = round(ratio * self.grid**2) if rng.random() < method.mask_probability else 0
-        return torch.from_numpy(sample_mask(method.masking, self.grid, num_masked, rng).flatten())

@@ -1,7 +1,7 @@
 """MAE: masked autoencoder (arXiv 2111.06377). Encode a random quarter, decode the pixels of the rest.
 
-The decoder is light and reads every place: visible representations, and a mask token for each removed patch, all with
-positions. The loss is over removed patches alone (Sec. 3). Sizes and initialisation: official models_mae.py.
+The decoder is small and reads all positions: visible representations, and a mask token for each masked patch, all with
+position embeddings. The loss is over masked patches only (Sec. 3). Sizes and initialisation: official models_mae.py.
 """
 
 import torch
@@ -9,18 +9,19 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from caebench.config.compared import MAE
-from caebench.config.stage import Pretrain
-from caebench.config.variants import VARIANTS
-from caebench.methods.masked import MaskedSample, normalize_patches, patchify
+from caebench.data.samples.masked import MaskedSample
+from caebench.methods.masked import normalize_patches, patchify
 from caebench.methods.method import Method
 from caebench.models.regressor import SelfAttentionStack
 from caebench.models.tokenizer import Tokenizer
 from caebench.models.vit import Encoder, initialise, sincos_positions
+from caebench.specs.methods.mae import MAE
+from caebench.specs.pretrain import Pretrain
+from caebench.specs.variants import VARIANTS
 
 
 class MAEDecoder(nn.Module):
-    """Representations of visible patches in, pixels of the removed ones out."""
+    """From representations of visible patches to pixels of the masked ones."""
 
     positions: Tensor
 
@@ -37,8 +38,8 @@ class MAEDecoder(nn.Module):
 
     def forward(
         self, encoded: Float[Tensor, "batch visible_and_class dim"], masked: Bool[Tensor, "batch patches"]
-    ) -> Float[Tensor, "removed values"]:
-        """Predict the removed patches, image by image in row-major order."""
+    ) -> Float[Tensor, "masked values"]:
+        """Predict the masked patches, image by image in row-major order."""
         encoded = self.embed(encoded)
         places = self.mask_token.to(encoded.dtype).expand(*masked.shape, -1)
         tokens = places.masked_scatter(~masked[:, :, None], encoded[:, 1:]) + self.positions
@@ -60,12 +61,12 @@ class MAEMethod(Method):
 
     @property
     def pretrained(self) -> Encoder:
-        """The only one."""
+        """The only encoder."""
         return self.encoder
 
     def make_sampler(self, config: Pretrain) -> MaskedSample:
         """One view and its mask."""
-        return MaskedSample(config, self.config.masking, self.encoder, num_draws=0)
+        return MaskedSample(config, self.config.masking, self.encoder.grid, num_drop_path_uniforms=0)
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """The reconstruction loss of one micro-batch."""
@@ -73,11 +74,11 @@ class MAEMethod(Method):
         encoded = self.encoder(images, ~masked)
         patches = patchify(images, self.encoder.variant.patch_size)
         loss = pixel_loss(self.decoder(encoded, masked).float(), patches[masked], self.config.normalize_patches)
-        return {"loss": loss, **self.signs(encoded[:, 0])}
+        return {"loss": loss, **self.collapse_metrics(encoded[:, 0])}
 
 
 def pixel_loss(
-    predicted: Float[Tensor, "removed values"], patches: Float[Tensor, "removed values"], normalize: bool
+    predicted: Float[Tensor, "masked values"], patches: Float[Tensor, "masked values"], normalize: bool
 ) -> Float[Tensor, ""]:
-    """Mean squared error on removed patches, each normalised by its own mean and variance (Sec. 3, 4.1)."""
+    """Mean squared error on masked patches, each normalised by its own mean and variance (Sec. 3, 4.1)."""
     return F.mse_loss(predicted, normalize_patches(patches) if normalize else patches)

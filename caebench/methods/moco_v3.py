@@ -1,33 +1,28 @@
-"""MoCo v3 (arXiv 2104.02057): predict one view's momentum features from the other view, among the whole batch.
+"""MoCo v3 (arXiv 2104.02057): predict one view's momentum features from the other view, among the full batch.
 
-Batch norm and negatives are over all processes, so the loss needs the whole batch at once: nothing is accumulated. The
-patch projection stays as it was drawn (Sec. 4.2). Official moco/builder.py and vits.py.
+Batch norm and negatives are over all processes, so the loss needs the full batch at once, without accumulation. The
+patch projection stays at its random initialisation (Sec. 4.2). Official moco/builder.py and vits.py.
 """
 
 from itertools import pairwise
-from typing import Any
 
 import torch
 import torch.distributed as dist
 from jaxtyping import Float
-from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchvision.transforms import v2
 
-from caebench.config.compared import MoCoV3
-from caebench.config.stage import Pretrain
-from caebench.config.variants import VARIANTS
-from caebench.data.loading import Key
-from caebench.data.randomness import Purpose, derive, seeded
-from caebench.data.views import stack_views, two_views
+from caebench.data.samples.two_views import TwoAugmented
 from caebench.methods.method import Method
 from caebench.methods.momentum import follow, frozen_copy, gather_rows
 from caebench.models.heads import BatchNorm
 from caebench.models.precision import in_float32
 from caebench.models.tokenizer import Tokenizer
 from caebench.models.vit import Encoder
-from caebench.training.hooks import Moment
+from caebench.specs.methods.moco_v3 import MoCoV3
+from caebench.specs.pretrain import Pretrain
+from caebench.specs.variants import VARIANTS
+from caebench.training.hooks import StepInfo
 
 
 def make_mlp(dims: list[int]) -> nn.Sequential:
@@ -49,17 +44,17 @@ class Branch(nn.Module):
     def forward(
         self, views: Float[Tensor, "batch 2 3 height width"]
     ) -> tuple[Float[Tensor, "batch dim"], Float[Tensor, "batch dim"], Float[Tensor, "both_batches features"]]:
-        """Projections of each view, which are normalised apart, and the class tokens of both."""
+        """Projections of each view, normalised separately, and the class tokens of both."""
         tokens = self.encoder(views.transpose(0, 1).flatten(0, 1))[:, 0]
         first, second = (self.projector(part) for part in tokens.chunk(2))
         return first, second, tokens
 
 
 class MoCoV3Method(Method):
-    """Two branches, and a predictor behind the online one."""
+    """An online and a momentum branch, and a predictor on the online one."""
 
-    whole_batch = True
-    one_branch = False
+    needs_full_batch = True
+    shardable = False
 
     def __init__(self, config: Pretrain, tokenizer: Tokenizer | None = None) -> None:
         super().__init__()
@@ -71,16 +66,16 @@ class MoCoV3Method(Method):
 
     @property
     def pretrained(self) -> Encoder:
-        """The online branch's, as released."""
+        """The online branch's encoder, as in the official release."""
         return self.online.encoder
 
-    def make_sampler(self, config: Pretrain) -> "TwoAugmented":
+    def make_sampler(self, config: Pretrain) -> TwoAugmented:
         """Two augmented views."""
-        return TwoAugmented(config, self.config)
+        return TwoAugmented(config, self.config.blur_max)
 
-    def before_step(self, moment: Moment) -> None:
-        """The momentum branch follows before it makes the keys (official moco/builder.py)."""
-        follow(self.momentum, self.online, moment.cosine(self.config.momentum, 1.0))
+    def before_step(self, info: StepInfo) -> None:
+        """Update the momentum branch before it makes the keys (official moco/builder.py)."""
+        follow(self.momentum, self.online, info.cosine(self.config.momentum, 1.0))
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """The symmetric loss of a process's share (Algorithm 1)."""
@@ -90,13 +85,13 @@ class MoCoV3Method(Method):
             keys = [gather_rows(projected.float()) for projected in self.momentum(batch["views"])[:2]]
         start, temperature = dist.get_rank() * len(first), self.config.temperature
         loss = contrast(queries[0], keys[1], start, temperature) + contrast(queries[1], keys[0], start, temperature)
-        return {"loss": loss, **self.signs(tokens.chunk(2)[0])}
+        return {"loss": loss, **self.collapse_metrics(tokens.chunk(2)[0])}
 
 
 def make_encoder(config: Pretrain, method: MoCoV3) -> Encoder:
     """Xavier, with queries, keys and values as three layers; a tiny class token; fixed patches (official vits.py)."""
     encoder = Encoder(VARIANTS[config.variant], config.image_size, layer_scale=None, init="xavier_patches")
-    assert encoder.patch_embed.bias is not None, "the projection of patches has a bias"
+    assert encoder.patch_embed.bias is not None, "the patch projection has a bias"
     nn.init.zeros_(encoder.patch_embed.bias)
     nn.init.normal_(encoder.cls_token, std=1e-6)
     for name, parameter in encoder.blocks.named_parameters():
@@ -115,17 +110,3 @@ def contrast(
     logits = F.normalize(queries, dim=1) @ F.normalize(keys, dim=1).T / temperature
     labels = torch.arange(start, start + len(queries), device=queries.device)
     return 2.0 * temperature * F.cross_entropy(logits, labels)
-
-
-class TwoAugmented:
-    """Both views of one image, from (seed, epoch, index)."""
-
-    def __init__(self, config: Pretrain, method: MoCoV3) -> None:
-        self.seed = config.seed
-        scale = (config.crop_scale_min, 1.0)
-        self.transforms = two_views(config.image_size, scale, method.blur_max, v2.InterpolationMode.BILINEAR)
-
-    def __call__(self, image: Image.Image, label: int, key: Key) -> dict[str, Any]:
-        """The label is not used."""
-        with seeded(derive(Purpose.VIEW, self.seed, *key)):
-            return {"views": stack_views(image, self.transforms)}

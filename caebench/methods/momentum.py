@@ -1,4 +1,4 @@
-"""What methods with two branches share: a copy that follows by a moving average, and rows of all processes."""
+"""Shared by methods with a momentum branch: a copy updated by a moving average, and rows gathered over processes."""
 
 import copy
 from typing import TypeVar
@@ -12,7 +12,7 @@ Branch = TypeVar("Branch", bound=nn.Module)
 
 
 def frozen_copy(module: Branch) -> Branch:
-    """A copy that starts equal and takes no gradient."""
+    """An equal copy without gradient."""
     return copy.deepcopy(module).requires_grad_(False)
 
 
@@ -25,7 +25,7 @@ def follow(copied: nn.Module, module: nn.Module, momentum: float) -> None:
 
 @torch.no_grad()
 def gather_rows(rows: Float[Tensor, "batch dim"]) -> Float[Tensor, "all_batches dim"]:
-    """The rows of all processes, which hold equally many, in the order of processes; without gradient."""
+    """The rows of all processes, which have equally many, in the order of processes; without gradient."""
     parts = [torch.empty_like(rows) for _ in range(dist.get_world_size())]
     dist.all_gather(parts, rows.contiguous())
     return torch.cat(parts)

@@ -1,4 +1,4 @@
-"""Attention parts that timm does not have: cross-attention, sample-wise stochastic depth, relative position bias."""
+"""Attention modules that timm lacks: cross-attention, per-sample stochastic depth, relative position bias."""
 
 import math
 from functools import cache
@@ -37,11 +37,11 @@ class CrossAttention(nn.Module):
 
 
 class SampleDropPath(nn.Module):
-    """Stochastic depth (arXiv 1603.09382) decided by numbers that belong to the sample, not to a generator.
+    """Stochastic depth (arXiv 1603.09382) decided by the sample's drop-path uniforms, not by a generator.
 
-    `draw` takes one uniform number a sample before each forward pass; so the same sample drops the same branch on any
-    number of devices, fresh or resumed. Without numbers nothing is dropped. The pass itself reads a tensor alone:
-    the rate, a number of each block's own, would have a compiler make every block anew.
+    `set_uniforms` takes one uniform number per sample before each forward pass, so the same sample drops the same
+    branch on any number of devices, fresh or resumed. Without numbers nothing is dropped. The forward pass reads only a
+    tensor: a rate that differs by block would make a compiler build a separate graph for each block.
     """
 
     def __init__(self, rate: float) -> None:
@@ -49,8 +49,8 @@ class SampleDropPath(nn.Module):
         self.rate = rate
         self.keep: Tensor | None = None
 
-    def draw(self, numbers: Float[Tensor, " batch"] | None) -> None:
-        """Decide which samples keep the branch: those whose number reaches the rate, rescaled."""
+    def set_uniforms(self, numbers: Float[Tensor, " batch"] | None) -> None:
+        """Keep the branch, rescaled, of those samples whose number reaches the rate."""
         kept = None if numbers is None or self.rate == 0.0 else (numbers >= self.rate).float()
         self.keep = None if kept is None else kept / (1.0 - self.rate)
 
@@ -60,7 +60,7 @@ class SampleDropPath(nn.Module):
 
 
 class RelativePositionBias(nn.Module):
-    """One block's learnt bias on attention by relative position (BEiT, arXiv 2106.08254), zero at the start.
+    """One block's learnt bias on attention by relative position (BEiT, arXiv 2106.08254), initialised to zero.
 
     The table has an entry for each offset, and three more for pairs with the class token.
     """
@@ -82,11 +82,11 @@ class RelativePositionBias(nn.Module):
 
 
 def resample_table(table: Float[Tensor, "entries heads"], grid: tuple[int, int]) -> Float[Tensor, "new_entries heads"]:
-    """A square grid's table for another grid; the last three entries, of the class token, stay.
+    """A square grid's table for another grid; the last three entries, of the class token, do not change.
 
     The rule of the official loaders (BEiT, CAE; fine-tuning, segmentation, detection): the offsets are placed
-    at growing distances, so that an offset of one patch keeps its bias, and a cubic spline through them is read at
-    whole offsets. A spline is linear in the table, so gradients pass.
+    at growing distances, so that an offset of one patch keeps its bias, and a cubic spline through them is evaluated at
+    integer offsets. A spline is linear in the table, so gradients pass.
     """
     side, (rows, columns) = math.isqrt(len(table) - 3), grid
     source = (side + 1) // 2
@@ -100,18 +100,18 @@ def resample_table(table: Float[Tensor, "entries heads"], grid: tuple[int, int])
 
 @cache
 def spline_weights(source: int, target: int) -> Float[np.ndarray, "new_offsets offsets"]:
-    """What each offset of a grid of `source` patches weighs at each offset of one of `target`, along one axis."""
+    """The weight of each offset of a grid of `source` patches at each offset of one of `target`, along one axis."""
     places = place_offsets(source, target)
     spline = make_interp_spline(places, np.eye(len(places)), k=min(3, len(places) - 1))
     wanted = np.arange(1 - target, target, dtype=float)
-    return spline(wanted.clip(places[0], places[-1]))  # beyond the farthest offset its bias goes on
+    return spline(wanted.clip(places[0], places[-1]))  # constant beyond the farthest offset
 
 
 def place_offsets(source: int, target: int) -> Float[np.ndarray, " offsets"]:
-    """Where the offsets of a source grid lie, in patches of the target: 0, 1, 1 + q, 1 + q + q^2 ..., both ways.
+    """The positions of a source grid's offsets, in patches of the target: 0, 1, 1 + q, 1 + q + q^2 ..., both ways.
 
-    The farthest lies at the target's farthest, or as near to it as q between 1.01 and 1.5 allows; q is bisected to 1e-6
-    and is the last one tried, as in the official code.
+    The farthest is at the target's farthest offset, or as near to it as q between 1.01 and 1.5 allows; q is bisected to
+    1e-6 and is the last one tried, as in the official code.
     """
     low, high, ratio = 1.01, 1.5, 1.01
     powers = np.arange(source - 1)
@@ -123,7 +123,7 @@ def place_offsets(source: int, target: int) -> Float[np.ndarray, " offsets"]:
 
 
 def build_index(grid: tuple[int, int]) -> Int[Tensor, "tokens tokens"]:
-    """Which entry of the table a pair of tokens takes: its offset's, or one of the last three with the class token."""
+    """The table entry of each pair of tokens: that of its offset, or one of the last three with the class token."""
     num_rows, num_columns = grid
     num_offsets = (2 * num_rows - 1) * (2 * num_columns - 1)
     axes = torch.arange(num_rows), torch.arange(num_columns)

@@ -1,4 +1,4 @@
-"""What evaluations put on an encoder: the probes' normalisation, CAE's attentive pooling, classifiers."""
+"""The heads of evaluations: the probes' normalisation, CAE's attentive pooling, classifiers."""
 
 import torch
 import torch.distributed as dist
@@ -11,10 +11,10 @@ from caebench.models.vit import LayerNorm
 
 
 class BatchNorm(nn.Module):
-    """Batch norm over the batches of all processes (ADR 4), without affine unless it is asked for.
+    """Batch norm over the batches of all processes (ADR 4), by default without affine parameters.
 
-    At evaluation it uses running statistics of the training data. The official attentive probe goes on using the
-    batch's own there, so that its validation batches change its result; here they never do (ADR 3).
+    In evaluation it uses running statistics of the training data. The official attentive probe uses the batch's own
+    statistics there, so its validation batches change its result; here they never do (ADR 3).
     """
 
     running_mean: Tensor
@@ -36,7 +36,7 @@ class BatchNorm(nn.Module):
         return normal if self.weight is None or self.bias is None else normal * self.weight + self.bias
 
     def _statistics(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and biased variance over all processes, which hold equally many rows; updates the running ones."""
+        """Mean and biased variance over all processes, which have equally many rows; updates the running ones."""
         world = dist.get_world_size()
         mean = all_reduce(x.mean(dim=0)) / world
         var = all_reduce(((x - mean) ** 2).mean(dim=0)) / world
@@ -65,7 +65,7 @@ class LinearHead(nn.Module):
 class AttentiveHead(nn.Module):
     """One cross-attention from a learnt query to all tokens, then batch norm and a linear layer (CAE, Sec. 4.2).
 
-    Norms on query, keys and values, a zero query at the start, no MLP, no skip: official modeling_finetune.py.
+    Norms on query, keys and values, a query initialised to zero, no MLP, no skip: official modeling_finetune.py.
     """
 
     def __init__(self, dim: int, num_heads: int, num_classes: int, init_std: float = 0.02) -> None:
@@ -93,7 +93,7 @@ class AttentiveHead(nn.Module):
 
 
 class FinetuneHead(nn.Module):
-    """The mean of the patch tokens before the final norm, normalised by it, then a linear layer (as in BEiT)."""
+    """The mean of the patch tokens before the final norm, then that norm and a linear layer (as in BEiT)."""
 
     def __init__(self, dim: int, num_classes: int, init_scale: float) -> None:
         super().__init__()

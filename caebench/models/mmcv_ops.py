@@ -1,7 +1,7 @@
-"""The compiled operators that mmdetection's heads need, answered by torchvision under the name `mmcv._ext`.
+"""The compiled operators that mmdetection's heads need, provided by torchvision under the name `mmcv._ext`.
 
-mmcv installs without its extension, and `mmcv.ops` cannot be imported then. Mask R-CNN and Cascade Mask R-CNN call
-three operators of it, and torchvision has all three. Every other one exists in name only: calling it is an error.
+mmcv is installed without its extension, and then `mmcv.ops` cannot be imported. Mask R-CNN and Cascade Mask R-CNN call
+three of its operators, and torchvision has all three. Calling any other one is an error.
 """
 
 import sys
@@ -20,9 +20,9 @@ EXTENSION = "mmcv._ext"
 
 
 def install() -> None:
-    """Give this process an `mmcv._ext`, unless it has one or a compiled one can be found.
+    """Install `mmcv._ext` in this process, unless it has one or a compiled one can be found.
 
-    Call it before `mmcv.ops` or `mmdet.models` is imported, in every process. Looking for the extension imports mmcv.
+    Call this in every process before `mmcv.ops` or `mmdet.models` is imported. Looking for the extension imports mmcv.
     """
     if EXTENSION not in sys.modules and find_spec(EXTENSION) is None:
         sys.modules[EXTENSION] = extension = TorchvisionOperators(EXTENSION, __doc__)
@@ -51,7 +51,7 @@ def roi_align_forward(
     pool_mode: int,
     aligned: bool,
 ) -> None:
-    """Write each region's averaged samples into `output`; the argmax tensors serve max pooling, which is refused."""
+    """Write each region's averaged samples into `output`; the argmax tensors are for max pooling, which is an error."""
     _require_average(pool_mode)
     dtype, size = _computed_in(input), (aligned_height, aligned_width)
     pooled = torch.ops.torchvision.roi_align(
@@ -73,7 +73,7 @@ def roi_align_backward(
     pool_mode: int,
     aligned: bool,
 ) -> None:
-    """Write into `grad_input` what `grad_output` means for the features."""
+    """Write the gradient of the features into `grad_input`."""
     _require_average(pool_mode)
     dtype, size = _computed_in(grad_output), (aligned_height, aligned_width)
     grad = torch.ops.torchvision._roi_align_backward(
@@ -83,7 +83,7 @@ def roi_align_backward(
 
 
 class TorchvisionOperators(ModuleType):
-    """Three operators that work; any other name is a function that fails when called, as mmcv imports many unused."""
+    """Three working operators; any other name is a function that fails when called, since mmcv imports many."""
 
     nms = staticmethod(nms)
     roi_align_forward = staticmethod(roi_align_forward)
@@ -92,7 +92,7 @@ class TorchvisionOperators(ModuleType):
     def __getattr__(self, name: str) -> Callable[..., NoReturn]:
         if name.startswith("__"):  # what Python asks any module for, such as __path__
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
-        return lambda *_args, **_kwargs: _refuse(name)
+        return lambda *_args, **_kwargs: _fail(name)
 
 
 def _computed_in(tensor: Tensor) -> torch.dtype:
@@ -102,11 +102,11 @@ def _computed_in(tensor: Tensor) -> torch.dtype:
 
 def _require_average(pool_mode: int) -> None:
     if pool_mode != 1:
-        _refuse(f"roi_align with pool_mode {pool_mode} (0 is max, 1 is average)")
+        _fail(f"roi_align with pool_mode {pool_mode} (0 is max, 1 is average)")
 
 
-def _refuse(what: str) -> NoReturn:
+def _fail(what: str) -> NoReturn:
     raise NotImplementedError(
-        f"{EXTENSION}: torchvision has no {what}. Here are only nms and average roi_align; "
+        f"{EXTENSION}: torchvision has no {what}. Only nms and average roi_align are available; "
         "use a head that needs no more, or compile mmcv with its operators (MMCV_WITH_OPS=1)."
     )

@@ -1,4 +1,4 @@
-"""What stays in float32 when the training around it runs in a lower precision (ADR 8)."""
+"""Computations that stay in float32 under autocast to a lower precision (ADR 8)."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -12,12 +12,12 @@ R = TypeVar("R")
 
 
 def without_autocast(device: torch.device) -> torch.autocast:
-    """A context in which products are computed in their tensors' own type, whatever autocast is around it."""
+    """A context without autocast: products are computed in their tensors' own type."""
     return torch.autocast(device.type, enabled=False)
 
 
 def in_float32(loss: Callable[P, R]) -> Callable[P, R]:
-    """A loss on float32 tensors, whose products stay so; autocast would lower them. float64 is left as it is."""
+    """Compute a loss in float32, without autocast; float64 stays float64."""
 
     call: Callable[..., R] = loss
 

@@ -1,4 +1,4 @@
-"""What dense tasks put on an encoder: features of four blocks, brought to four scales.
+"""Backbones of dense tasks: features of four blocks of an encoder, resized to four scales.
 
 Official `downstream_tasks/*/backbone/cae.py`: no final norm; transposed convolutions up, identity, max pooling down.
 """
@@ -33,15 +33,19 @@ class PyramidEncoder(nn.Module):
     def forward(self, images: Float[Tensor, "batch 3 height width"]) -> tuple[Tensor, ...]:
         """Four maps [batch, dim, height / s, width / s], s a quarter, half, one and two patches.
 
-        In training, stochastic depth draws from torch's global generator.
+        In training, the drop-path uniforms come from torch's global generator.
         """
-        draws = torch.rand(len(images), self.encoder.num_draws, device=images.device) if self.training else None
-        maps = features(self.encoder, images, self.chosen, draws)
+        drop_path_uniforms = (
+            torch.rand(len(images), self.encoder.num_drop_path_uniforms, device=images.device)
+            if self.training
+            else None
+        )
+        maps = features(self.encoder, images, self.chosen, drop_path_uniforms)
         return tuple(scale(one) for scale, one in zip(self.scales, maps, strict=True))
 
 
 class FrozenEncoder(nn.Module):
-    """A frozen encoder as a backbone: one map, its final patch tokens behind a batch norm that trains."""
+    """A frozen encoder as a backbone: one map, its final patch tokens followed by a trained batch norm."""
 
     def __init__(self, encoder: Encoder, norm: type[nn.Module]) -> None:
         super().__init__()
@@ -66,10 +70,10 @@ def features(
     encoder: Encoder,
     images: Float[Tensor, "batch 3 height width"],
     chosen: tuple[int, ...],
-    draws: Float[Tensor, "batch numbers"] | None = None,
+    drop_path_uniforms: Float[Tensor, "batch numbers"] | None = None,
 ) -> list[Float[Tensor, "batch dim rows columns"]]:
     """The patch tokens after each chosen block, as maps; positions and bias interpolated to the images' grid."""
-    outputs = list(encoder.run(images, draws=draws))
+    outputs = list(encoder.run(images, drop_path_uniforms=drop_path_uniforms))
     grid = encoder.grid_of(images)
     return [outputs[number][:, 1:].transpose(1, 2).unflatten(2, grid) for number in chosen]
 

@@ -12,7 +12,7 @@ from timm.layers.mlp import Mlp
 from torch import Tensor, nn
 
 from caebench.models.attention import CrossAttention, SampleDropPath
-from caebench.models.vit import LayerNorm, linear_rates, make_block, rescale_by_depth, set_draws
+from caebench.models.vit import LayerNorm, linear_rates, make_block, rescale_by_depth, set_drop_path_uniforms
 
 Masked = Float[Tensor, "batch masked dim"]
 Visible = Float[Tensor, "batch visible dim"]
@@ -49,10 +49,15 @@ class CrossRegressor(nn.Module):
         self.norm = LayerNorm(dim)
 
     def forward(
-        self, masked: Masked, visible: Visible, masked_pos: Masked, visible_pos: Visible, draws: Tensor | None
+        self,
+        masked: Masked,
+        visible: Visible,
+        masked_pos: Masked,
+        visible_pos: Visible,
+        drop_path_uniforms: Tensor | None,
     ) -> Masked:
         """Predict the representations of the masked patches from mask queries and visible representations."""
-        set_draws(self.blocks, draws)
+        set_drop_path_uniforms(self.blocks, drop_path_uniforms)
         for block in self.blocks:
             masked = block(masked, visible, masked_pos, visible_pos)
         return self.norm(masked)
@@ -67,31 +72,36 @@ class SelfAttentionStack(nn.Module):
         self.blocks = nn.ModuleList(make_block(dim, num_heads, layer_scale, rate) for rate in rates)
         self.norm = LayerNorm(dim)
 
-    def forward(self, tokens: Float[Tensor, "batch tokens dim"], draws: Tensor | None = None) -> Tensor:
+    def forward(self, tokens: Float[Tensor, "batch tokens dim"], drop_path_uniforms: Tensor | None = None) -> Tensor:
         """Run the blocks."""
-        set_draws(self.blocks, draws)
+        set_drop_path_uniforms(self.blocks, drop_path_uniforms)
         for block in self.blocks:
             tokens = block(tokens)
         return self.norm(tokens)
 
 
 class JointRegressor(nn.Module):
-    """Self-attention over visible and masked tokens together (CAE, Sec. 5.1); only the masked ones are returned."""
+    """Joint self-attention over visible and masked tokens (CAE, Sec. 5.1); only the masked ones are returned."""
 
     def __init__(self, dim: int, num_heads: int, depth: int, layer_scale: float, drop_path: float) -> None:
         super().__init__()
         self.stack = SelfAttentionStack(dim, num_heads, depth, layer_scale, drop_path)
 
     def forward(
-        self, masked: Masked, visible: Visible, masked_pos: Masked, visible_pos: Visible, draws: Tensor | None
+        self,
+        masked: Masked,
+        visible: Visible,
+        masked_pos: Masked,
+        visible_pos: Visible,
+        drop_path_uniforms: Tensor | None,
     ) -> Masked:
-        """Predict the representations of the masked patches; positions are added once, at the entrance."""
+        """Predict the representations of the masked patches; positions are added once, at the input."""
         tokens = torch.cat([visible + visible_pos, masked + masked_pos], dim=1)
-        return self.stack(tokens, draws)[:, visible.shape[1] :]
+        return self.stack(tokens, drop_path_uniforms)[:, visible.shape[1] :]
 
 
 class Decoder(nn.Module):
-    """Predicted representations in, one prediction of the target a masked patch out; depth 0 is norm and head."""
+    """From predicted representations to one prediction of the target per masked patch; depth 0 is norm and head."""
 
     def __init__(
         self, dim: int, num_heads: int, depth: int, layer_scale: float, drop_path: float, num_outputs: int
@@ -101,14 +111,14 @@ class Decoder(nn.Module):
         self.head = nn.Linear(dim, num_outputs)
 
     def forward(
-        self, predicted: Masked, masked_pos: Masked, draws: Tensor | None
+        self, predicted: Masked, masked_pos: Masked, drop_path_uniforms: Tensor | None
     ) -> Float[Tensor, "batch masked outputs"]:
         """Decode each masked patch's representation."""
-        return self.head(self.stack(predicted + masked_pos, draws))
+        return self.head(self.stack(predicted + masked_pos, drop_path_uniforms))
 
 
 def rescale_latent_parts(regressor: CrossRegressor | JointRegressor, decoder: Decoder) -> None:
-    """BEiT's depth rescaling, counted anew in the regressor and in the decoder."""
+    """BEiT's depth rescaling, with separate block numbers in the regressor and in the decoder."""
     blocks = regressor.blocks if isinstance(regressor, CrossRegressor) else regressor.stack.blocks
     for stack in (blocks, decoder.stack.blocks):
         rescale_by_depth(stack)

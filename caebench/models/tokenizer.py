@@ -1,8 +1,8 @@
-"""Tokenizers: images in, one code a patch out. CAE's targets are these codes (CAE, Sec. 3.3).
+"""Tokenizers: from images to one code per patch. CAE's targets are these codes (CAE, Sec. 3.3).
 
 `DALLEEncoder` is the architecture of DALL-E's published encoder (arXiv 2102.12092, appendix A), whose weights users
-bring; `DiscreteVAE` is trained here. Both read images in 0..1 and divide them by 8 or less. Codes do not depend on the
-precision of the training that asks for them: logits are float32, as in the official code (ADR 8).
+provide; `DiscreteVAE` is trained here. Both read images in 0..1 and have a stride of 8 or less. Codes do not depend on
+the precision of the pretraining: logits are float32, as in the official code (ADR 8).
 """
 
 from itertools import pairwise
@@ -12,21 +12,21 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from caebench.config.method import DVAE
 from caebench.models.precision import without_autocast
+from caebench.specs.inputs.tokenizer import DVAE
 
 Images = Float[Tensor, "batch 3 height width"]
 Codes = Int[Tensor, "batch patches"]
-MARGIN = 0.1  # pixels are moved into 0.1..0.9, where their logits are finite (DALL-E, appendix A.3)
+MARGIN = 0.1  # pixels are mapped to 0.1..0.9, where their logits are finite (DALL-E, appendix A.3)
 
 
 def inside(images: Images) -> Images:
-    """Pixels in 0..1, moved into MARGIN..1 - MARGIN."""
+    """Pixels in 0..1, mapped to MARGIN..1 - MARGIN."""
     return (1.0 - 2.0 * MARGIN) * images + MARGIN
 
 
 class _DALLEBlock(nn.Module):
-    """Four convolutions at a quarter of the width, scaled by 1/64, beside a shortcut."""
+    """Four convolutions at a quarter of the width, scaled by 1/64, with a shortcut."""
 
     def __init__(self, num_in: int, num_out: int) -> None:
         super().__init__()
@@ -58,8 +58,8 @@ class DALLEEncoder(nn.Module):
         self.head = nn.Conv2d(widths[-1], vocabulary, 1)
 
     def forward(self, images: Images) -> Float[Tensor, "batch vocabulary rows columns"]:
-        """Logits of the codes, in float32; pixels are first moved into 0.1..0.9 (DALL-E, appendix A.3)."""
-        # On a GPU the published encoder's convolutions are float16, but for the last (official dall_e/utils.py).
+        """Logits of the codes, in float32; pixels are first mapped to 0.1..0.9 (DALL-E, appendix A.3)."""
+        # On a GPU all but the last of the published encoder's convolutions are float16 (official dall_e/utils.py).
         with torch.autocast(images.device.type, torch.float16, enabled=images.is_cuda):
             x = self.stem(inside(images))
             for number, group in enumerate(self.groups):
@@ -108,7 +108,7 @@ class DiscreteVAE(nn.Module):
         self.decoder = nn.Sequential(*decoder, nn.Conv2d(width, 6, 1))
 
     def logits(self, images: Images) -> Float[Tensor, "batch vocabulary rows columns"]:
-        """Logits of the codes; pixels are first moved into -1..1."""
+        """Logits of the codes; pixels are first mapped to -1..1."""
         return self.encoder(2.0 * images - 1.0)
 
     def decode(self, weights: Float[Tensor, "batch vocabulary rows columns"]) -> tuple[Images, Images]:
@@ -124,7 +124,7 @@ class DiscreteVAE(nn.Module):
 
     @torch.no_grad()
     def reconstruct(self, images: Images) -> Images:
-        """Images as their codes render them."""
+        """Images decoded from their codes."""
         logits = self.logits(images)
         one_hot = F.one_hot(logits.argmax(dim=1), logits.shape[1]).permute(0, 3, 1, 2)
         location, _ = self.decode(one_hot.to(logits.dtype))

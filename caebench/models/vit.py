@@ -1,8 +1,8 @@
 """The encoder of every method: a plain Vision Transformer, which can encode visible patches only (CAE, Sec. 3.1).
 
-timm's blocks, a class token, positions, a final norm; layer scale and relative position bias where a method has them.
-Patches that are not visible are dropped (CAE, MAE), or a mask token stands for them (BEiT, iBOT). Masks and stochastic
-depth come from outside: nothing here draws a random number after initialisation.
+timm's blocks, a class token, positions, a final norm; layer scale and relative position bias if a method has them.
+Masked patches are dropped (CAE, MAE) or replaced by a mask token (BEiT, iBOT). Masks and drop-path uniforms are given:
+no random numbers are generated here after initialisation.
 """
 
 from collections import deque
@@ -17,19 +17,19 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from caebench.config.variants import Variant
 from caebench.models.attention import RelativePositionBias, SampleDropPath
+from caebench.specs.variants import Variant
 
 Init = Literal["xavier", "xavier_patches", "truncated_normal", "normal"]  # see `initialise`
 Positions = Literal["sincos", "learnt", "learnt_with_class", "none"]  # sincos: fixed; with_class: the class token's too
 Interpolation = Literal["antialiased", "offset"]  # of positions on another grid; offset: DINO's and iBOT's code
-Bias = Literal["none", "block", "shared"]  # relative position bias: one a block, or one for all
+Bias = Literal["none", "block", "shared"]  # relative position bias: one per block, or one for all
 Grid = tuple[int, int]  # rows and columns of patches
-Chosen = Bool[Tensor, "batch patches"] | Int[Tensor, "batch chosen"]  # a mask, or the numbers of patches
+Chosen = Bool[Tensor, "batch patches"] | Int[Tensor, "batch chosen"]  # a mask, or the indices of patches
 
 
 class Fill(NamedTuple):
-    """A mask token, and the patches that it stands for."""
+    """A mask token, and the patches that it replaces."""
 
     masked: Bool[Tensor, "batch patches"]
     token: Float[Tensor, "1 1 dim"]
@@ -43,7 +43,7 @@ class LayerNorm(nn.LayerNorm):
 
 
 def sincos_positions(grid: int, dim: int) -> Float[Tensor, "1 patches dim"]:
-    """Fixed 2-D sin-cos positions in the form of MoCo v3: row sin, row cos, column sin, column cos; temperature 1e4."""
+    """Fixed 2-D sin-cos positions as in MoCo v3: row sin, row cos, column sin, column cos; temperature 1e4."""
     if dim % 4:
         raise ValueError(f"width {dim}: 2-D sin-cos positions need a multiple of 4. Choose another variant.")
     omega = 1e4 ** -(torch.arange(dim // 4, dtype=torch.float32) / (dim // 4))
@@ -65,7 +65,7 @@ def interpolate_with_offset(
 ) -> Float[Tensor, "1 new_patches dim"]:
     """Positions on another grid as DINO and iBOT train their small crops (official `interpolate_pos_encoding`).
 
-    Bicubic without antialiasing; the scale is that of a grid a tenth of a patch larger, so places lie a little off.
+    Bicubic without antialiasing; the scale is that of a grid a tenth of a patch larger, so positions are slightly off.
     """
     image = positions.transpose(1, 2).unflatten(2, old)
     scale = [(new + 0.1) / side for new, side in zip(grid, old, strict=True)]
@@ -88,7 +88,7 @@ def num_grid(image_size: int, patch_size: int) -> int:
 def gather(tokens: Shaped[Tensor, "batch patches *dim"], chosen: Chosen) -> Tensor:
     """The chosen tokens of each image, in order: [batch, chosen, dim]. Every image must choose equally many.
 
-    Their numbers in place of a mask spare the host a wait for the device, to count them.
+    With indices instead of a mask the host need not wait for the device to count them.
     """
     if chosen.dtype == torch.bool:
         return tokens[chosen].reshape(len(tokens), -1, *tokens.shape[2:])
@@ -110,9 +110,9 @@ def linear_rates(drop_path: float, depth: int) -> list[float]:
 
 
 def through(block: nn.Module, tokens: Float[Tensor, "batch tokens dim"], attn_mask: Tensor | None) -> Tensor:
-    """The tokens behind a block; one that is `recomputed` keeps its input alone, and runs again in the backward pass.
+    """The tokens after a block; a `recomputed` block stores only its input, and is recomputed in the backward pass.
 
-    It drops the same branches again: another pass may have been given other numbers meanwhile.
+    Then it drops the same branches, although another forward pass may have set other uniforms in the meantime.
     """
     if not (torch.is_grad_enabled() and getattr(block, "recomputed", False)):
         return block(tokens, attn_mask=attn_mask)
@@ -127,11 +127,11 @@ def through(block: nn.Module, tokens: Float[Tensor, "batch tokens dim"], attn_ma
     return cast(Tensor, checkpoint(run, tokens, use_reentrant=False, preserve_rng_state=False))
 
 
-def set_draws(blocks: nn.ModuleList, draws: Float[Tensor, "batch numbers"] | None) -> None:
-    """Hand every stochastic-depth layer its column of per-sample uniform numbers, two a block; None: no drops."""
+def set_drop_path_uniforms(blocks: nn.ModuleList, drop_path_uniforms: Float[Tensor, "batch numbers"] | None) -> None:
+    """Give every stochastic-depth layer its column of per-sample uniforms, two per block; None: nothing is dropped."""
     layers = [layer for block in blocks for layer in (block.drop_path1, block.drop_path2)]
     for column, layer in enumerate(layers):
-        cast(SampleDropPath, layer).draw(None if draws is None else draws[:, column])
+        cast(SampleDropPath, layer).set_uniforms(None if drop_path_uniforms is None else drop_path_uniforms[:, column])
 
 
 def initialise(module: nn.Module, init: Init = "xavier", std: float = 0.02) -> None:
@@ -151,7 +151,7 @@ def initialise(module: nn.Module, init: Init = "xavier", std: float = 0.02) -> N
             nn.init.xavier_uniform_(layer.weight.view(len(layer.weight), -1))
         elif isinstance(layer, nn.Conv2d) and init != "normal":
             truncate_at_one_std(layer.weight)
-            assert layer.bias is not None, "every projection of patches has a bias"
+            assert layer.bias is not None, "every patch projection has a bias"
             nn.init.zeros_(layer.bias)
 
 
@@ -166,10 +166,10 @@ def _initialise_linear(weight: Tensor, init: Init, std: float) -> None:
 
 
 def truncate_at_one_std(weight: Tensor, std: float = 0.02) -> None:
-    """A normal cut at one standard deviation: the `trunc_normal_` of CAE's and BEiT's pretraining code.
+    """A normal truncated at one standard deviation: the `trunc_normal_` of CAE's and BEiT's pretraining code.
 
-    timm's function of that name, which every other official code uses, is `nn.init.trunc_normal_`: cut at 2.0, not at
-    two deviations, so that a deviation of 0.02 is not cut at all. Its weights are 1.85 times as wide.
+    timm's function of that name, which all other official code uses, is `nn.init.trunc_normal_`. It truncates at 2.0,
+    not at two deviations, so a deviation of 0.02 is not truncated at all. Its weights are 1.85 times as wide.
     """
     nn.init.trunc_normal_(weight, std=std, a=-std, b=std)
 
@@ -183,10 +183,10 @@ def rescale_by_depth(blocks: nn.ModuleList) -> None:
 
 
 class Encoder(nn.Module):
-    """Class token and patches in, their representations out."""
+    """From images to representations of the class token and the patches."""
 
     pos_embed: Tensor
-    norm: nn.Module  # fine-tuning moves it behind the pooling
+    norm: nn.Module  # fine-tuning moves it after the pooling
 
     def __init__(
         self,
@@ -219,7 +219,7 @@ class Encoder(nn.Module):
         self.relative_position_bias = relative_position_bias
         self._initialise(init, init_std)
         for norm in (module for module in self.modules() if isinstance(module, LayerNorm)):
-            norm.eps = norm_eps  # a released file's own
+            norm.eps = norm_eps  # that of an imported file
 
     def _make_positions(self, dim: int) -> None:
         match self.positions:
@@ -252,37 +252,37 @@ class Encoder(nn.Module):
         return self.grid**2
 
     @property
-    def num_draws(self) -> int:
-        """Uniform numbers that one training pass of one image uses."""
+    def num_drop_path_uniforms(self) -> int:
+        """Drop-path uniforms per image of one training pass."""
         return 2 * len(self.blocks)
 
     def forward(
         self,
         images: Float[Tensor, "batch 3 height width"],
         visible: Chosen | None = None,
-        draws: Float[Tensor, "batch numbers"] | None = None,
+        drop_path_uniforms: Float[Tensor, "batch numbers"] | None = None,
         fill: Fill | None = None,
     ) -> Float[Tensor, "batch tokens dim"]:
         """Encode the class token and the visible patches (all of them by default); every image shows equally many.
 
-        Images of another size than the encoder's get positions and bias by interpolation. What is left of a patch at
-        the right and the lower edge is left out.
+        Positions and bias are interpolated for images of another size than the encoder's. Incomplete patches at the
+        right and lower edges are ignored.
         """
-        last = deque(self.run(images, visible, draws, fill), maxlen=1).pop()
+        last = deque(self.run(images, visible, drop_path_uniforms, fill), maxlen=1).pop()
         return self.norm(last)
 
     def run(
         self,
         images: Float[Tensor, "batch 3 height width"],
         visible: Chosen | None = None,
-        draws: Float[Tensor, "batch numbers"] | None = None,
+        drop_path_uniforms: Float[Tensor, "batch numbers"] | None = None,
         fill: Fill | None = None,
     ) -> Iterator[Float[Tensor, "batch tokens dim"]]:
         """The tokens after each block, before the final norm; see `forward`."""
         grid = self.grid_of(images)
         tokens = self.embed(images, visible, fill)
         tokens = torch.cat([self.class_token.expand(len(tokens), -1, -1), tokens], dim=1)
-        set_draws(self.blocks, draws)
+        set_drop_path_uniforms(self.blocks, drop_path_uniforms)
         shared = self.bias(0, grid) if self.relative_position_bias == "shared" else None
         for number, block in enumerate(self.blocks):
             tokens = through(block, tokens, self.bias(number, grid) if shared is None else shared)
@@ -296,17 +296,17 @@ class Encoder(nn.Module):
         tokens = tokens + self._positions_on(self.grid_of(images))
         if visible is None:
             return tokens
-        assert self.relative_position_bias == "none", "a bias needs every patch in its place"
+        assert self.relative_position_bias == "none", "a bias needs every patch at its position"
         return gather(tokens, visible)
 
     def grid_of(self, images: Float[Tensor, "batch 3 height width"]) -> Grid:
-        """Rows and columns of whole patches in images."""
+        """Rows and columns of complete patches in images."""
         patch_size = self.variant.patch_size
         return images.shape[-2] // patch_size, images.shape[-1] // patch_size
 
     @property
     def class_token(self) -> Float[Tensor, "1 1 dim"]:
-        """What enters the first block: the token, and its position where that is apart."""
+        """The input of the first block: the token, plus its position if that is a separate parameter."""
         return self.cls_token + self.pos_embed[:, :1] if self.positions == "learnt_with_class" else self.cls_token
 
     def _positions_on(self, grid: Grid) -> Float[Tensor, "1 patches dim"]:

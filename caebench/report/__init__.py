@@ -17,22 +17,22 @@ def load(
     store: Path | None = None,
     results: Path = Path("results"),
 ) -> "DataFrame":
-    """Every number of a suite, or of `all`: one line a cell and seed.
+    """Every number of a suite, or of `all`: one line per cell and seed.
 
     Columns: suite, row, row_id, column (its key), header, metric, seed, job, state, value, low and high (the 95 %
-    interval of the evaluation's own sampling error), protocol (equal for numbers made alike), commit. `value` is
-    missing where the job is not done. Numbers come from the store, then from `results/<scale>/records/`.
+    interval of the evaluation's own sampling error), protocol (equal for numbers made in the same way), commit. `value`
+    is missing if the job is not done. Numbers come from the store, then from `results/<scale>/records/`.
 
     Raises:
         ValueError: there is no such suite, scale or site.
     """
-    from caebench import suites
-    from caebench.config.site import load_site
-    from caebench.plan.scale import find_scale
-    from caebench.plan.store import Store
-    from caebench.report.records import Records, records_folder
+    from caebench.planning.scale import find_scale
     from caebench.report.reports import Reports
     from caebench.report.table import frame
+    from caebench.specs.site import load_site
+    from caebench.store.records import Records, records_folder
+    from caebench.store.store import Store
+    from caebench.suites import loading as suites
 
     where = load_site(site)
     chosen = find_scale(scale or where.scale)

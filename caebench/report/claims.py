@@ -1,4 +1,4 @@
-"""Claims: what a sentence of the paper says of cells, judged on numbers and their noise (ADR 13).
+"""Claims: what a statement of the paper says about cells, judged on numbers and their noise (ADR 13).
 
 `look_up` gives a cell's estimate, ours or the published one: the same check runs on both.
 """
@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, get_args
 
-from caebench.config.claim import CellName, Claim, ClaimPart
 from caebench.report.statistics import LEVEL, MIN_SEEDS, Estimate, Source, combine, standard_error, student_t
+from caebench.suites.claims import CellName, Claim, ClaimPart
 
 LookUp = Callable[[CellName], Estimate | None]
 Status = Literal["contradicted", "untestable", "suggested against", "undecided", "suggested", "held"]
@@ -27,12 +27,12 @@ class PartResult:
 
     part: ClaimPart
     status: Status
-    difference: float | None = None  # sum of `more` minus sum of `than`
-    low: float | None = None  # the 95 % interval; None too where a cell's noise is unknown
+    difference: float | None = None  # sum of `higher` minus sum of `lower`
+    low: float | None = None  # the 95 % interval; also None if a cell's noise is unknown
     high: float | None = None
-    num_seeds: int = 0  # of the cell that has fewest; 0: published numbers
+    num_seeds: int = 0  # of the cell with the fewest; 0: published numbers
     noise: Noise = "unknown"  # what the interval covers
-    seeds_to_decide: int | None = None  # if mean and deviation stayed; None: decided, unknown, or too many
+    seeds_to_decide: int | None = None  # if mean and deviation stay the same; None: decided, unknown, or too many
     missing: tuple[str, ...] = ()  # cells without a number
 
     @property
@@ -43,7 +43,7 @@ class PartResult:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What the numbers say of a claim."""
+    """What the numbers say about a claim."""
 
     claim: Claim
     status: Status
@@ -53,18 +53,18 @@ class Judgement:
 def judge(claim: Claim, look_up: LookUp) -> Judgement:
     """A claim is contradicted if a part is, held if all are, and untestable if a cell has no number.
 
-    A claim with several parts may be contradicted by any of them, so each is tested at 0.05 over their number. It holds
-    only if all of them do, so for that each has its whole 0.05.
+    Any part can contradict the claim, so for `contradicted` each part is tested at 0.05 divided by their number. All
+    parts must hold for the claim to hold, so for `held` each part is tested at 0.05.
     """
     parts = tuple(_judge_part(part, look_up, LEVEL / len(claim.parts)) for part in claim.parts)
     return Judgement(claim, ORDER[min(ORDER.index(part.status) for part in parts)], parts)
 
 
 def describe(judgement: Judgement) -> str:
-    """A judgement in a line: sentence, place, status, and each part's difference."""
+    """A judgement in one line: statement, section, status, and each part's difference."""
     claim = judgement.claim
     parts = "; ".join(_describe_part(part) for part in judgement.parts)
-    return f"{claim.says} ({claim.place}): {judgement.status}. {parts}"
+    return f"{claim.statement} ({claim.section}): {judgement.status}. {parts}"
 
 
 def _judge_part(part: ClaimPart, look_up: LookUp, against: float) -> PartResult:
@@ -82,9 +82,9 @@ def _judge_part(part: ClaimPart, look_up: LookUp, against: float) -> PartResult:
 
 
 def _weights(part: ClaimPart) -> dict[str, int]:
-    """How often each cell counts in the difference; a cell on both sides counts for nothing, but must be there."""
-    weights = Counter(part.more)
-    weights.subtract(part.than)
+    """How often each cell counts in the difference; a cell on both sides has weight 0, but must have a number."""
+    weights = Counter(part.higher)
+    weights.subtract(part.lower)
     return dict(weights)
 
 
@@ -96,7 +96,7 @@ def _common_seeds(estimates: Mapping[str, Estimate]) -> list[int]:
 def _judge_paired(
     part: ClaimPart, terms: Sequence[tuple[int, Estimate]], seeds: Sequence[int], against: float
 ) -> PartResult:
-    """By the differences of the seeds that all cells have: what a seed does to all of them alike drops out."""
+    """By the differences for each common seed: an effect of the seed that all cells share cancels."""
     differences = [math.fsum(weight * estimate.values[seed] for weight, estimate in terms) for seed in seeds]
     difference = Difference(statistics.fmean(differences), standard_error(differences), len(seeds) - 1)
     status = _decide(part, difference, against)
@@ -106,9 +106,9 @@ def _judge_paired(
 
 
 def _judge_unpaired(part: ClaimPart, terms: Sequence[tuple[int, Estimate]], against: float) -> PartResult:
-    """By the cells' own standard errors, as if independent: on one evaluation set that is on the safe side.
+    """By the cells' own standard errors, as if independent, which is conservative on one evaluation set.
 
-    Where one of them is the evaluation set's alone, nothing is known of other seeds: the numbers can only suggest.
+    If one of them is only the evaluation set's, nothing is known about other seeds, and the numbers can only suggest.
     """
     mean = math.fsum(weight * estimate.mean for weight, estimate in terms)
     counting = [(float(weight), estimate) for weight, estimate in terms if weight]
@@ -127,7 +127,7 @@ SUGGESTED: Mapping[Status, Status] = {"held": "suggested", "contradicted": "sugg
 
 
 def _noise(sources: Sequence[Source]) -> Noise:
-    """What an interval covers that is made of errors from these sources."""
+    """What an interval covers that combines errors from these sources."""
     if "evaluation" in sources:
         return "evaluation set alone"
     if "pooled" in sources:
@@ -152,17 +152,17 @@ def _decide(part: ClaimPart, difference: Difference, against: float) -> Status:
     """Whether all of the 95 % interval satisfies a part, none of the interval at the level `against`, or neither."""
     low, high = difference.interval()
     lowest, highest = difference.interval(against)
-    if part.within is not None:
-        holds = -part.within <= low and high <= part.within
-        fails = lowest > part.within or highest < -part.within
+    if part.tolerance is not None:
+        holds = -part.tolerance <= low and high <= part.tolerance
+        fails = lowest > part.tolerance or highest < -part.tolerance
     else:
-        holds, fails = low > part.by, highest < part.by
+        holds, fails = low > part.margin, highest < part.margin
     return "held" if holds else "contradicted" if fails else "undecided"
 
 
 def _seeds_to_decide(part: ClaimPart, mean: float, deviation: float, against: float) -> int | None:
-    """The fewest seeds whose interval, at this mean and deviation, leaves the threshold out."""
-    distance = mean - part.by if part.within is None else part.within - abs(mean)
+    """The fewest seeds whose interval, at this mean and deviation, excludes the threshold."""
+    distance = mean - part.margin if part.tolerance is None else part.tolerance - abs(mean)
     level = LEVEL if distance > 0 else against
 
     def decides(num_seeds: int) -> bool:
@@ -195,7 +195,7 @@ def seeds_text(result: PartResult) -> str:
 
 
 def _describe_question(part: ClaimPart) -> str:
-    more, than = " + ".join(part.more), " + ".join(part.than)
-    if part.within is not None:
-        return f"{more} within {part.within:g} of {than}"
-    return f"{more} over {than}" + (f" by {part.by:g}" if part.by else "")
+    higher, lower = " + ".join(part.higher), " + ".join(part.lower)
+    if part.tolerance is not None:
+        return f"{higher} within {part.tolerance:g} of {lower}"
+    return f"{higher} over {lower}" + (f" by {part.margin:g}" if part.margin else "")

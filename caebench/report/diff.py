@@ -8,20 +8,21 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
-from caebench import suites
-from caebench.config.base import Config, is_table
-from caebench.config.data import EmbeddedData
-from caebench.config.names import suggest
-from caebench.config.site import describe
-from caebench.config.stage import Pretrain
-from caebench.config.variants import VARIANTS, VariantName
-from caebench.plan.files import read_json
-from caebench.plan.identity import full, kind_of
-from caebench.plan.scale import Scale
-from caebench.plan.store import JOB, Store, read_config
-from caebench.recipes import EVALUATIONS, SOURCES
-from caebench.recipes.presets import PRESETS
-from caebench.suites import Choice, Row, Table, build, look_up
+from caebench.files.atomic import read_json
+from caebench.files.layout import JOB, name_of
+from caebench.specs.base import Config, is_table
+from caebench.specs.did_you_mean import suggest
+from caebench.specs.identity import full, kind_of
+from caebench.specs.inputs.dataset import SyntheticData
+from caebench.specs.presets import PRESETS
+from caebench.specs.pretrain import Pretrain
+from caebench.specs.registry import EVALUATIONS, SOURCES, read_config
+from caebench.specs.scale import Scale
+from caebench.specs.site import describe
+from caebench.specs.variants import VARIANTS, VariantName
+from caebench.store.store import Store
+from caebench.suites import loading as suites
+from caebench.suites.loading import Row, Suite, build, look_up
 
 RECIPES = {**SOURCES, **EVALUATIONS}
 VARIANT_NAMES: dict[str, VariantName] = {name: name for name in VARIANTS if name.startswith("vit_")}
@@ -32,12 +33,12 @@ NOTHING = "-"  # stands for a field that one side does not have
 
 @dataclass(frozen=True)
 class Side:
-    """One of the two configs, with what a preset must know of it and its config does not say."""
+    """One of the two configs, with what a preset needs to know about it and its config does not say."""
 
     name: str
     config: Config
     variant: VariantName | None = None  # the encoder's
-    epochs: int | None = None  # of its pretraining; None: not said
+    epochs: int | None = None  # of its pretraining; None: unknown
     inputs: Mapping[str, str] | None = None  # role -> job; None: not a job
     notes: tuple[str, ...] = ()
 
@@ -52,7 +53,7 @@ class Change(NamedTuple):
 
 @dataclass(frozen=True)
 class Difference:
-    """What two configs do not share."""
+    """The fields in which two configs differ."""
 
     a: str
     b: str
@@ -65,13 +66,13 @@ def compare(first: str, second: str, scale: Scale, store: Store) -> Difference:
     """The fields in which two configs differ.
 
     Raises:
-        ValueError: a name says nothing, or the two are not of one kind.
+        ValueError: a name is unknown, or the two are of different kinds.
     """
     a, b = _sides(first, second, scale, store)
     kind, other = kind_of(a.config), kind_of(b.config)
     if kind != other:
         raise ValueError(
-            f"'{first}' is of kind {kind}, '{second}' of kind {other}: they share no fields. Name two of one kind."
+            f"'{first}' is of kind {kind}, '{second}' of kind {other}: they share no fields. Name two of the same kind."
         )
     return Difference(a.name, b.name, kind, tuple(_changes(_fields(a, b), _fields(b, a))), (*a.notes, *b.notes))
 
@@ -91,10 +92,12 @@ def facts(difference: Difference) -> dict[str, Any]:
 
 
 def _sides(first: str, second: str, scale: Scale, store: Store) -> tuple[Side, Side]:
-    """Both sides; a preset is resolved for what the other one is."""
+    """Both sides; a preset depends on the kind of the other side."""
     match first in PRESETS, second in PRESETS:
         case True, True:
-            raise ValueError(f"'{first}' and '{second}' are both presets, of any kind. Name on one side {FORMS}.")
+            raise ValueError(
+                f"'{first}' and '{second}' are both presets, which have no kind. Give {FORMS} on one side."
+            )
         case True, False:
             other = _resolve(second, scale, store)
             return _preset(first, other, scale), other
@@ -112,7 +115,7 @@ def _resolve(text: str, scale: Scale, store: Store) -> Side:
     if name in RECIPES:
         return _recipe(text, name, arguments, scale)
     close = suggest(name, [*RECIPES, *PRESETS])
-    if JOB_ID.fullmatch(text):  # `cae` is one too: recipes go first
+    if JOB_ID.fullmatch(text):  # `cae` matches too, so recipes are looked up first
         try:
             return _job(text, store)
         except ValueError as error:
@@ -124,11 +127,11 @@ def _resolve(text: str, scale: Scale, store: Store) -> Side:
 
 
 def _preset(name: str, other: Side, scale: Scale) -> Side:
-    embedded = isinstance(getattr(other.config, "data", None), EmbeddedData)
+    is_synthetic = isinstance(getattr(other.config, "data", None), SyntheticData)
     variant = VARIANT_NAMES.get(other.variant or "vit_b")
-    if scale.name != "paper" or embedded or variant is None:
+    if scale.name != "paper" or is_synthetic or variant is None:
         raise ValueError(
-            f"preset '{name}' is at paper scale, '{other.name}' at another. Leave --scale out, and name a recipe, a "
+            f"preset '{name}' is at paper scale, '{other.name}' is not. Omit --scale, and name a recipe, a "
             "cell or a job at paper scale."
         )
     preset = PRESETS[name](other.config, variant, other.epochs)
@@ -137,13 +140,13 @@ def _preset(name: str, other: Side, scale: Scale) -> Side:
 
 def _recipe(text: str, name: str, arguments: str, scale: Scale) -> Side:
     where = f"'{text}'"
-    choice = _choice(name, arguments, where)
-    variant = look_up(VARIANT_NAMES, choice.variant or "vit_b", where, "variant", "Choose one of them.")
-    config = build(RECIPES[name], choice.arguments(), where)
+    chosen = _arguments(name, arguments, where)
+    variant = look_up(VARIANT_NAMES, chosen.get("variant", "vit_b"), where, "variant", "Choose one of them.")
+    config = build(RECIPES[name], chosen, where)
     return Side(text, scale.apply(config), variant, _pretraining_epochs(config))
 
 
-def _choice(name: str, arguments: str, where: str) -> Choice:
+def _arguments(name: str, arguments: str, where: str) -> dict[str, str]:
     """The arguments of a recipe out of `variant=vit_l,epochs=1600`."""
     accepted = list(inspect.signature(RECIPES[name]).parameters)
     given: dict[str, str] = {}
@@ -154,63 +157,62 @@ def _choice(name: str, arguments: str, where: str) -> Choice:
         if not value or key in given:
             raise ValueError(f"{where}: '{key}' needs one value. Write {name}:{key}=VALUE.")
         given[key] = value
-    try:
-        return Choice.model_validate(given)
-    except ValidationError as error:
-        raise ValueError(f"{where}: {describe(error)}. Correct it.") from error
+    return given
 
 
 def _cell(text: str, scale: Scale) -> Side:
-    """A cell, or a row's pretraining: the row is what stands between the suite and, for a cell, the last slash."""
-    suite, rest = _split_suite(text)
-    table = suites.load(suite)
-    if row := _find_row(table, rest):
-        config = table.pretraining(_runnable(table, row))
-        return Side(text, scale.apply(config), config.variant, _pretraining_epochs(config))
+    """A cell, or a row's pretraining: the row is the part after the suite and, for a cell, before the last slash."""
+    suite_name, rest = _split_suite(text)
+    suite = suites.load(suite_name)
+    if row := _find_row(suite, rest):
+        config = suite.pretraining(_runnable(suite, row))
+        return Side(text, scale.apply(config), getattr(config, "variant", None), _pretraining_epochs(config))
     name, _, key = rest.rpartition("/")
-    row = _find_row(table, name)
+    row = _find_row(suite, name)
     if row is None:
-        rows = [row.id or row.label for row in table.rows]
+        rows = [row.id or row.label for row in suite.rows]
         raise ValueError(
-            f"'{text}': {table.path} has no row '{name or rest}'.{suggest(name or rest, rows)} Rows: {', '.join(rows)}."
+            f"'{text}': {suite.path} has no row '{name or rest}'.{suggest(name or rest, rows)} Rows: {', '.join(rows)}."
         )
-    column = look_up(table.columns, key, f"'{text}'", "column", f"Columns are those of {table.path}.")
-    source = table.pretraining(_runnable(table, row))
-    config = table.evaluation(row, column)
-    return Side(text, scale.apply(config), source.variant, _pretraining_epochs(source))
+    column = look_up(suite.columns, key, f"'{text}'", "column", f"Columns are those of {suite.path}.")
+    source = suite.pretraining(_runnable(suite, row))
+    config = suite.evaluation(row, column)
+    return Side(text, scale.apply(config), getattr(source, "variant", None), _pretraining_epochs(source))
 
 
 def _split_suite(text: str) -> tuple[str, str]:
-    """At the first slash, or after the file where the suite is one."""
+    """Split at the first slash, or after the file if the suite is a path."""
     file, toml, rest = text.partition(".toml/")
     suite, _, row = text.partition("/")
     return (file + ".toml", rest) if toml else (suite, row)
 
 
-def _find_row(table: Table, name: str) -> Row | None:
+def _find_row(suite: Suite, name: str) -> Row | None:
     """A row by its id, or else by its label."""
-    by_label = {row.label: row for row in reversed(table.rows)}
-    by_id = {row.id: row for row in reversed(table.rows) if row.id}
+    by_label = {row.label: row for row in reversed(suite.rows)}
+    by_id = {row.id: row for row in reversed(suite.rows) if row.id}
     return by_id.get(name) or by_label.get(name)
 
 
-def _runnable(table: Table, row: Row) -> Row:
+def _runnable(suite: Suite, row: Row) -> Row:
     if row.quoted:
-        raise ValueError(f"{table.where(row)}: quoted from the paper, so it has no config. Name a row that is run.")
+        raise ValueError(
+            f"{suite.where(row)}: quoted from the paper, so it has no config. Name a row that is not quoted."
+        )
     return row
 
 
 def _job(text: str, store: Store) -> Side:
     folder = store.find(text)
-    name = f"{folder.parent.name}/{folder.name}"
+    name = name_of(folder)
     config, inputs = _stored(store, name)
     source = _stored(store, inputs["encoder"])[0] if "encoder" in inputs else config
     return Side(name, config, getattr(source, "variant", None), _pretraining_epochs(source), inputs)
 
 
 def _stored(store: Store, name: str) -> tuple[Config, dict[str, str]]:
-    """A job's config and inputs out of its folder."""
-    path = store.root / name / JOB
+    """A job's config and inputs, from its folder."""
+    path = store.at(name) / JOB
     content = read_json(path)
     try:
         return read_config(content["config"]), content["inputs"]
@@ -225,7 +227,7 @@ def _pretraining_epochs(config: Config) -> int | None:
 
 
 def _fields(side: Side, other: Side) -> dict[str, Any]:
-    """Every field that can change a number, and the inputs where both sides are jobs."""
+    """Every field that can change a number, and the inputs if both sides are jobs."""
     fields = _flat(full(side.config))
     if side.inputs is None or other.inputs is None:
         return fields
@@ -233,7 +235,7 @@ def _fields(side: Side, other: Side) -> dict[str, Any]:
 
 
 def _flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Tables in tables as one table, with dots in the names."""
+    """Nested tables as one flat table with dotted names."""
     found: dict[str, Any] = {}
     for name, value in content.items():
         found |= _flat(value, f"{prefix}{name}.") if is_table(value) else {f"{prefix}{name}": value}

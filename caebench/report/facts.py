@@ -16,13 +16,13 @@ def comma_separated(rows: Rows) -> str:
     columns = [
         *("row_id", "row", "column", "metric", "state", "mean", "spread", "standard_error", "noise_from", "n"),
         *("best", "best_of", *(f"published_{name}" for name in sets), "gap", "verdict", "mark"),
-        *("departures", "protocols", "jobs"),
+        *("deviations", "protocols", "jobs"),
     ]
     written = io.StringIO()
     writer = csv.DictWriter(written, columns, lineterminator="\n", extrasaction="ignore")
     writer.writeheader()
     for fact in facts(rows):
-        joined = {name: ";".join(fact[name]) for name in ("departures", "protocols", "jobs")}
+        joined = {name: ";".join(fact[name]) for name in ("deviations", "protocols", "jobs")}
         theirs = {f"published_{name}": value for name, value in fact["published"].items()}
         writer.writerow({**fact, **joined, **theirs})
     return written.getvalue()
@@ -58,14 +58,14 @@ def cell_fact(entry: Entry) -> dict[str, Any]:
         "verdict": verdict.word if verdict else None if entry.state == "done" else entry.state,
         "mark": entry.mark,
         "rates": {f"{rate:g}": _meaning(value) for rate, value in entry.rates.items()},
-        "departures": list(entry.departures),
+        "deviations": list(entry.deviations),
         "protocols": sorted({number.protocol for number in entry.numbers if number.protocol}),
         "jobs": [number.job for number in entry.numbers],
     }
 
 
 def _meaning(value: float | None) -> float | None:
-    """The digits that mean something: 50,000 images tell two thousandths of a percent apart."""
+    """The significant digits: with 50,000 images the smallest difference is two thousandths of a percent."""
     return None if value is None else round(value, 4)
 
 
@@ -73,8 +73,8 @@ def claim_facts(claims: Sequence[tuple[Judgement, Judgement]]) -> list[dict[str,
     """The claims in plain values, each part with its difference."""
     return [
         {
-            "says": ours.claim.says,
-            "place": ours.claim.place,
+            "statement": ours.claim.statement,
+            "section": ours.claim.section,
             "status": ours.status,
             "on_published": theirs.status,
             "parts": [_part_fact(part) for part in ours.parts],

@@ -1,4 +1,4 @@
-"""How far a job is, what it has used and what it still takes: by its own speed once it has one, by the plan before."""
+"""A job's progress, hours used and hours left: from its own speed, or from the plan before it has one."""
 
 import json
 import math
@@ -9,35 +9,35 @@ from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter
 
-from caebench.config.data import Data, size_of
+from caebench.specs.inputs.dataset import Data
 
 TAIL = 2048  # bytes of metrics.jsonl: its last half a dozen lines
 DATA: TypeAdapter[Any] = TypeAdapter(Data)
 
 
 class Pace(NamedTuple):
-    """Where training stands, by its last lines."""
+    """A training's progress, from its last lines of metrics."""
 
     done: float  # epochs, or steps of a dense task
     total: float
     unit: str  # of both: epoch or step
     images_per_second: float | None
-    seconds_left: float | None  # of training; evaluations after each epoch come on top
+    seconds_left: float | None  # of training, without the evaluations after each epoch
     loss: float | None
 
 
 class Slices(NamedTuple):
-    """A job's slices of time, which a SLURM job has by its limit."""
+    """A job's slices of time, which a scheduler limits."""
 
     number: int  # of those begun
-    total: int | None  # as many as it will be, by its pace or its plan; None: nobody knows
+    total: int | None  # expected, from its pace or its plan; None: unknown
 
     def __str__(self) -> str:
         return f"{self.number} of {self.total}" if self.total else str(self.number or "")
 
 
 def read_pace(path: Path, config: Mapping[str, Any]) -> Pace | None:
-    """The pace of a job that trains; None before its first line, and for what does not train."""
+    """The pace of a job that trains; None before its first line, and for jobs that do not train."""
     lines = tail(path)
     if not lines or "optimization" not in config:
         return None
@@ -45,7 +45,7 @@ def read_pace(path: Path, config: Mapping[str, Any]) -> Pace | None:
     if "iterations" in optimization:
         done, total, unit, per_unit = last["step"], optimization["iterations"], "step", optimization["global_batch"]
     else:
-        train = size_of(DATA.validate_python(config["data"])).train
+        train = DATA.validate_python(config["data"]).size.train
         done, total, unit, per_unit = last["epoch"], optimization["epochs"], "epoch", train
     speed = _speed(lines)
     left = (total - done) * per_unit / speed if speed else None
@@ -55,13 +55,13 @@ def read_pace(path: Path, config: Mapping[str, Any]) -> Pace | None:
 
 
 def _speed(lines: Sequence[Mapping[str, Any]]) -> float | None:
-    """Images a second over the last lines, each of which stands for as many images."""
+    """Images per second over the last lines, each of which covers the same number of images."""
     speeds = [line["images_per_second"] for line in lines if line.get("images_per_second")]
     return len(speeds) / math.fsum(1 / speed for speed in speeds) if speeds else None
 
 
 def tail(path: Path) -> list[dict[str, Any]]:
-    """The last whole lines of a JSON-lines file, without reading all of it."""
+    """The last complete lines of a JSON-lines file, without reading all of it."""
     if not path.exists():
         return []
     with path.open("rb") as file:
@@ -79,11 +79,11 @@ def tail(path: Path) -> list[dict[str, Any]]:
 
 
 def hours_used(tries: Sequence[Mapping[str, Any]], seen: float | None, now: float | None) -> float:
-    """Device-hours of all attempts. One that was killed counts to its last sign of life; one that runs, to `now`.
+    """Device-hours of all attempts. A killed attempt counts to its last activity, a running one to `now`.
 
     Args:
         tries: `attempts` of the job.
-        seen: when the last attempt was last heard of, in seconds of the epoch.
+        seen: the last activity of the last attempt, in seconds since the epoch.
         now: the present, if the last attempt runs.
     """
     total = 0.0
@@ -95,7 +95,7 @@ def hours_used(tries: Sequence[Mapping[str, Any]], seen: float | None, now: floa
             end = tries[number + 1].get("seen") or begins
         else:
             end = now or seen or begins
-        shared_by = attempt.get("shared_by", 1)  # jobs of one pass: each bears its part
+        shared_by = attempt.get("shared_by", 1)  # jobs of one shared pass: each counts its part
         total += max(0.0, end - begins) * attempt.get("processes", 1) / shared_by / 3600
     return total
 
@@ -107,12 +107,12 @@ def slices(number: int, left: float | None, limit: float | None, used: float | N
         number: slices begun.
         left: seconds of work that are left.
         limit: seconds of a slice.
-        used: seconds of the slice that runs; None: none does.
+        used: seconds of the running slice; None: none is running.
     """
     if left is None or not limit:
         return Slices(number, None)
     rest = left if used is None else left - max(0.0, limit - used)
-    least = 1 if used is None else 0  # what does not run has at least one to come
+    least = 1 if used is None else 0  # a job that is not running needs at least one more
     return Slices(number, number + max(least, math.ceil(rest / limit)))
 
 

@@ -1,4 +1,4 @@
-"""A document as LaTeX: booktabs, nothing else to load, one file that compiles."""
+"""A document as LaTeX: one file that compiles with booktabs alone."""
 
 import re
 
@@ -22,7 +22,7 @@ OPENING = r"""\documentclass{article}
 
 
 def latex(found: Document) -> str:
-    """A whole file: the table with its notes, then the rest."""
+    """A complete file: the table with its notes, then the rest."""
     notes = "\n".join(f"\\item {escape(note)}" for note in found.notes)
     under = f"\\begin{{itemize}}\\footnotesize\n{notes}\n\\end{{itemize}}\n" if found.notes else ""
     parts = [_grid(found.main), under, *map(_grid, found.more)]
@@ -51,7 +51,7 @@ def _grid(grid: Grid) -> str:
 
 
 def _text(text: Text) -> str:
-    return text.dressed(_look, r"$^\dagger$")
+    return text.styled(_look, r"$^\dagger$")
 
 
 def _look(words: str, mark: Mark) -> str:

@@ -1,45 +1,46 @@
 """A table as a document, and the document as Markdown or plain cells; CSV and JSON are in `facts`, LaTeX in `latex`.
 
-nano and lab say so in the title, and never show a gap to the paper.
+Tables at nano and lab say their scale in the title, and never show a gap to the paper.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from caebench.config.data import EmbeddedData
-from caebench.config.method import DVAE
-from caebench.config.stage import Finetune, Pretrain, RandomEncoder
-from caebench.plan.graph import Plan
+from caebench.planning.graph import Plan
 from caebench.report.claims import Judgement, PartResult, seeds_text
 from caebench.report.statistics import Mark
 from caebench.report.table import Entry
+from caebench.specs.inputs.dataset import SyntheticData
+from caebench.specs.inputs.random_encoder import RandomEncoder
+from caebench.specs.inputs.tokenizer import DVAE
+from caebench.specs.pretrain import Pretrain
 
 Rows = list[list[Entry]]
-NOT_FOUND, NOT_LOOKED_UP = "not found", "-"  # where a published number would stand
-DAGGER = "+"  # beside a number that departs from its column's protocol; a real dagger where the format has one
+NOT_FOUND, NOT_LOOKED_UP = "not found", "-"  # in place of a published number
+DAGGER = "+"  # marks a number that deviates from its column's protocol; a real dagger if the format has one
 
 
 @dataclass(frozen=True)
 class Text:
-    """What stands in a cell, before a format gives it a look."""
+    """The text of a cell, before a format styles it."""
 
     ours: str
-    theirs: tuple[str, ...] = ()  # in parentheses, one a published set
+    theirs: tuple[str, ...] = ()  # in parentheses, one per published set
     mark: Mark = ""
-    departs: bool = False
+    deviates: bool = False
     quoted: bool = False  # the mark belongs to the first number in parentheses
 
-    def dressed(self, look: Callable[[str, Mark], str], dagger: str) -> str:
-        """In a format's look for best and second, with its dagger."""
-        ours = (self.ours if self.quoted else look(self.ours, self.mark)) + (dagger if self.departs else "")
+    def styled(self, look: Callable[[str, Mark], str], dagger: str) -> str:
+        """In a format's style for best and second, with its dagger."""
+        ours = (self.ours if self.quoted else look(self.ours, self.mark)) + (dagger if self.deviates else "")
         first, *others = self.theirs or ("",)
         shown = "; ".join([look(first, self.mark) if self.quoted else first, *others])
         return f"{ours} ({shown})" if self.theirs else ours
 
     def plain(self) -> str:
-        """Without any look."""
-        return self.dressed(lambda words, mark: words, DAGGER)
+        """Without any style."""
+        return self.styled(lambda words, mark: words, DAGGER)
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Grid:
 
 @dataclass(frozen=True)
 class Document:
-    """A suite's table, what must be said under it, and what it says of the paper."""
+    """A suite's table, its notes, and its comparison with the paper."""
 
     main: Grid
     notes: list[str]
@@ -62,7 +63,7 @@ class Document:
 
 
 def document(plan: Plan, rows: Rows, claims: Sequence[tuple[Judgement, Judgement]]) -> Document:
-    """The whole report of a suite; `claims` are judged on our numbers and on the published ones."""
+    """The full report of a suite; `claims` are judged on our numbers and on the published ones."""
     main = Grid(title(plan, rows), header(plan), [[Text(row[0].row.label), *map(text, row)] for row in rows])
     more = [grid for grid in (_verdicts(plan, rows), _claims(claims)) if grid.rows]
     return Document(main, notes(plan, rows), more)
@@ -70,7 +71,7 @@ def document(plan: Plan, rows: Rows, claims: Sequence[tuple[Judgement, Judgement
 
 def title(plan: Plan, rows: Rows) -> str:
     """The table's headline, with its scale."""
-    source = plan.table.source
+    source = plan.suite.source
     number = f"Table {source.table}: " if source.table else ""
     num_seeds = max((len(entry.numbers) for row in rows for entry in row), default=0)
     seeds = f", {num_seeds} seeds" if num_seeds > 1 else ""
@@ -79,17 +80,17 @@ def title(plan: Plan, rows: Rows) -> str:
 
 def header(plan: Plan) -> list[str]:
     """Column headings."""
-    return ["", *(column.header for column in plan.table.columns.values())]
+    return ["", *(column.header for column in plan.suite.columns.values())]
 
 
 def text(entry: Entry) -> Text:
-    """What stands in a cell; where only some seeds are done, it says so."""
+    """The text of a cell; it says if only some seeds are done."""
     theirs = tuple(_shown(published) for published in entry.published.values())
-    return Text(_ours(entry), theirs, entry.mark, bool(entry.departures), entry.state == "quoted")
+    return Text(_ours(entry), theirs, entry.mark, bool(entry.deviations), entry.state == "quoted")
 
 
 def _shown(published: Any) -> str:
-    """A published number, or the word for what is known of it."""
+    """A published number, or why there is none."""
     if published is None:
         return NOT_LOOKED_UP
     return NOT_FOUND if published.value is None else repr(published.value)
@@ -114,41 +115,40 @@ def _digits(entry: Entry) -> int:
 
 
 def notes(plan: Plan, rows: Rows) -> list[str]:
-    """What must be said under the table."""
+    """The notes under the table."""
     cells = [entry for row in rows for entry in row]
-    lines = [*_scale_notes(plan), *_number_notes(cells), *plan.table.notes, *_column_notes(plan), *_rate_notes(rows)]
-    return [*lines, *departure_notes(cells)]
+    lines = [*_scale_notes(plan), *_number_notes(cells), *plan.suite.notes, *_column_notes(plan), *_rate_notes(rows)]
+    return [*lines, *deviation_notes(cells)]
 
 
 def _scale_notes(plan: Plan) -> list[str]:
     if plan.scale.name == "paper":
         return []
     return [
-        f"{plan.scale.name.upper()}: embedded data and small encoders. It shows that the chain works; "
-        "compare rows, not with the paper.",
+        f"{plan.scale.name.upper()}: synthetic data and small encoders. This table shows that the pipeline works. "
+        "Compare rows with each other, not with the paper.",
         *_stand_ins(plan),
         *_milder(plan),
     ]
 
 
 def _milder(plan: Plan) -> list[str]:
-    """What the scale took from fine-tuning, where the plan fine-tunes."""
-    said = str(plan.scale.tuning)
-    tunes = any(isinstance(job.config, Finetune) for job in plan.jobs)
-    return [f"Fine-tuning, shrunk as everything is: {said}."] if said and tunes else []
+    """What the scale reduces in fine-tuning, if the plan fine-tunes."""
+    said = dict.fromkeys(job.config.scale_note(plan.scale) for job in plan.jobs)
+    return [f"Fine-tuning is scaled down as well: {note}." for note in said if note]
 
 
 def _stand_ins(plan: Plan) -> list[str]:
-    """What stands in for what, in the jobs of this plan."""
+    """The stand-ins in the jobs of this plan."""
     configs = [job.config for job in plan.jobs]
-    data = sorted({config.name for config in configs if isinstance(config, EmbeddedData)})
-    broad = any(isinstance(config, DVAE) and config.data.name == "broad" for config in configs)
+    data = sorted({config.name for config in configs if isinstance(config, SyntheticData)})
+    broad = any(isinstance(config, DVAE) and config.data.dataset.published is None for config in configs)
     used = {config.variant for config in configs if isinstance(config, Pretrain | RandomEncoder)}
     encoders = [f"{small} for {large}" for large, small in plan.scale.variants.items() if small in used]
     parts = [
         f"rendered pictures for {', '.join(data)}" if data else "",
         f"encoders {', '.join(encoders)}" if encoders else "",
-        "a d-VAE that a job trains on a broader rendered set for DALL-E's encoder" if broad else "",
+        "a d-VAE trained on a broader rendered set for DALL-E's encoder" if broad else "",
     ]
     found = "; ".join(part for part in parts if part)
     return [f"Stand-ins: {found}."] if found else []
@@ -163,22 +163,22 @@ def _number_notes(cells: list[Entry]) -> list[str]:
         lines.append("Mean +- sample standard deviation over seeds; [n of m]: only n of m seeds are done.")
     if "pooled" in sources:
         lines.append(
-            "With two seeds, +- is the deviation over seeds of all the column's rows, as if they scattered alike."
+            "With two seeds, +- is the deviation over seeds pooled over all the column's rows, assuming equal variance."
         )
     if "evaluation" in sources:
         lines.append(
-            "With fewer than three seeds, +- is the standard error of the evaluation set alone: how seeds scatter is "
-            "not in it. Claims on such numbers are suggested at most."
+            "With fewer than three seeds, +- is the standard error of the evaluation set alone, without the variance "
+            "over seeds. Claims on such numbers are suggested at most."
         )
     if choices := _best_of(cells):
         lines.append(
-            f"In square brackets the best of several readings of the evaluation set: {'; '.join(choices)}. Marks, "
-            "verdicts and claims take the number before it: of the last epoch, of k = 20, the median over rates, the "
+            f"Square brackets: the best of several results on the evaluation set ({'; '.join(choices)}). Marks, "
+            "verdicts and claims use the number before it: the last epoch, k = 20, the median over rates, or the "
             "head chosen on held-out images."
         )
     if any(entry.mark for entry in cells):
         lines.append(
-            "Bold: best of the column, and what its noise cannot tell from it; underlined or slanted: second, alone."
+            "Bold: best of the column, and rows that noise cannot tell from it. Underlined or italic: the only second."
         )
     return lines
 
@@ -190,11 +190,11 @@ def _best_of(cells: list[Entry]) -> list[str]:
 
 
 def _column_notes(plan: Plan) -> list[str]:
-    return [f"{column.header}: {column.note}" for column in plan.table.columns.values() if column.note]
+    return [f"{column.header}: {column.note}" for column in plan.suite.columns.values() if column.note]
 
 
 def _rate_notes(rows: Rows) -> list[str]:
-    """What each learning rate gave, a line a row and column: the best is in the table, so the others are here."""
+    """The result of each learning rate, one line per row and column: the table has only the median and the best."""
     return [
         f"{entry.column.header}, {entry.row.label}, by learning rate: "
         + ", ".join(f"{value:.1f} at {rate:g}" for rate, value in entry.rates.items())
@@ -204,13 +204,13 @@ def _rate_notes(rows: Rows) -> list[str]:
     ]
 
 
-def departure_notes(cells: list[Entry]) -> list[str]:
-    """A line for each way in which numbers depart, with the cells that do."""
+def deviation_notes(cells: list[Entry]) -> list[str]:
+    """One line per kind of deviation, with its cells."""
     where: dict[str, list[str]] = {}
     for entry in cells:
-        for line in entry.departures:
+        for line in entry.deviations:
             where.setdefault(line, []).append(f"{entry.row.label}/{entry.column.header}")
-    return [f"{DAGGER} departs from its column's protocol: {line} ({_few(names)})" for line, names in where.items()]
+    return [f"{DAGGER} deviates from its column's protocol: {line} ({_few(names)})" for line, names in where.items()]
 
 
 def _few(names: list[str]) -> str:
@@ -228,20 +228,20 @@ def _verdicts(plan: Plan, rows: Rows) -> Grid:
         for entry in row
         if entry.verdict is not None and entry.estimate is not None
     ]
-    return Grid("Against the published numbers", ["row", "column", "ours", "published", "gap", "verdict"], lines)
+    return Grid("Compared with the published numbers", ["row", "column", "ours", "published", "gap", "verdict"], lines)
 
 
 def _claims(claims: Sequence[tuple[Judgement, Judgement]]) -> Grid:
     lines = [
-        [Text(ours.claim.says), *map(Text, (ours.claim.place, ours.status, *_decisive(ours), theirs.status))]
+        [Text(ours.claim.statement), *map(Text, (ours.claim.section, ours.status, *_decisive(ours), theirs.status))]
         for ours, theirs in claims
     ]
-    columns = ["claim", "place", "here", "difference [95 %]", "seeds", "on the published numbers"]
+    columns = ["claim", "section", "here", "difference [95 %]", "seeds", "on the published numbers"]
     return Grid("Claims", columns, lines, True)
 
 
 def _decisive(judgement: Judgement) -> tuple[str, str]:
-    """Difference and seeds of the part that decides: the first one with the claim's status."""
+    """Difference and seeds of the deciding part: the first one with the claim's status."""
     part = next(part for part in judgement.parts if part.status == judgement.status)
     return _difference(part), "-" if part.difference is None else seeds_text(part)
 
@@ -271,7 +271,7 @@ def _markdown_grid(grid: Grid) -> str:
 
 
 def _markdown_text(text: Text) -> str:
-    return text.dressed(_markdown_look, "†")
+    return text.styled(_markdown_look, "†")
 
 
 def _markdown_look(words: str, mark: Mark) -> str:

@@ -1,75 +1,79 @@
-"""The reports of suites: each suite's entries once, and claims that may look into other suites."""
+"""The reports of suites: each suite's entries are made once, and claims may name cells of other suites."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from caebench.config.claim import CellName
-from caebench.plan.graph import Plan, make_plan
-from caebench.plan.scale import Scale
-from caebench.published import PublishedSet
+from caebench.planning.graph import Plan, make_plan
 from caebench.report.claims import Judgement, judge
-from caebench.report.records import Records
 from caebench.report.render import Document, Rows, document
 from caebench.report.statistics import Estimate
-from caebench.report.table import MAX_SEEDS, Entry, entries, filled, known_estimate, theirs_estimate
-from caebench.suites import Table, load
+from caebench.report.table import MAX_SEEDS, Entry, entries, known_estimate, theirs_estimate
+from caebench.specs.scale import Scale
+from caebench.store.records import Records
+from caebench.suites.claims import CellName
+from caebench.suites.loading import Suite, load
+from caebench.suites.published import PublishedSet
 
 
 @dataclass
 class Reports:
-    """Tables of one scale, from the same records, against the same published sets."""
+    """Tables of one scale, from the same records, compared with the same published sets."""
 
     scale: Scale
     records: Records
     sets: Sequence[PublishedSet]
-    seeds: Sequence[int] | None = None  # None: every seed of which something is done
+    seeds: Sequence[int] | None = None  # None: every seed with a finished job
+    planned: Sequence[Plan] = ()  # of suites that were planned before, with those seeds
     _plans: dict[str, Plan] = field(default_factory=dict[str, Plan])
     _rows: dict[str, Rows] = field(default_factory=dict[str, Rows])
 
-    def plan(self, table: Table) -> Plan:
+    def plan(self, suite: Suite) -> Plan:
         """A suite's plan with the seeds that the report shows."""
-        if table.name not in self._plans:
-            seeds = self.seeds if self.seeds is not None else self._finished_seeds(table)
-            self._plans[table.name] = filled(make_plan(table, self.scale, seeds), self.records)
-        return self._plans[table.name]
+        if suite.name not in self._plans:
+            planned = next((plan for plan in self.planned if plan.suite.name == suite.name), None)
+            self._plans[suite.name] = planned or self._plan(suite)
+        return self._plans[suite.name]
 
-    def rows(self, table: Table) -> Rows:
+    def _plan(self, suite: Suite) -> Plan:
+        """With the requested seeds, or those with a finished job."""
+        if self.seeds is not None:
+            return make_plan(suite, self.scale, self.seeds)
+        plan = make_plan(suite, self.scale, range(MAX_SEEDS))
+        return plan.of_seeds(self._finished_seeds(plan))
+
+    def rows(self, suite: Suite) -> Rows:
         """A suite's entries, row by row."""
-        if table.name not in self._rows:
-            self._rows[table.name] = entries(self.plan(table), self.records, self.sets)
-        return self._rows[table.name]
+        if suite.name not in self._rows:
+            self._rows[suite.name] = entries(self.plan(suite), self.records, self.sets)
+        return self._rows[suite.name]
 
-    def claims(self, table: Table) -> list[tuple[Judgement, Judgement]]:
+    def claims(self, suite: Suite) -> list[tuple[Judgement, Judgement]]:
         """A suite's claims on our numbers, and on the published ones."""
-        ours = [judge(claim, lambda cell: self._ours(table, cell)) for claim in table.claims]
-        theirs = [judge(claim, lambda cell: theirs_estimate(self.entry(table, cell))) for claim in table.claims]
+        ours = [judge(claim, lambda cell: self._ours(suite, cell)) for claim in suite.claims]
+        theirs = [judge(claim, lambda cell: theirs_estimate(self.entry(suite, cell))) for claim in suite.claims]
         return list(zip(ours, theirs, strict=True))
 
-    def document(self, table: Table) -> Document:
-        """A suite's whole report."""
-        found = document(self.plan(table), self.rows(table), self.claims(table))
-        also = [line for published in self.sets for line in published.notes(table.name)]
+    def document(self, suite: Suite) -> Document:
+        """A suite's full report."""
+        found = document(self.plan(suite), self.rows(suite), self.claims(suite))
+        also = [line for published in self.sets for line in published.notes(suite.name)]
         return replace(found, notes=[*found.notes, *also])
 
-    def _ours(self, table: Table, cell: CellName) -> Estimate | None:
-        owner = load(cell.suite) if cell.suite else table
-        return known_estimate(self.plan(owner), self.entry(table, cell))
+    def _ours(self, suite: Suite, cell: CellName) -> Estimate | None:
+        owner = load(cell.suite) if cell.suite else suite
+        return known_estimate(self.plan(owner), self.entry(suite, cell))
 
-    def entry(self, table: Table, cell: CellName) -> Entry:
+    def entry(self, suite: Suite, cell: CellName) -> Entry:
         """A cell, of this suite or of the one that it names."""
-        owner = load(cell.suite) if cell.suite else table
-        row, column = owner.find(cell, str(table.path))
-        shown = list(self.plan(owner).table.columns)
-        if cell.column not in shown:  # an extra column of which no job has a number
-            return Entry(row, cell.column, column, "not run")
-        return self.rows(owner)[owner.rows.index(row)][shown.index(cell.column)]
+        owner = load(cell.suite) if cell.suite else suite
+        row, _ = owner.find(cell, str(suite.path))
+        return self.rows(owner)[owner.rows.index(row)][list(owner.columns).index(cell.column)]
 
-    def _finished_seeds(self, table: Table) -> list[int]:
-        """Seeds of which a cell is done; 0 where there is none."""
-        found = [seed for seed in range(MAX_SEEDS) if self._any_done(make_plan(table, self.scale, [seed]))]
-        return found or [0]
+    def _finished_seeds(self, plan: Plan) -> list[int]:
+        """Seeds for which a cell is done; 0 if there is none.
 
-    def _any_done(self, plan: Plan) -> bool:
-        """What depends on no seed, as k-NN of an imported encoder, is done for none in particular."""
+        Jobs without a seed, such as k-NN of an imported encoder, do not count.
+        """
         jobs = [job for cell in plan.cells for job in cell.jobs if job.seed is not None]
-        return any(self.records.state(job) == "done" for job in jobs)
+        found = {job.seed for job in jobs if self.records.state(job) == "done"}
+        return sorted(seed for seed in found if seed is not None) or [0]

@@ -13,11 +13,11 @@ from typing import Literal, NamedTuple
 from scipy.special import ndtri, stdtrit  # pyright: ignore[reportMissingTypeStubs] SciPy ships no types
 
 Mark = Literal["best", "second", ""]
-# Where a standard error comes from: the cell's own seeds; two seeds, with the deviation of the whole column; the
-# evaluation set alone, so that how seeds scatter is not in it; what is known of published numbers.
+# Where a standard error comes from: the cell's own seeds; two seeds, with the deviation pooled over the column; the
+# evaluation set alone, without the variance over seeds; what is known of published numbers.
 Source = Literal["seeds", "pooled", "evaluation", "published"]
 LEVEL = 0.05  # of every test; intervals are of 95 %
-MIN_SEEDS = 3  # from here on the seeds say how much they scatter
+MIN_SEEDS = 3  # with at least this many, the seeds' own deviation is used
 MIN_POOLED = 2  # degrees of freedom of a column's deviation: one would give an interval of 12.7 standard errors
 PRINTED = 0.05  # half of the last digit of a number printed to a tenth
 EXACT = 1e-9  # 64.15 - 64.1 is above 0.05 in binary; a gap of the rounding itself is within it
@@ -25,7 +25,7 @@ EXACT = 1e-9  # 64.15 - 64.1 is above 0.05 in binary; a gap of the rounding itse
 
 @dataclass(frozen=True)
 class Estimate:
-    """A cell's number with its noise."""
+    """A cell's number and its noise."""
 
     values: Mapping[int, float]  # seed -> value; empty for a published number
     mean: float
@@ -50,7 +50,7 @@ class Verdict(NamedTuple):
     source: Source = "seeds"  # of the noise
 
     def text(self) -> str:
-        """The word, and what the noise leaves out."""
+        """The word, and what the noise does not cover."""
         if self.word == "reproduced":
             return self.word
         if self.noise is None:
@@ -64,8 +64,8 @@ class Verdict(NamedTuple):
 def estimate(values: Mapping[int, float], intervals: Mapping[int, tuple[float, float] | None]) -> Estimate | None:
     """The mean over seeds and its standard error; None without a value.
 
-    `intervals` are the 95 % intervals of the evaluation's own sampling error, by seed, that the jobs stored. They
-    count below three seeds, and are averaged: the seeds share the evaluation set, so more seeds make it no larger.
+    `intervals` are the 95 % intervals of the evaluation's own sampling error, by seed, that the jobs stored. They are
+    used with fewer than three seeds, and averaged: seeds share the evaluation set, so more of them add no images.
     """
     if not values:
         return None
@@ -78,10 +78,10 @@ def estimate(values: Mapping[int, float], intervals: Mapping[int, tuple[float, f
 
 
 def pool(column: Sequence[Estimate | None]) -> list[Estimate | None]:
-    """A column in which numbers of two seeds take the deviation of all the column's seeds.
+    """A column in which numbers of two seeds have the deviation pooled over the column.
 
-    That assumes that runs of its rows scatter alike: they share evaluation, data and metric. It is left out where the
-    column has less than two degrees of freedom; then two seeds say as much as one.
+    This assumes that its rows have equal variance: they share evaluation, data and metric. If the column has fewer than
+    two degrees of freedom nothing is pooled, and two seeds are treated as one.
     """
     several = [list(one.values.values()) for one in column if one is not None and len(one.values) > 1]
     degrees = sum(len(values) - 1 for values in several)
@@ -98,7 +98,7 @@ def pool(column: Sequence[Estimate | None]) -> list[Estimate | None]:
 
 
 def published_estimate(value: float, error: float | None, degrees: float = math.inf) -> Estimate:
-    """A published number, and its standard error where one is known."""
+    """A published number, and its standard error if one is known."""
     return Estimate({}, value, error, "published", degrees)
 
 
@@ -127,9 +127,9 @@ def student_t(degrees: float, level: float = LEVEL) -> float:
 
 
 def combine(terms: Sequence[tuple[float, Estimate]]) -> tuple[float, float] | None:
-    """The standard error of a weighted sum, and its degrees of freedom; None where a term's error is unknown.
+    """The standard error of a weighted sum, and its degrees of freedom; None if a term's error is unknown.
 
-    Welch and Satterthwaite's. Errors that come from one pooled deviation are one component: they are not independent.
+    Welch-Satterthwaite. Errors from one pooled deviation count as one component, because they are not independent.
     """
     components: dict[object, tuple[float, float]] = {}
     for number, (weight, one) in enumerate(terms):
@@ -143,14 +143,14 @@ def combine(terms: Sequence[tuple[float, Estimate]]) -> tuple[float, float] | No
     return math.sqrt(variance), max(1.0, variance**2 / scatter) if scatter else math.inf
 
 
-# ---- against a published number -------------------------------------------------------------------------------------
+# ---- compared with a published number --------------------------------------------------------------------------------
 
 
 def verdict(ours: Estimate, published: float, rounding: float = PRINTED) -> Verdict:
-    """Our mean against a published number, printed to `rounding`: one run, which scatters as ours do.
+    """Our mean compared with a published number, printed to `rounding`: one run with the same variance as ours.
 
-    So the gap is noise up to a prediction interval: t sd sqrt(1 + 1 / n), and what rounding may add. Of one seed the
-    evaluation set's error stands in the place of the deviation.
+    So the gap is noise up to a prediction interval, t sd sqrt(1 + 1 / n), plus the rounding. With one seed the
+    evaluation set's error replaces the deviation.
     """
     gap = ours.mean - published
     noise = None
@@ -167,15 +167,15 @@ def verdict(ours: Estimate, published: float, rounding: float = PRINTED) -> Verd
 
 
 def ranks(estimates: Sequence[Estimate | None]) -> list[Mark]:
-    """Best, with whatever is tied with it, and second, where one row alone is. No marks where they would say nothing.
+    """Best, with the rows tied with it, and second, if exactly one row is. No marks if all rows tie.
 
-    The best is chosen after looking, so a row is below it only at 0.05 over the number of pairs of rows (Bonferroni,
-    with Welch's t): if all rows are equal, some row is told apart in at most one column of twenty.
+    The best is chosen after looking at all rows, so another row is lower only at a level of 0.05 over the number of
+    pairs of rows (Bonferroni, with Welch's t): if all rows are equal, at most one column of twenty marks a difference.
     """
     known = [estimate for estimate in estimates if estimate is not None]
     level = LEVEL / max(1, math.comb(len(known), 2))
     best = _leaders(known, level)
-    if len(best) == len(known):  # all tie; or there are fewer than two
+    if len(best) == len(known):  # all tie, or there are fewer than two
         return ["" for _ in estimates]
     second = _leaders([estimate for estimate in known if not _among(estimate, best)], level)
     second = second if len(second) == 1 else []
@@ -191,7 +191,7 @@ def _leaders(estimates: Sequence[Estimate], level: float) -> list[Estimate]:
 
 
 def _tied(one: Estimate, other: Estimate, level: float) -> bool:
-    """Whether a test at this level does not tell them apart; where an error is unknown, only equals tie."""
+    """Whether a test at this level does not tell them apart; if an error is unknown, only equal numbers tie."""
     gap, noise = abs(one.mean - other.mean), combine([(1.0, one), (-1.0, other)])
     if noise is None or gap <= EXACT:
         return gap <= EXACT

@@ -1,4 +1,4 @@
-"""What a step of pretraining costs beside another: both step in turns in one process, on the same images."""
+"""The cost of a pretraining step compared with another's: both interleaved in one process, on the same images."""
 
 import statistics
 import time
@@ -7,15 +7,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from caebench.config.stage import Pretrain, PretrainingCost
-from caebench.config.variants import VARIANTS
 from caebench.data.loading import Samples, evaluation_loader
 from caebench.methods.builders import build_method
+from caebench.specs.evaluations.pretraining_cost import PretrainingCost
+from caebench.specs.pretrain import Pretrain
+from caebench.specs.variants import VARIANTS
 from caebench.tasks.intervals import Interval
 from caebench.tasks.pretrain import load_tokenizer
-from caebench.training.loop import Batch, autocast, to_device
 from caebench.training.optim import make_optimizer, split_decay
 from caebench.training.run import Run
+from caebench.training.step import Batch, autocast, to_device
 
 WARM_UP = 3  # steps of each that are not counted
 RESAMPLES = 1000

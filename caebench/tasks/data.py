@@ -1,18 +1,20 @@
-"""Data sets as jobs: the real ones checked before a GPU is asked for, the embedded ones rendered.
+"""Data sets as jobs: the real ones checked before a GPU is asked for, the synthetic ones rendered.
 
 So what a number was made from stands in the graph, and version, seed and size of a stand-in enter every id on it.
 """
 
+from functools import partial
 from typing import Any
 
 import torch.distributed as dist
 
-from caebench.config.data import EmbeddedData, RealData, size_of
-from caebench.data.check import SPLITS, check
-from caebench.data.datasets import WORLD, find_root
-from caebench.data.errors import DataError
-from caebench.data.world import render
+from caebench.datasets.synthetic.world import num_pictures, render
+from caebench.files.layout import WORLD
+from caebench.specs.inputs.dataset import RealData, SyntheticData
 from caebench.training.run import Run
+from caebench.training.signals import watch_signals
+
+ASK_EVERY = 10  # pictures
 
 
 def check_data(config: RealData, run: Run) -> dict[str, Any]:
@@ -21,26 +23,35 @@ def check_data(config: RealData, run: Run) -> dict[str, Any]:
     Raises:
         DataError: something is missing or wrong; `caebench data check` lists everything.
     """
-    report = check(config.name, find_root(config, run.site.data, None), decode=False)
+    report = config.dataset.check(config.roots(run.site.data, run.inputs), config.size, decode=False)
     for problem in report.problems:
-        raise DataError(problem.where, problem.what, problem.do)
-    _note_splits(config, run)
-    return {f"num_{split}": report.counts[split] for split in SPLITS}
+        raise problem
+    for split in config.dataset.own:
+        run.open(config, split)
+    return {f"num_{split}": count for split, count in report.counts.items()}
 
 
-def render_data(config: EmbeddedData, run: Run) -> dict[str, Any]:
-    """Render into the job's folder."""
-    if run.group.is_main:
-        root = run.folder / WORLD
-        render(config.world, root, lambda done, total: run.progress(done, total, {}), config.layouts)
-    dist.barrier()
-    size = size_of(config)
+def render_data(config: SyntheticData, run: Run) -> dict[str, Any]:
+    """Render into the job's folder; after a stop it starts over, and ends in the same files.
+
+    Raises:
+        Interrupted: a signal asked for a stop.
+    """
+    amounts = config.world.amounts(config.layouts)
+    with watch_signals(run.stop):
+        if run.group.is_main:
+            render(amounts, run.folder / WORLD, partial(_rendered, run))
+        else:  # waits, and asks with the others whether to stop
+            total = num_pictures(amounts)
+            for done in range(1, total + 1):
+                _rendered(run, done, total)
+        dist.barrier()
+    size = config.size
     return {"num_train": size.train, "num_val": size.val}
 
 
-def _note_splits(config: RealData, run: Run) -> None:
-    for split in SPLITS:
-        if config.name in ("ade20k", "coco"):
-            run.open_scenes(config, split)
-        else:
-            run.open_split(config, split)
+def _rendered(run: Run, done: int, total: int) -> None:
+    """Another picture is there."""
+    run.progress(done, total, {})
+    if done % ASK_EVERY == 0:
+        run.stop_if_asked("while pictures were rendered; it starts over")

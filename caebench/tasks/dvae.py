@@ -7,21 +7,26 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from caebench.config.method import DVAE
-from caebench.data.loading import Key, Samples, evaluation_loader
+from caebench.data.loading import Samples
 from caebench.data.randomness import Purpose, derive, seeded
-from caebench.data.transforms import evaluation_unnormalized, whole_image
+from caebench.data.samples.dvae import DVAESample
+from caebench.data.samples.labelled import LabelledSample
+from caebench.data.transforms import evaluation_unnormalized
+from caebench.files.atomic import replacing
+from caebench.files.layout import DVAE as DVAE_FILE
 from caebench.models.tokenizer import DiscreteVAE, inside
-from caebench.training.hooks import Hooks, Moment
-from caebench.training.loop import Batch, Training, fit, to_device
+from caebench.specs.inputs.tokenizer import DVAE
+from caebench.training.evaluation import evaluation_batches
+from caebench.training.hooks import Hooks, StepInfo
 from caebench.training.optim import split_decay
 from caebench.training.run import Run
+from caebench.training.step import Batch
+from caebench.training.trainer import Training, fit
 
-WEIGHTS = "dvae.pt"
+EVALUATION_BATCH = 64
 
 
 class CollapsedCodes(ArithmeticError):
@@ -61,13 +66,13 @@ class Anneal(Hooks):
     def __init__(self, step: DVAEStep) -> None:
         self.step = step
 
-    def before_step(self, moment: Moment) -> None:
+    def before_step(self, info: StepInfo) -> None:
         """The weight rises while it warms up, the temperature falls until the end."""
         config = self.step.config
-        warmup = round(config.kl_warmup_epochs * moment.steps_per_epoch)
-        rising = replace(moment, total=max(1, warmup))
-        self.step.kl_weight = rising.cosine(0.0, config.kl_weight) if moment.step < warmup else config.kl_weight
-        self.step.temperature = moment.cosine(config.temperature_start, config.temperature_end)
+        warmup = round(config.kl_warmup_epochs * info.steps_per_epoch)
+        rising = replace(info, total=max(1, warmup))
+        self.step.kl_weight = rising.cosine(0.0, config.kl_weight) if info.step < warmup else config.kl_weight
+        self.step.temperature = info.cosine(config.temperature_start, config.temperature_end)
 
 
 def logit_laplace(
@@ -95,20 +100,6 @@ def gumbel(seeds: Tensor, logits: Float[Tensor, "batch vocabulary rows columns"]
     return -noise.clamp_min(1e-20).log()
 
 
-class DVAESample:
-    """A crop, and the seed of its noise."""
-
-    def __init__(self, config: DVAE) -> None:
-        self.seed = config.seed
-        self.transform = whole_image(config.image_size)
-
-    def __call__(self, image: Image.Image, label: int, key: Key) -> dict[str, Any]:
-        """The label is not used."""
-        with seeded(derive(Purpose.VIEW, self.seed, *key)):
-            crop = self.transform(image)
-        return {"image": crop, "noise_seed": derive(Purpose.GUMBEL, self.seed, *key)}
-
-
 def train_dvae(config: DVAE, run: Run) -> dict[str, Any]:
     """Train, measure on the validation split, and refuse a tokenizer whose codes hardly differ.
 
@@ -118,6 +109,7 @@ def train_dvae(config: DVAE, run: Run) -> dict[str, Any]:
     train, val = run.open_split(config.data, "train"), run.open_split(config.data, "val")
     with seeded(derive(Purpose.INITIALISATION, config.seed)):
         step = DVAEStep(config)
+    images = Samples(val, LabelledSample(evaluation_unnormalized(config.image_size), config.seed))
     training = Training(
         module=step,
         groups=split_decay(step),
@@ -126,10 +118,9 @@ def train_dvae(config: DVAE, run: Run) -> dict[str, Any]:
         seed=config.seed,
         per_device=run.site.per_device_batch,
         hooks=Anneal(step),
+        finish=lambda history: measure(step.dvae.eval(), images, run),
     )
-    fit(training, run)
-    transform = evaluation_unnormalized(config.image_size)
-    quality = measure(step.dvae.eval(), Samples(val, lambda image, label, key: {"image": transform(image)}), run)
+    quality = fit(training, run)
     if quality["perplexity"] < config.min_perplexity:
         raise CollapsedCodes(
             f"{run.folder}: the codes' perplexity is {quality['perplexity']:.2f} of {config.vocabulary}, the least "
@@ -137,7 +128,8 @@ def train_dvae(config: DVAE, run: Run) -> dict[str, Any]:
             "Train longer, or change the recipe."
         )
     if run.group.is_main:
-        torch.save(step.dvae.state_dict(), run.folder / WEIGHTS)
+        with replacing(run.folder / DVAE_FILE) as partial, partial.open("wb") as file:
+            torch.save(step.dvae.state_dict(), file)
     return quality
 
 
@@ -146,8 +138,8 @@ def measure(dvae: DiscreteVAE, samples: Samples, run: Run) -> dict[str, float]:
     """PSNR in dB of hard reconstructions, perplexity of the codes, and how many of them are in use."""
     counts = torch.zeros(dvae.codebook.num_embeddings, device=run.device, dtype=torch.float64)
     sums = torch.zeros(2, device=run.device, dtype=torch.float64)  # squared error, values
-    for batch in evaluation_loader(samples, run.group.rank, run.group.size, 64, run.num_workers):
-        images = to_device(batch, run.device)["image"]
+    for batch in evaluation_batches(samples, run, EVALUATION_BATCH):
+        images = batch["image"]
         counts += torch.bincount(dvae.codes(images).flatten(), minlength=len(counts))
         sums[0] += ((dvae.reconstruct(images) - images) ** 2).sum()
         sums[1] += images.numel()
@@ -168,9 +160,11 @@ def load_dvae(config: DVAE, folder: Path) -> DiscreteVAE:
     Raises:
         ValueError: its file is missing, damaged or of other sizes.
     """
-    dvae, path = DiscreteVAE(config), folder / WEIGHTS
+    dvae, path = DiscreteVAE(config), folder / DVAE_FILE
     try:
         dvae.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+    except PermissionError:
+        raise
     except Exception as error:  # torch raises many types for truncated and foreign files, few of which name the file
         what = f"cannot be read as a tokenizer: {error}"
         raise ValueError(f"{path}: {what}. Delete its job's folder and run it again.") from error

@@ -5,19 +5,22 @@ from typing import Any
 from timm.loss.cross_entropy import SoftTargetCrossEntropy
 from torch import Tensor, nn
 
-from caebench.config.data import size_of
-from caebench.config.stage import ENCODER, Finetune
+from caebench.checkpoints.encoder_file import read_encoder, stats_of
 from caebench.data.loading import Samples
-from caebench.data.mixing import GroupMixup, MixedSample
+from caebench.data.mixing import GroupMixup
 from caebench.data.randomness import Purpose, derive, seeded
+from caebench.data.samples.labelled import LabelledSample
+from caebench.data.samples.mixed import MixedSample
 from caebench.data.transforms import evaluation
-from caebench.models.checkpoint import read_encoder, stats_of
+from caebench.files.layout import ENCODER
 from caebench.models.heads import FinetuneHead
 from caebench.models.vit import Encoder
-from caebench.tasks.probes import Evaluator, LabelledSample, select
-from caebench.training.loop import Batch, Training, fit
+from caebench.specs.evaluations.finetune import Finetune
+from caebench.tasks.probes import Evaluator, select
 from caebench.training.optim import ParamGroup, encoder_groups, split_decay
 from caebench.training.run import Run
+from caebench.training.step import Batch
+from caebench.training.trainer import Training, fit
 
 
 class Classifier(nn.Module):
@@ -29,9 +32,9 @@ class Classifier(nn.Module):
         encoder.norm = nn.Identity()
         self.encoder, self.head = encoder, head
 
-    def forward(self, images: Tensor, draws: Tensor | None = None) -> Tensor:
+    def forward(self, images: Tensor, drop_path_uniforms: Tensor | None = None) -> Tensor:
         """Logits."""
-        return self.head(self.encoder(images, draws=draws))
+        return self.head(self.encoder(images, drop_path_uniforms=drop_path_uniforms))
 
 
 class FinetuneStep(nn.Module):
@@ -45,13 +48,13 @@ class FinetuneStep(nn.Module):
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """The loss of one micro-batch."""
         images, targets = self.mix(batch)
-        return {"loss": SoftTargetCrossEntropy()(self.classifier(images, batch["draws"]).float(), targets)}
+        return {"loss": SoftTargetCrossEntropy()(self.classifier(images, batch["drop_path_uniforms"]).float(), targets)}
 
 
 def finetune(config: Finetune, run: Run) -> dict[str, Any]:
     """Fine-tune all weights and evaluate."""
     train, val = run.open_split(config.data, "train"), run.open_split(config.data, "val")
-    num_classes = size_of(config.data).num_classes
+    num_classes = config.data.size.num_classes
     encoder = read_encoder(
         run.inputs["encoder"] / ENCODER,
         config.image_size,
@@ -71,13 +74,14 @@ def finetune(config: Finetune, run: Run) -> dict[str, Any]:
         module=FinetuneStep(classifier, config, num_classes),
         groups=layer_groups(classifier, config.layer_decay),
         config=config.optimization,
-        samples=Samples(train, MixedSample(config, config, encoder.num_draws, stats_of(encoder))),
+        samples=Samples(train, MixedSample(config, config, encoder.num_drop_path_uniforms, stats_of(encoder))),
         seed=config.seed,
         per_device=run.site.most_images(encoder.variant),
-        multiple_of=min(config.mixing.group, config.optimization.global_batch),
+        batch_multiple=min(config.mixing.group, config.optimization.global_batch),
         after_epoch=evaluator,
+        finish=lambda history: select(run, history, config.selection, evaluator.num_images),
     )
-    return select(run, fit(training, run), config.selection, evaluator.num_images)
+    return fit(training, run)
 
 
 def layer_groups(classifier: Classifier, decay: float) -> list[ParamGroup]:

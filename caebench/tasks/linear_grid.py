@@ -1,7 +1,7 @@
 """Linear probes at many learning rates on several features, in one pass of the frozen encoder.
 
 A feature's heads are one matrix product, whatever their number; each learns as it would alone. The reported head is the
-best on training images that were held out; the best on the validation set, which other codes report, stands beside it.
+best on held-out training images; the best on the validation set, which other codes report, is reported as well.
 """
 
 import json
@@ -15,21 +15,25 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from caebench.config.data import size_of
-from caebench.config.stage import Feature, LinearProbeGrid
-from caebench.data.datasets import ImageSplit
-from caebench.data.loading import Samples, evaluation_loader
+from caebench.data.loading import Samples
 from caebench.data.randomness import Purpose, derive, generator, seeded
+from caebench.data.samples.labelled import LabelledSample
+from caebench.data.samples.shared_pass import Augmentation
 from caebench.data.transforms import evaluation
+from caebench.datasets.splits import ImageSplit
+from caebench.files.atomic import write_text
+from caebench.files.layout import HEADS
 from caebench.models.heads import BatchNorm, LinearHead
 from caebench.models.vit import Encoder
+from caebench.specs.evaluations.frozen import Feature
+from caebench.specs.evaluations.linear_probe_grid import LinearProbeGrid
 from caebench.tasks.intervals import binomial
-from caebench.tasks.probes import EVALUATION_BATCH, Augmentation, Frozen, LabelledSample, Probe, freeze, percent
-from caebench.training.loop import Batch, Training, autocast, to_device
+from caebench.tasks.probes import EVALUATION_BATCH, Frozen, Probe, freeze, percent
+from caebench.training.evaluation import evaluation_batches
 from caebench.training.optim import ParamGroup, split_decay
 from caebench.training.run import Run
-
-HEADS = "heads.json"  # in the job's folder: what every head reached
+from caebench.training.step import Batch, autocast
+from caebench.training.trainer import History, Training
 
 
 class Setting(NamedTuple):
@@ -78,7 +82,7 @@ def _alone(dim: int, num_classes: int, seed: int) -> nn.Linear:
 class GridStep(nn.Module):
     """Features without gradient, then every head's cross-entropy; only the heads are a submodule.
 
-    Held-out images pass through, as they do for a probe that trains beside it, and teach nothing.
+    Held-out images pass through, as they do for a probe in the same pass, without a loss.
     """
 
     held: Tensor
@@ -96,7 +100,7 @@ class GridStep(nn.Module):
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """The sum of the losses, so that each head gets the gradient that it would get alone; and their mean.
 
-        A head whose rate is far too high may overflow: it is left out, and the others go on.
+        A head whose rate is far too high may overflow: it is left out, and the others train.
         """
         logits = self.logits(batch)
         taught = ~self.held[batch["index"]]
@@ -120,25 +124,26 @@ def make_linear_probe_grid(config: LinearProbeGrid, run: Run, encoder: Encoder |
     train, val = run.open_split(config.data, "train"), run.open_split(config.data, "val")
     numbers = hold_out(len(train.entries), config.hold_out, config.seed)
     dims: dict[Feature, int] = {feature: frozen.dim_of(feature) for feature in config.features}
-    head = GridHead(dims, config.base_lrs, size_of(config.data).num_classes, config.seed)
+    head = GridHead(dims, config.base_lrs, config.data.size.num_classes, config.seed)
     held = torch.zeros(len(train.entries), dtype=torch.bool)
     held[numbers] = True
     step = GridStep(frozen, head, config.features, held)
     augmentation = Augmentation(config.image_size, config.crop_scale_min, True, frozen.stats)
+
+    def finish(history: History) -> dict[str, Any]:
+        step.eval()
+        kept_back = replace(train, entries=[train.entries[number] for number in numbers])
+        return choose(head.settings, accuracies(step, kept_back, config, run), accuracies(step, val, config, run), run)
+
     training = Training(
         module=step,
         groups=head.groups(config.optimization.base_lr),
         config=config.optimization,
         samples=Samples(train, LabelledSample(augmentation.transform(), config.seed), run.site.resize),
         seed=config.seed,
+        finish=finish,
     )
-
-    def finish(history: list[dict[str, Any]]) -> dict[str, Any]:
-        step.eval()
-        kept_back = replace(train, entries=[train.entries[number] for number in numbers])
-        return choose(head.settings, accuracies(step, kept_back, config, run), accuracies(step, val, config, run), run)
-
-    return Probe(training, frozen, config.features, augmentation, finish)
+    return Probe(training, frozen, config.features, augmentation)
 
 
 def hold_out(num_images: int, share: float, seed: int) -> list[int]:
@@ -159,8 +164,7 @@ def accuracies(step: GridStep, split: ImageSplit, config: LinearProbeGrid, run: 
     """Every head's accuracy, each image counted once on whatever number of processes."""
     samples = Samples(split, LabelledSample(evaluation(config.image_size, step.frozen.stats), 0))
     correct = torch.zeros(len(step.head.settings), device=run.device)
-    for images in evaluation_loader(samples, run.group.rank, run.group.size, EVALUATION_BATCH, run.num_workers):
-        batch = to_device(images, run.device)
+    for batch in evaluation_batches(samples, run, EVALUATION_BATCH):
         with autocast(run.device, config.optimization.precision):
             logits = step.logits(batch)
         correct += (logits.argmax(-1) == batch["label"]).sum(dim=1)
@@ -178,5 +182,5 @@ def choose(settings: Sequence[Setting], held: Accuracies, val: Accuracies, run: 
             {**setting._asdict(), "held_out": held.top1[number], "val": val.top1[number], "chosen": number == chosen}
             for number, setting in enumerate(settings)
         ]
-        (run.folder / HEADS).write_text(json.dumps(lines, indent=2) + "\n", encoding="utf8")
+        write_text(run.folder / HEADS, json.dumps(lines, indent=2) + "\n")
     return {**found, "base_lr": settings[chosen].base_lr, "num_images": val.num_images}

@@ -5,8 +5,8 @@ import statistics
 from collections.abc import Mapping
 from typing import Any
 
-from caebench.config.dense import LearningRateGrid
-from caebench.config.stage import METRICS, RESULT
+from caebench.files.layout import RESULT
+from caebench.specs.evaluations.lr_grid import LearningRateGrid
 from caebench.tasks.intervals import Interval
 from caebench.training.run import Run
 
@@ -17,11 +17,11 @@ def select_rate(config: LearningRateGrid, run: Run) -> dict[str, Any]:
     The choice is made on the validation images, as the paper's was: the median says what an arbitrary rate gives.
     """
     results = {rate: _read(run, config.role(rate)) for rate in config.rates}
-    first = METRICS[type(config.task)][0]
+    first = config.chosen_by
     scores = {rate: float(result["metrics"][first]) for rate, result in results.items()}
     best = max(scores, key=lambda rate: scores[rate])
     run.intervals.update(_of_choice(results, scores, best, first))
-    chosen = {name: results[best]["metrics"][name] for name in METRICS[type(config.task)]}
+    chosen = {name: results[best]["metrics"][name] for name in config.task.METRICS}
     every = {f"{first}_{config.role(rate)}": score for rate, score in scores.items()}
     return {**chosen, "lr": best, f"{first}_median": statistics.median(scores.values()), **every}
 

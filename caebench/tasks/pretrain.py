@@ -4,24 +4,28 @@ from typing import Any
 
 import torch
 
-from caebench.config.compared import Method as MethodConfig
-from caebench.config.stage import ENCODER, Pretrain, RandomEncoder
-from caebench.config.variants import VARIANTS
-from caebench.data.codes import CachedSample
+from caebench.checkpoints.encoder_file import save_encoder
 from caebench.data.loading import Samples
 from caebench.data.randomness import Purpose, derive, seeded
+from caebench.data.samples.cached_codes import CachedSample
+from caebench.files.atomic import replacing
+from caebench.files.layout import ENCODER, MODEL
 from caebench.methods.beit import BEiTMethod
 from caebench.methods.builders import build_method
+from caebench.methods.cae import CAEMethod
 from caebench.methods.method import Method
-from caebench.methods.pretraining import PretrainingStep
-from caebench.models.checkpoint import save_encoder
 from caebench.models.tokenizer import Tokenizer
 from caebench.models.vit import Encoder
+from caebench.specs.identity import kind_of
+from caebench.specs.inputs.random_encoder import RandomEncoder
+from caebench.specs.methods.base import Method as MethodConfig
+from caebench.specs.pretrain import Pretrain
+from caebench.specs.variants import VARIANTS
 from caebench.tasks.codes import load_target, open_cache, verify
-from caebench.training.loop import Training, fit
 from caebench.training.optim import split_decay
 from caebench.training.run import Run
-from caebench.training.sharding import shard, whole
+from caebench.training.sharding import full_state, shard
+from caebench.training.trainer import Training, fit
 
 Result = dict[str, Any]
 
@@ -33,7 +37,7 @@ def pretrain(config: Pretrain, run: Run) -> Result:
     method = build_method(config, tokenizer)
     num_parameters = method.num_parameters
     run.adapt([*method.blocks, *([tokenizer] if tokenizer else [])])
-    if run.site.shard and method.one_branch:
+    if run.site.shard and method.shardable:
         shard(method, method.blocks, run.group)
     make_sample = method.make_sampler(config)
     training = Training(
@@ -43,21 +47,22 @@ def pretrain(config: Pretrain, run: Run) -> Result:
         samples=Samples(split, make_sample, run.site.resize),
         seed=config.seed,
         per_device=_per_device(method, config, run),
-        multiple_of=method.multiple_of,
+        batch_multiple=method.batch_multiple,
         repeats=method.repeats,
         hooks=method,
     )
     if tokenizer is not None and (cache := open_cache(run, len(split.entries))) is not None:
         verify(cache, training, tokenizer, run)
         training.samples = Samples(split, CachedSample(make_sample, cache), run.site.resize)
-        if cache.config.epochs >= config.optimization.epochs and isinstance(method, PretrainingStep | BEiTMethod):
+        if cache.config.epochs >= config.optimization.epochs and isinstance(method, CAEMethod | BEiTMethod):
             method.tokenizer.clear()
             del tokenizer
     fit(training, run)
-    states = whole([method.pretrained.state_dict(), method.network.state_dict()], keep=run.group.is_main)
+    states = full_state([method.pretrained.state_dict(), method.network.state_dict()], keep=run.group.is_main)
     if run.group.is_main:
         save_encoder(method.pretrained, run.folder / ENCODER, states[0])
-        torch.save(states[1], run.folder / "model.pt")
+        with replacing(run.folder / MODEL) as partial, partial.open("wb") as file:
+            torch.save(states[1], file)
     return {"num_parameters": num_parameters}
 
 
@@ -68,11 +73,11 @@ def _per_device(method: Method, config: Pretrain, run: Run) -> int | None:
         ValueError: it must, and does not fit.
     """
     fits, share = run.site.most_images(VARIANTS[config.variant]), config.optimization.global_batch // run.group.size
-    if not method.whole_batch:
+    if not method.needs_full_batch:
         return fits
     if share > fits:
         raise ValueError(
-            f"per_device_batch {fits}: the loss of {config.method.kind} contrasts a whole batch, so the share of a "
+            f"per_device_batch {fits}: the loss of {kind_of(config.method)} contrasts a whole batch, so the share of a "
             f"process, {share} images, cannot be accumulated. Use more processes, or raise per_device_batch."
         )
     return None

@@ -8,53 +8,35 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
-from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from caebench.config.data import size_of
-from caebench.config.optim import Precision
-from caebench.config.pixels import IMAGENET, PixelStats
-from caebench.config.stage import ENCODER, AttentiveProbe, LinearProbe
-from caebench.data.crops import CROP
-from caebench.data.loading import Key, Samples, evaluation_loader
+from caebench.checkpoints.encoder_file import read_encoder, stats_of
+from caebench.data.loading import Samples
 from caebench.data.randomness import Purpose, derive, seeded
-from caebench.data.transforms import Crop, CropAndFlip, Pixels, Transform, evaluation
-from caebench.models.checkpoint import read_encoder, stats_of
+from caebench.data.samples.labelled import LabelledSample
+from caebench.data.samples.shared_pass import Augmentation
+from caebench.data.transforms import evaluation
+from caebench.files.layout import ENCODER
 from caebench.models.heads import AttentiveHead, LinearHead
 from caebench.models.vit import Encoder
+from caebench.specs.evaluations.attentive_probe import AttentiveProbe
+from caebench.specs.evaluations.linear_probe import LinearProbe
+from caebench.specs.optim import Precision
+from caebench.specs.pixel_stats import PixelStats
 from caebench.tasks.intervals import of_accuracies
-from caebench.training.loop import Batch, Training, autocast, to_device
+from caebench.training.evaluation import evaluation_batches, interruptible, most_batches
 from caebench.training.optim import split_decay
 from caebench.training.run import Run
+from caebench.training.step import Batch, autocast
+from caebench.training.trainer import Training
 
 EVALUATION_BATCH = 256
 KEPT_BYTES = 512 * 2**20  # class tokens of ImageNet's 50,000 for ViT-L are 200 MB
-
-
-class LabelledSample:
-    """A transformed image, its label and its index; the transform draws from (seed, epoch, index)."""
-
-    def __init__(self, transform: Transform, seed: int) -> None:
-        self.transform, self.seed = transform, seed
-        self.takes_pixels = isinstance(transform, CropAndFlip)
-
-    def __call__(self, image: Image.Image | Pixels, label: int, key: Key) -> dict[str, Any]:
-        """One sample."""
-        with seeded(derive(Purpose.VIEW, self.seed, *key)):
-            return {**show(image, self.transform), "label": label, "index": key[1]}
-
-
-def show(image: Image.Image | Pixels, transform: Transform) -> dict[str, Tensor | Crop]:
-    """The view of an image, or the crop that the device makes it of."""
-    if isinstance(image, Tensor):
-        assert isinstance(transform, CropAndFlip), "no other transform is finished on the device"
-        return {CROP: transform.cut(image)}
-    return {"image": transform(image)}
 
 
 Part = Literal["cls", "mean", "last4", "all", "patches"]
@@ -139,19 +121,6 @@ class ProbeStep(nn.Module):
         return {"loss": F.cross_entropy(logits, batch["label"]), "accuracy": accuracy}
 
 
-class Augmentation(NamedTuple):
-    """How the probes see their training images: a random crop and a flip."""
-
-    image_size: int
-    crop_scale_min: float
-    one_try: bool
-    stats: PixelStats = IMAGENET  # the encoder's
-
-    def transform(self) -> CropAndFlip:
-        """It, as a transform."""
-        return CropAndFlip(self.image_size, self.crop_scale_min, one_try=self.one_try, stats=self.stats)
-
-
 @dataclass
 class Probe:
     """Heads that are ready to train behind a pass of their encoder, which may be others' too (ADR 20)."""
@@ -160,7 +129,6 @@ class Probe:
     frozen: Frozen
     parts: tuple[Part, ...]
     augmentation: Augmentation
-    finish: Callable[[list[dict[str, Any]]], dict[str, Any]]  # from the history to the numbers of the result
 
 
 MakeProbe = Callable[[Any, Run, Encoder | None], Probe]  # config, run, an encoder that was read already
@@ -189,7 +157,7 @@ def _make(
 ) -> Probe:
     train, val = run.open_split(config.data, "train"), run.open_split(config.data, "val")
     with seeded(derive(Purpose.INITIALISATION, config.seed)):
-        head = make_head(frozen.dim, frozen.encoder.variant.num_heads, size_of(config.data).num_classes)
+        head = make_head(frozen.dim, frozen.encoder.variant.num_heads, config.data.size.num_classes)
     step = ProbeStep(frozen, head)
     samples = Samples(val, LabelledSample(evaluation(config.image_size, frozen.stats), 0))
     evaluator = Evaluator(step.logits, samples, run, config.optimization.precision, frozen)
@@ -200,12 +168,9 @@ def _make(
         samples=Samples(train, LabelledSample(augmentation.transform(), config.seed), run.site.resize),
         seed=config.seed,
         after_epoch=evaluator,
+        finish=lambda history: select(run, history, config.selection, evaluator.num_images),
     )
-
-    def finish(history: list[dict[str, Any]]) -> dict[str, Any]:
-        return select(run, history, config.selection, evaluator.num_images)
-
-    return Probe(training, frozen, (frozen.part,), augmentation, finish)
+    return Probe(training, frozen, (frozen.part,), augmentation)
 
 
 def percent(correct: Float[Tensor, " counts"], num_images: int) -> list[float]:
@@ -249,14 +214,11 @@ class Evaluator:
 
     def _batches(self) -> Iterator[Batch]:
         """This process's share of the split: images, or the features kept from the first time."""
-        if self.kept:
-            yield from self.kept
-            return
         run, kept = self.run, []
-        for images in evaluation_loader(
-            self.samples, run.group.rank, run.group.size, EVALUATION_BATCH, run.num_workers
-        ):
-            batch = to_device(images, run.device)
+        if self.kept:
+            yield from interruptible(self.kept, most_batches(self.samples, run, EVALUATION_BATCH), run)
+            return
+        for batch in evaluation_batches(self.samples, run, EVALUATION_BATCH):
             if self.frozen is not None:
                 with autocast(run.device, self.precision):
                     batch = {self.frozen.part: self.frozen(batch["image"]), "label": batch["label"]}
@@ -268,7 +230,7 @@ class Evaluator:
 
 
 def select(run: Run, history: list[dict[str, Any]], selection: str, num_images: int) -> dict[str, Any]:
-    """The reported epoch, by the recipe's rule, with the last one beside it; notes the accuracies' intervals."""
+    """The reported epoch, by the recipe's rule, and the last one; records the intervals of the accuracies."""
     last = history[-1]
     chosen = max(history, key=lambda entry: entry["top1"]) if selection == "best_epoch" else last
     found = {**chosen, "top1_last_epoch": last["top1"]}

@@ -1,16 +1,19 @@
-"""Released files as jobs: read once, without running anything in them, and kept in our own format."""
+"""The job kind `released`: DALL-E's published file, read once without running anything in it, kept in our own format.
+
+Encoders that other projects trained are jobs of kind `imported`.
+"""
 
 from pathlib import Path
 from typing import Any
 
 from safetensors.torch import save_file
 
-from caebench.config.method import Released
-from caebench.models.dalle_file import read_dalle
-from caebench.models.released.reading import sha256_of
+from caebench.checkpoints.dalle import read_dalle
+from caebench.checkpoints.hashing import sha256_of
+from caebench.files.atomic import replacing
+from caebench.files.layout import TOKENIZER
+from caebench.specs.inputs.tokenizer import Released
 from caebench.training.run import Run
-
-WEIGHTS = "tokenizer.safetensors"
 
 
 def read_released(config: Released, run: Run) -> dict[str, Any]:
@@ -24,5 +27,6 @@ def read_released(config: Released, run: Run) -> dict[str, Any]:
     assert path is not None, "read_dalle refuses a site without the file"
     run.fingerprints[config.name] = sha256_of(path)
     if run.group.is_main:
-        save_file(model.state_dict(), run.folder / WEIGHTS)
+        with replacing(run.folder / TOKENIZER) as partial:
+            save_file(model.state_dict(), partial)
     return {"num_parameters": sum(p.numel() for p in model.parameters())}

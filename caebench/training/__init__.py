@@ -1,1 +1,1 @@
-"""The loop, the optimizers, checkpoints, signals, the process group."""
+"""The training loop, optimizers, checkpoints, signals and the process group."""

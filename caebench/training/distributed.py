@@ -1,4 +1,4 @@
-"""The process group, which always exists: one process on a laptop, many under torchrun or SLURM."""
+"""The process group. It always exists: one process on a laptop, many under torchrun or a scheduler."""
 
 import os
 import time
@@ -11,7 +11,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Group:
-    """This process's place among all."""
+    """This process's rank, the number of processes, and its device."""
 
     rank: int
     size: int
@@ -19,7 +19,7 @@ class Group:
 
     @property
     def backend(self) -> str:
-        """What the processes talk through: nccl or gloo."""
+        """How the processes communicate: nccl or gloo."""
         return dist.get_backend()
 
     @property
@@ -38,30 +38,38 @@ class Group:
         return values
 
     def any(self, flags: list[bool]) -> list[bool]:
-        """Which of the flags is raised in any process."""
+        """For each flag, whether any process has raised it. A single process does not wait for its device."""
+        if self.size == 1:
+            return list(flags)
         total = self.sum(torch.tensor(flags, dtype=torch.float32, device=self.device))
         return [bool(value > 0) for value in total]
 
+    def of_first(self, number: int) -> int:
+        """The first process's number."""
+        return (
+            int(self.sum(torch.tensor(number if self.is_main else 0, device=self.device))) if self.size > 1 else number
+        )
+
     def speed(self, megabytes: int = 64) -> float:
-        """Gigabytes that a process adds up with the others' in a second; the best of a few sums."""
+        """Gigabytes per second that an all-reduce sums; the best of a few."""
         values = torch.ones(megabytes * 2**18, device=self.device)
         best = float("inf")
         for _ in range(5):
-            self.any([True])  # all are here, and the devices idle
+            self.any([True])  # a barrier: all processes are here and the devices are idle
             started = time.monotonic()
             float(self.sum(values)[0])  # waits for the device
             best = min(best, time.monotonic() - started)
         return round(megabytes / 1e3 / best, 2)
 
     def gather(self, values: Tensor) -> Tensor:
-        """The rows of all processes, in the order of the rank-strided split that they came from."""
+        """The rows of all processes, in the order of the rank-strided split."""
         parts = [torch.empty_like(values) for _ in range(self.size)]
         dist.all_gather(parts, values.contiguous())
         return torch.stack(parts, dim=1).flatten(0, 1)
 
 
 def join_group(device: str) -> Group:
-    """Join the group of the environment (RANK, WORLD_SIZE, LOCAL_RANK, MASTER_*), or make one of this process alone."""
+    """Join the group of the environment (RANK, WORLD_SIZE, LOCAL_RANK, MASTER_*), or make one with a single process."""
     kind = "cuda" if device == "cuda" or (device == "auto" and torch.cuda.is_available()) else "cpu"
     place = torch.device(kind, int(os.environ.get("LOCAL_RANK", "0"))) if kind == "cuda" else torch.device("cpu")
     if kind == "cuda":
@@ -74,3 +82,10 @@ def join_group(device: str) -> Group:
             store = dist.HashStore()  # pyright: ignore[reportPrivateImportUsage] torch documents it, unexported
             dist.init_process_group(backend, store=store, rank=0, world_size=1)
     return Group(dist.get_rank(), dist.get_world_size(), place)
+
+
+def device_name(device: torch.device) -> str:
+    """The device's name, for the record."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"CPU, {torch.get_num_threads()} of {os.cpu_count()} cores"

@@ -1,4 +1,4 @@
-"""What a method does around a step of the optimizer, beside following the gradient."""
+"""What a method does around an optimizer step, in addition to following the gradient."""
 
 import math
 from dataclasses import dataclass
@@ -7,21 +7,21 @@ LOG_EVERY = 10  # steps; also how often processes agree on stopping and saving
 
 
 @dataclass(frozen=True)
-class Moment:
-    """Where a step stands in its run."""
+class StepInfo:
+    """A step's position in its training."""
 
-    step: int  # steps that came before it
+    step: int  # steps before it
     total: int
     steps_per_epoch: int
 
     @property
     def epoch(self) -> float:
-        """Epochs that came before it."""
+        """Epochs before it."""
         return self.step / self.steps_per_epoch
 
     @property
     def is_logged(self) -> bool:
-        """Whether a line of metrics follows the step."""
+        """Whether metrics are logged after the step."""
         return (self.step + 1) % LOG_EVERY == 0 or self.step + 1 == self.total
 
     def cosine(self, start: float, end: float) -> float:
@@ -30,18 +30,18 @@ class Moment:
 
 
 class Hooks:
-    """Nothing at all; methods with a momentum encoder, a centre or a frozen layer do more.
+    """Does nothing; methods with a momentum encoder, a centre or a frozen layer override it.
 
-    What they keep between steps belongs into the module's state, or killed and resumed would differ from unbroken.
+    What they keep between steps must be in the module's state, or a resumed job would differ from an uninterrupted one.
     """
 
-    is_logged = True  # the loop says before each step whether anyone will read more than the loss
+    is_logged = True  # set by the loop before each step: whether more than the loss will be logged
 
-    def before_step(self, moment: Moment) -> None:
+    def before_step(self, info: StepInfo) -> None:
         """Before the step's first micro-batch."""
 
-    def before_update(self, moment: Moment) -> None:
-        """With the gradients there, and clipped."""
+    def before_update(self, info: StepInfo) -> None:
+        """With the gradients computed and clipped."""
 
-    def after_step(self, moment: Moment) -> None:
+    def after_step(self, info: StepInfo) -> None:
         """With the parameters updated."""

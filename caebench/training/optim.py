@@ -8,15 +8,15 @@ from timm.optim.lars import Lars
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
-from caebench.config.optim import LARS, SGD, AdamW, Optimization, Optimizer
 from caebench.models.vit import Encoder
-from caebench.training.hooks import Moment
+from caebench.specs.optim import LARS, SGD, AdamW, Optimization, Optimizer
+from caebench.training.hooks import StepInfo
 
 ParamGroup = dict[str, Any]
 
 
 def split_decay(module: nn.Module, lr_scale: float = 1.0) -> list[ParamGroup]:
-    """Two groups: parameters that decay, and biases and those of one dimension, which do not (official code)."""
+    """Two groups: parameters with weight decay, and biases and one-dimensional ones without (official code)."""
     named = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
     flat = [p for name, p in named if p.ndim <= 1 or name.endswith(".bias")]
     decayed = [p for name, p in named if not (p.ndim <= 1 or name.endswith(".bias"))]
@@ -27,8 +27,8 @@ def split_decay(module: nn.Module, lr_scale: float = 1.0) -> list[ParamGroup]:
 def encoder_groups(encoder: Encoder, decay: float) -> list[ParamGroup]:
     """Layer-wise learning-rate decay (BEiT): block i of n at decay^(n - i), patches at decay^(n + 1).
 
-    What belongs to no block takes the whole rate, as in the official constructors (`get_num_layer_for_vit`): a table of
-    relative positions that all blocks share, and a final norm.
+    Parameters that belong to no block have the full rate, as in the official constructors (`get_num_layer_for_vit`): a
+    table of relative positions that all blocks share, and a final norm.
     """
     depth, biases = len(encoder.blocks), encoder.relative_position_biases
     groups = split_decay(encoder.norm)
@@ -39,8 +39,8 @@ def encoder_groups(encoder: Encoder, decay: float) -> list[ParamGroup]:
     groups += [] if of_block else split_decay(biases)
     scale = decay ** (depth + 1)
     groups.append({"params": [encoder.patch_embed.weight], "decays": True, "lr_scale": scale})
-    undecayed = [encoder.cls_token, encoder.patch_embed.bias]  # BEiT's fine-tuning decays neither class token
-    undecayed += [encoder.pos_embed] if encoder.pos_embed.requires_grad else []  # nor positions
+    undecayed = [encoder.cls_token, encoder.patch_embed.bias]  # BEiT's fine-tuning decays neither the class token
+    undecayed += [encoder.pos_embed] if encoder.pos_embed.requires_grad else []  # nor the positions
     return [*groups, {"params": undecayed, "decays": False, "lr_scale": scale}]
 
 
@@ -62,7 +62,7 @@ def make_optimizer(config: Optimization, groups: list[ParamGroup]) -> torch.opti
 def learning_rate(config: Optimization, step: int, steps_per_epoch: int) -> float:
     """Linear warm-up from 0, then half a cosine to `min_lr`, step by step.
 
-    Official furnace/utils.py of CAE; where the warm-up ends before the peak, util/lr_sched.py of MAE.
+    Official furnace/utils.py of CAE; if the warm-up ends before the peak, util/lr_sched.py of MAE.
     """
     warmup, total = config.warmup_epochs * steps_per_epoch, config.epochs * steps_per_epoch
     if config.warmup_end == "at_peak":
@@ -79,24 +79,24 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
         group["lr"] = lr * group["lr_scale"]
 
 
-def set_weight_decay(optimizer: torch.optim.Optimizer, config: Optimizer, moment: Moment) -> None:
-    """Move the decay of every group that decays along a cosine, where the recipe has an end for it."""
+def set_weight_decay(optimizer: torch.optim.Optimizer, config: Optimizer, info: StepInfo) -> None:
+    """Set the weight decay of every decayed group along a cosine, if the recipe has an end value."""
     if isinstance(config, AdamW) and config.weight_decay_end is not None:
         for group in optimizer.param_groups:
             if group["decays"]:
-                group["weight_decay"] = moment.cosine(config.weight_decay, config.weight_decay_end)
+                group["weight_decay"] = info.cosine(config.weight_decay, config.weight_decay_end)
 
 
 def clip_gradients(parameters: list[nn.Parameter], config: Optimization) -> Tensor:
-    """Clip the norm of all gradients together, or of each parameter's own; returns that of all before."""
+    """Clip the joint norm of all gradients, or of each parameter's; returns the joint norm before clipping."""
     limit = config.clip_grad
     if limit is None:
-        return _whole(nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None]))
+        return _full(nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None]))
     if config.clip_grad_of == "all":
-        return _whole(nn.utils.clip_grad_norm_(parameters, limit))
+        return _full(nn.utils.clip_grad_norm_(parameters, limit))
     return torch.stack([nn.utils.clip_grad_norm_(parameter, limit) for parameter in parameters]).norm()
 
 
-def _whole(norm: Tensor) -> Tensor:
-    """Of shares, over all processes."""
+def _full(norm: Tensor) -> Tensor:
+    """The norm over all shards."""
     return norm.full_tensor() if isinstance(norm, DTensor) else norm

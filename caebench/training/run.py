@@ -1,9 +1,9 @@
-"""What a stage is given besides its config: its folder, its inputs, the machine."""
+"""What a stage gets in addition to its config: its folder, its inputs, the machine."""
 
 import json
 import logging
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,20 +11,17 @@ from typing import Any
 import torch
 from torch import nn
 
-from caebench.config.data import Data, Split
-from caebench.config.site import LOADERS, Site
-from caebench.config.stage import METRICS_FILE, RESULT
-from caebench.data.datasets import ImageSplit, open_split
-from caebench.data.errors import DataError
-from caebench.data.scenes import SceneSplit, open_scenes
+from caebench.datasets.errors import DataError
+from caebench.datasets.splits import SPLITS, ImageSplit, SceneSplit, Split
+from caebench.files.atomic import check_guard
+from caebench.files.layout import METRICS, RESULT
+from caebench.specs.inputs.dataset import Data
+from caebench.specs.progress import Progress, no_progress
+from caebench.specs.site import LOADERS, Site
 from caebench.training.distributed import Group
+from caebench.training.signals import Interrupted, StopRequest, first_raised
 
 log = logging.getLogger("caebench")
-Progress = Callable[[int, int, Mapping[str, float]], None]  # done, total, what to show
-
-
-def no_progress(done: int, total: int, shown: Mapping[str, float]) -> None:
-    """For callers that watch nothing."""
 
 
 @dataclass
@@ -37,8 +34,11 @@ class Run:
     group: Group
     progress: Progress = no_progress
     fingerprints: dict[str, str] = field(default_factory=dict)  # "imagenet1k/train" -> fingerprint, as the job saw it
-    aids: Mapping[str, Path] = field(default_factory=dict[str, Path])  # role ("codes") -> folder; may be gone
+    optional_inputs: Mapping[str, Path] = field(
+        default_factory=dict[str, Path]
+    )  # role ("codes") -> folder; may be gone
     intervals: dict[str, tuple[float, float]] = field(default_factory=dict)  # 95 %, of metrics; in the main process
+    stop: StopRequest = field(default_factory=StopRequest)  # of this process; set by `watch_signals`
 
     @property
     def device(self) -> torch.device:
@@ -51,29 +51,51 @@ class Run:
         default = LOADERS if self.device.type == "cuda" else 0
         return default if self.site.num_workers is None else self.site.num_workers
 
-    def open_split(self, data: Data, split: Split) -> ImageSplit:
-        """List a split, and note its fingerprint.
+    def agreed_stop(self) -> str | None:
+        """The signal to stop for, from any process of the group; all processes must call this equally often."""
+        return first_raised(self.group.any(self.stop.flags))
+
+    def stop_if_asked(self, where: str) -> None:
+        """Stop work that can be repeated; all processes of the group must call this equally often.
 
         Raises:
-            DataError: the split is missing, or an input job saw another content under the same name.
+            Interrupted: a signal asked for a stop, in any process.
         """
-        found = open_split(data, split, self.site.data, self.inputs.get("data"))
-        self._note(f"{data.name}/{split}", found)
+        if signal := self.agreed_stop():
+            raise Interrupted(f"stopped by {signal} {where}", signal)
+
+    def open_split(self, data: Data, split: Split) -> ImageSplit:
+        """List a split of images that have a label each; see `open`."""
+        found = self.open(data, split)
+        assert isinstance(found, ImageSplit), "a spec has refused other labels"
         return found
 
-    def open_scenes(self, data: Data, split: Split) -> SceneSplit:
-        """Check and describe a split of ADE20K, and note its fingerprint.
+    def open_scenes(self, data: Data) -> tuple[SceneSplit, SceneSplit]:
+        """Describe both splits of pictures with labels below the image, whose classes are numbered alike; see `open`.
 
         Raises:
-            DataError: it is not as published, or an input job saw another content under the same name.
+            DataError: the splits name other classes, or in another order.
         """
-        found = open_scenes(data, split, self.site.data, self.inputs.get("data"))
-        self._note(f"{data.name}/{split}", found)
+        train, val = (self.open(data, split) for split in SPLITS)
+        assert isinstance(train, SceneSplit) and isinstance(val, SceneSplit), "a spec has refused other labels"
+        if train.classes != val.classes:
+            what = f"its classes are {', '.join(val.classes)}; those of {train.labels} are {', '.join(train.classes)}"
+            raise DataError(val.root / val.labels, what, "Number the classes of both splits alike.")
+        return train, val
+
+    def open(self, data: Data, split: Split) -> ImageSplit | SceneSplit:
+        """Read a split, and note its fingerprint under the name of the data set whose split it is.
+
+        Raises:
+            DataError: something is missing or wrong, or an input job saw another content under the same name.
+        """
+        found = data.dataset.open(data.roots(self.site.data, self.inputs), split, data.size)
+        self._note(f"{data.dataset.owner(split).name}/{split}", found)
         return found
 
     def _note(self, name: str, found: ImageSplit | SceneSplit) -> None:
-        """Keep a split's fingerprint, and compare it with what the input jobs saw."""
-        for role, folder in {**self.inputs, **self.aids}.items():
+        """Record a split's fingerprint, and compare it with those of the input jobs."""
+        for role, folder in {**self.inputs, **self.optional_inputs}.items():
             seen = json.loads((folder / RESULT).read_text(encoding="utf8")).get("fingerprints", {}).get(name)
             if seen not in (None, found.fingerprint):
                 what = f"{name} has fingerprint {found.fingerprint}, but the {role} job saw {seen} ({folder})"
@@ -81,21 +103,22 @@ class Run:
         self.fingerprints[name] = found.fingerprint
 
     def adapt(self, modules: Iterable[nn.Module]) -> None:
-        """Compile modules, and have an encoder's blocks recomputed, where the site asks for it: no number changes."""
+        """Compile modules, and recompute an encoder's blocks, if the site asks for it; no number changes."""
         for module in modules:
-            module.recomputed = self.site.activation_checkpointing  # pyright: ignore[reportAttributeAccessIssue, reportArgumentType] a plain mark, which `models.vit.through` reads
+            module.recomputed = self.site.activation_checkpointing  # pyright: ignore[reportAttributeAccessIssue, reportArgumentType] a plain attribute, which `models.vit.through` reads
             if self.site.compile:
                 module.compile()
 
     def append_metrics(self, **values: Any) -> None:
-        """Add a line to `metrics.jsonl`; the main process only."""
+        """Add one line to `metrics.jsonl`, in the main process only."""
         if self.group.is_main:
-            with (self.folder / METRICS_FILE).open("a", encoding="utf8") as file:
+            check_guard(self.folder / METRICS)
+            with (self.folder / METRICS).open("a", encoding="utf8") as file:
                 file.write(json.dumps(values) + "\n")
 
 
 def truncate_metrics(run: Run, num_bytes: int) -> None:
-    """Forget the lines that were written after the checkpoint."""
-    path = run.folder / METRICS_FILE
+    """Remove the lines that were written after the checkpoint."""
+    path = run.folder / METRICS
     if path.exists():
         os.truncate(path, min(num_bytes, path.stat().st_size))

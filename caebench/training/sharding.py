@@ -1,6 +1,6 @@
-"""Parameters, gradients and the optimizer's state in shares, one a process (FSDP2): for encoders that crowd a device.
+"""Parameters, gradients and optimizer state sharded over the processes (FSDP2), for encoders that fill a device.
 
-Files do not know of it: what is saved is whole, so a job may go on sharded or not, on any number of processes.
+Files always have the full state, so a job can resume sharded or not, on any number of processes.
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,9 +17,9 @@ from caebench.training.distributed import Group
 
 
 def shard(module: nn.Module, blocks: Iterable[nn.Module], group: Group) -> None:
-    """Part a module over the processes, block by block; only its own `forward` puts it together.
+    """Shard a module over the processes, block by block; only its own `forward` gathers the parameters.
 
-    Its parameters are others afterwards: make groups for the optimizer of these.
+    This replaces its parameters, so make the optimizer's groups afterwards.
     """
     module.to(group.device)
     mesh = init_device_mesh(group.device.type, (group.size,))
@@ -29,48 +29,50 @@ def shard(module: nn.Module, blocks: Iterable[nn.Module], group: Group) -> None:
 
 
 def is_sharded(module: nn.Module) -> bool:
-    """Whether `shard` was there."""
+    """Whether the module was sharded."""
     return isinstance(module, FSDPModule)
 
 
-def whole(state: Any, *, keep: bool) -> Any:
-    """Nested containers with every share put together, tensor by tensor: every process must take part.
+def full_state(state: Any, *, keep: bool) -> Any:
+    """Nested containers with every sharded tensor gathered, one by one; every process must take part.
 
-    What was in shares is moved to the host, and only where it is to be kept; elsewhere it is None.
+    A gathered tensor is moved to the host if `keep` is set, and is None otherwise.
     """
 
-    def put_together(value: Any) -> Any:
+    def gather(value: Any) -> Any:
         if not isinstance(value, DTensor):
             return value
         full = value.full_tensor()
         return full.cpu() if keep else None
 
-    return tree_map(put_together, state)
+    return tree_map(gather, state)
 
 
-def share(value: Tensor, like: Tensor) -> Tensor:
-    """This process's share of a tensor, parted as `like` is; all of it where `like` is not parted."""
+def shard_like(value: Tensor, like: Tensor) -> Tensor:
+    """This process's shard of a full tensor, sharded as `like` is; the full tensor if `like` is not sharded."""
     if not isinstance(like, DTensor):
         return value
     value = value.to(like.device)
     return distribute_tensor(value, like.device_mesh, like.placements, src_data_rank=None)  # every process has read it
 
 
-def share_state(state: Mapping[str, Tensor], module: nn.Module) -> dict[str, Tensor]:
-    """A whole state, parted as the module's."""
+def shard_state(state: Mapping[str, Tensor], module: nn.Module) -> dict[str, Tensor]:
+    """A full state, sharded as the module's."""
     own = module.state_dict()
-    return {name: share(value, own[name]) for name, value in state.items()}
+    return {name: shard_like(value, own[name]) for name, value in state.items()}
 
 
-def share_optimizer_state(state: dict[str, Any], optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    """A whole state of the optimizer, parted as its parameters are."""
+def shard_optimizer_state(state: dict[str, Any], optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """A full state of the optimizer, sharded as its parameters are."""
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
 
-    def share_one(values: Mapping[str, Any], parameter: Tensor) -> dict[str, Any]:
+    def shard_one(values: Mapping[str, Any], parameter: Tensor) -> dict[str, Any]:
         """Moments have the parameter's shape; the number of steps has none."""
         return {
-            name: share(value, parameter) if isinstance(value, Tensor) and value.shape == parameter.shape else value
+            name: shard_like(value, parameter)
+            if isinstance(value, Tensor) and value.shape == parameter.shape
+            else value
             for name, value in values.items()
         }
 
-    return {**state, "state": {i: share_one(values, parameters[i]) for i, values in state["state"].items()}}
+    return {**state, "state": {i: shard_one(values, parameters[i]) for i, values in state["state"].items()}}

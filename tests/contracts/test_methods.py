@@ -4,33 +4,31 @@ import json
 import math
 import os
 from pathlib import Path
-from typing import get_args
 
 import pytest
 import torch
 import torch.distributed as dist
-from helpers import FORKS, PATIENCE, free_port, metrics, planned
 
-from caebench.config.compared import Method as MethodConfig
-from caebench.config.data import EmbeddedData
-from caebench.config.site import Roots, Site
-from caebench.config.stage import ENCODER, Pretrain
-from caebench.data.datasets import open_split
+from caebench.checkpoints.encoder_file import read_encoder
 from caebench.data.loading import Samples
+from caebench.files.layout import ENCODER
 from caebench.methods.builders import BUILDERS, build_method
 from caebench.methods.method import Method, rankme
-from caebench.models.checkpoint import read_encoder
 from caebench.models.tokenizer import DiscreteVAE
 from caebench.models.vit import Encoder
-from caebench.recipes import SOURCES
+from caebench.specs.inputs.dataset import SyntheticData
+from caebench.specs.methods.base import METHODS as MEMBERS
+from caebench.specs.pretrain import Pretrain
+from caebench.specs.registry import SOURCES
+from caebench.specs.site import Site
 from caebench.stages import run_stage
 from caebench.tasks import pretrain as task
 from caebench.training.distributed import join_group
-from caebench.training.hooks import Moment
+from caebench.training.hooks import StepInfo
 from caebench.training.optim import make_optimizer, set_learning_rate, split_decay
 from caebench.training.run import Run
+from tests.helpers import FORKS, PATIENCE, free_port, metrics, planned
 
-MEMBERS = {get_args(cls.model_fields["kind"].annotation)[0]: cls for cls in get_args(get_args(MethodConfig)[0])}
 BATCH = 8
 SEES_ONLY_VISIBLE = {  # the encoder's first pass must not see what is masked
     "cae": lambda method: method.model.encoder,
@@ -47,9 +45,9 @@ def group():
 
 @pytest.fixture(scope="module")
 def data(tiny, tmp_path_factory, group) -> Path:
-    """The embedded data, rendered once, as a finished job."""
+    """The synthetic data, rendered once, as a finished job."""
     folder = tmp_path_factory.mktemp("data")
-    config = EmbeddedData(kind="embedded", name="imagenet1k", world=tiny.world)
+    config = SyntheticData(kind="synthetic", name="imagenet1k", world=tiny.world)
     run_stage(config, Run(folder, {}, Site(device="cpu"), group))
     (folder / "result.json").write_text(json.dumps({"fingerprints": {}}))
     return folder
@@ -84,7 +82,8 @@ def make(config: Pretrain) -> Method:
 
 
 def make_batch(config: Pretrain, method: Method, data: Path, epoch: int = 0) -> dict[str, torch.Tensor]:
-    samples = Samples(open_split(config.data, "train", Roots(), data), method.make_sampler(config))
+    split = config.data.dataset.open(config.data.roots({}, {"data": data}), "train", config.data.size)
+    samples = Samples(split, method.make_sampler(config))
     return torch.utils.data.default_collate([samples[epoch, number] for number in range(BATCH)])
 
 
@@ -162,21 +161,21 @@ def hold_teacher(config: Pretrain) -> Pretrain:
 
 
 def test_the_loss_falls(config, data, group):
-    """On a batch of the embedded data that comes again and again, so that nothing but learning moves it."""
+    """On a batch of the synthetic data that comes again and again, so that nothing but learning moves it."""
     config = hold_teacher(config)
     method, losses, num_steps = make(config).train(), [], 40
     batch = make_batch(config, method, data)
     optimizer = make_optimizer(config.optimization, split_decay(method))
     set_learning_rate(optimizer, 2e-3)
     for step in range(num_steps):
-        moment = Moment(step, num_steps, steps_per_epoch=5)
-        method.before_step(moment)
+        info = StepInfo(step, num_steps, steps_per_epoch=5)
+        method.before_step(info)
         loss = method(batch)["loss"]
         loss.backward()
-        method.before_update(moment)
+        method.before_update(info)
         optimizer.step()
         optimizer.zero_grad()
-        method.after_step(moment)
+        method.after_step(info)
         losses.append(float(loss.detach()))
     assert losses[-1] < 0.9 * losses[0], losses
 
@@ -201,7 +200,7 @@ def test_nothing_collapses(config, data, tmp_path, group):
     assert spread(collapsed, images)[1] < 0.01
 
 
-def test_killed_and_resumed_equals_unbroken(config, data, tmp_path, group):
+def test_killed_and_resumed_equals_uninterrupted(config, data, tmp_path, group):
     """Bit for bit: weights, momentum copies, centres, metrics; killed one step of logging after a checkpoint."""
     config = shorten(config, epochs=6)
     unbroken = train(config, data, tmp_path / "unbroken", group)
@@ -214,7 +213,7 @@ def test_killed_and_resumed_equals_unbroken(config, data, tmp_path, group):
     assert metrics(killed) == metrics(unbroken)
 
 
-def test_a_share_that_must_not_be_split_is_refused(tiny, data, tmp_path, group):
+def test_a_full_batch_that_does_not_fit_is_an_error(tiny, data, tmp_path, group):
     config = shorten(planned(tiny, "moco_v3"))
     with pytest.raises(ValueError, match=r"per_device_batch 4: the loss of moco_v3 contrasts a whole batch.*8 images"):
         train(config, data, tmp_path / "run", group, per_device_batch=4)

@@ -1,17 +1,27 @@
 """One tiny quickstart, run once; tests that go on from it see its finished jobs through links, or take a copy."""
 
+import fcntl
 import os
+import random
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
+from multiprocessing import forkserver
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
-from helpers import Bench
 
-from caebench import suites
-from caebench.config.site import Site
-from caebench.execution.local import Outcomes, Watcher, run_plan
-from caebench.plan.graph import Job, Plan, make_plan
-from caebench.plan.store import Store
+from caebench.execution import pool
+from caebench.execution.local import Watcher, run_plan
+from caebench.planning.graph import Plan, make_plan
+from caebench.specs.job import Job
+from caebench.specs.site import Site
+from caebench.store.store import Store
+from caebench.suites import loading as suites
+from tests.helpers import FORKS, Bench
+
+FORKED = SimpleNamespace(get_context=lambda kind: FORKS)  # in place of `multiprocessing`
 
 
 @dataclass
@@ -20,7 +30,6 @@ class Quickstart:
 
     plan: Plan
     store: Store
-    outcomes: Outcomes
 
     def job(self, kind: str, name: str) -> Job:
         """The only job of a kind with this word in its name."""
@@ -40,7 +49,21 @@ class Log:
         def ended(job: Job, outcome: str, reason: str) -> None:
             self.reasons[job.id] = reason
 
-        return Watcher(lambda job: self.started.append(job.id), lambda *_: None, ended)
+        return Watcher(lambda job: self.started.append(job.id), lambda *_: None, lambda *_: None, ended)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def fork_server() -> None:
+    """Started before `run_plan` blocks a signal to start its workers: all that it forks would have it blocked."""
+    forkserver.ensure_running()
+
+
+@pytest.fixture
+def kills(request) -> random.Random:
+    """Draws the moments of a test's kills. Where the test fails, pytest shows the seed; CAEBENCH_KILLS sets another."""
+    seed = f"{os.environ.get('CAEBENCH_KILLS', '0')} {request.node.name}"
+    print(f"kills are drawn with the seed {seed!r}")
+    return random.Random(seed)
 
 
 @pytest.fixture
@@ -54,17 +77,40 @@ def one_thread(monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: 1)
 
 
+@pytest.fixture(autouse=True)
+def forked_workers(monkeypatch):
+    """Workers are forked from a process that has imported torch; a user's, as in test_plugin.py, import it anew."""
+    monkeypatch.setattr(pool, "multiprocessing", FORKED)
+
+
+def once_a_run(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+    """A folder that the first of pytest's workers makes for all; one whose making failed is made again."""
+    base = factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
+    whole = folder.with_suffix(".whole")
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not whole.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            make(folder)
+            whole.touch()
+    return folder
+
+
 @pytest.fixture(scope="session")
 def quickstart(tiny, tmp_path_factory) -> Quickstart:
     """The suite `quickstart` at the tests' own scale, run by two workers."""
-    store = Store(tmp_path_factory.mktemp("store"))
     plan = make_plan(suites.load("quickstart"), tiny, [0])
-    remembered = Log([], {})
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "cpu_count", lambda: 1)
-        outcomes = run_plan(plan.jobs, store, Site(device="cpu"), remembered.watcher, 2)
-    assert set(outcomes.by_id.values()) == {"done"}, [reason for reason in remembered.reasons.values() if reason]
-    return Quickstart(plan, store, outcomes)
+
+    def make(root: Path) -> None:
+        remembered = Log([], {})
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(os, "cpu_count", lambda: 1)
+            patch.setattr(pool, "multiprocessing", FORKED)
+            outcomes = run_plan(plan.jobs, Store(root), Site(device="cpu"), remembered.watcher, 2)
+        assert set(outcomes.by_id.values()) == {"done"}, [reason for reason in remembered.reasons.values() if reason]
+
+    return Quickstart(plan, Store(once_a_run(tmp_path_factory, "quickstart", make)))
 
 
 @pytest.fixture

@@ -6,18 +6,19 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers import read
 from safetensors.torch import load_file, save_file
 
-from caebench import suites
-from caebench.config.pixels import name_of, parse_stats
-from caebench.config.site import Site
-from caebench.config.stage import Imported
+from caebench.checkpoints.encoder_file import read_encoder
 from caebench.execution.local import run_plan
-from caebench.models.checkpoint import read_encoder
-from caebench.plan.cost import gpu_hours
-from caebench.plan.graph import make_job, make_plan
-from caebench.plan.store import Store
+from caebench.planning.graph import make_plan
+from caebench.specs.cost import gpu_hours
+from caebench.specs.inputs.imported import Imported
+from caebench.specs.job import make_job
+from caebench.specs.pixel_stats import name_of, parse_stats
+from caebench.specs.site import Site
+from caebench.store.store import Store
+from caebench.suites import loading as suites
+from tests.helpers import read
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "encoders"
 FAMILIES = ["beit", "cae", "deit", "dino", "ibot", "mae", "moco_v3", "simmim"]
@@ -46,13 +47,17 @@ def truncated(path, trace):
     path.write_bytes((GOLDEN / "mae.pth").read_bytes()[:5000])
 
 
+def empty(path, trace):
+    path.write_bytes(b"")
+
+
 def with_nan(path, trace):
     file = content("mae")
     file["model"]["blocks.0.norm1.weight"][0] = float("nan")
     torch.save(file, path)
 
 
-def left_over(path, trace):
+def unexpected(path, trace):
     file = content("mae")
     file["model"]["blocks.0.attn.q_norm.weight"] = torch.ones(16)
     torch.save(file, path)
@@ -73,8 +78,9 @@ def resnet(path, trace):
     [
         (hostile, "posix.system"),
         (truncated, "cannot be read"),
+        (empty, "cannot be read"),
         (with_nan, "blocks.0.norm1.weight"),
-        (left_over, "blocks.0.attn.q_norm.weight"),
+        (unexpected, "blocks.0.attn.q_norm.weight"),
         (missing, "blocks.0.norm1.weight"),
         (resnet, "no family fits"),
     ],
@@ -237,7 +243,7 @@ def refused(bench, *arguments):
 def test_pixels_that_nothing_says_are_asked_for(bench, tmp_path):
     path = str(beit(tmp_path))
     line = refused(bench, "import", path, "--num-heads", "3")
-    assert "the statistics of its pixels: BEiT has encoders of different ones" in line
+    assert "the statistics of its pixels: encoders of BEiT have different ones" in line
     assert "Give --pixel-stats imagenet|inception|clip|M1,M2,M3/S1,S2,S3." in line
     looked = bench.run("ckpt", "inspect", path)
     assert looked.process.exitcode == 0 and "not determined: give --pixel-stats" in looked.output
@@ -276,7 +282,7 @@ def test_an_import_says_where_its_pixels_were_learnt_from_and_verify_says_it_aga
     path = beit(tmp_path, BEIT_22K)
     source = "the manifest of assets ([beit_base_22k])"
     command = bench.run("ckpt", "import", str(path), "--num-heads", "3")
-    assert f"Statistics of its pixels: inception ({source})" in command.output
+    assert f"Pixel statistics: inception ({source})" in command.output
     folder = import_(bench, path, "--num-heads", "3")
     assert read_encoder(folder / "encoder.safetensors").pixel_stats == parse_stats("inception")
     checks = json.loads(bench.run("ckpt", "verify", folder.name[-10:], "--json").output)
@@ -296,7 +302,7 @@ def test_a_manifest_of_ones_own_knows_a_file_by_its_digest(bench, tmp_path):
     ("arguments", "said"),
     [
         (("ffffffffff", "--to", "timm"), "no job has this id"),
-        (("KNN", "--to", "timm"), "not a finished job that leaves an encoder"),
+        (("KNN", "--to", "timm"), "not a finished job with an encoder"),
         (("ENCODER", "--to", "tim"), "Did you mean 'timm'?"),
     ],
 )
@@ -316,4 +322,4 @@ def test_verify_looks_at_images_where_some_are_at_hand(bench, quickstart):
     assert all("images of imagenet1k; expected" in found[what]["found"] for what in ("k-NN", "linear"))
     assert command.process.exitcode == ("bad" in {check["state"] for check in found.values()})
     wrong = bench.run("ckpt", "verify", job.id, "--data", "food101")
-    assert wrong.process.exitcode == 2 and "--data 'food101': not at hand" in wrong.output
+    assert wrong.process.exitcode == 2 and "--data 'food101': not available" in wrong.output

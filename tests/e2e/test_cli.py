@@ -46,11 +46,11 @@ def test_looking_succeeds(bench, arguments):
         (("report", "--all", "--vs", "papers"), ["'papers'", "Did you mean 'paper'?"]),
         (("report", "--all", "--vs", "./none.csv"), ["./none.csv", "no such file"]),
         (("why", "ffffffffff"), ["'ffffffffff'", "no job has this id", "caebench status"]),
-        (("diff", "cae", "linear_probe"), ["'cae' is of kind pretrain", "kind linear_probe", "two of one kind"]),
+        (("diff", "cae", "linear_probe"), ["'cae' is of kind pretrain", "kind linear_probe", "two of the same kind"]),
         (("diff", "cae", "offical"), ["'offical'", "Did you mean 'official'?", "Recipes: cae"]),
         (("diff", "cae", "official", "--scale", "nano"), ["preset 'official' is at paper scale"]),
         (("run", "job", "ffffffffff"), ["'ffffffffff'", "no job has this id"]),
-        (("data", "make", "there", "--scale", "paper"), ["--scale 'paper'", "nothing to make"]),
+        (("data", "make", "there", "--scale", "paper"), ["--scale 'paper'", "nothing to render"]),
     ],
 )
 def test_a_users_mistake_is_one_line_that_says_what_to_do(bench, arguments, said):
@@ -78,7 +78,7 @@ def test_a_finished_job_is_not_run_again(quickstart, bench):
     job = quickstart.job("knn", "random")
     command = bench.run("run", "job", job.id)
     assert command.process.exitcode == 0
-    assert "done already" in command.output
+    assert "already done" in command.output
 
 
 def test_a_hopeless_run_is_refused_before_it_starts_and_names_all_that_is_missing(bench):
@@ -116,7 +116,7 @@ def test_why_names_the_fields_that_differ_from_the_nearest_job(quickstart, bench
 
 def test_status_tells_states_apart(quickstart, bench):
     """A store with a finished, a failed and a paused job."""
-    from helpers import own_copy
+    from tests.helpers import own_copy
 
     failed, paused = (own_copy(bench, quickstart.job(*names)) for names in (("knn", "random"), ("pretrain", "pixels")))
     (failed / "result.json").unlink()
@@ -127,4 +127,4 @@ def test_status_tells_states_apart(quickstart, bench):
     assert facts[f"knn/{failed.name}"]["state"] == "failed"
     assert facts[f"knn/{failed.name}"]["detail"] == "ValueError: the reason"
     assert facts[f"pretrain/{paused.name}"]["state"] == "paused"
-    assert facts[quickstart.job("embedded", "imagenet1k").name]["state"] == "done"
+    assert facts[quickstart.job("synthetic", "imagenet1k").name]["state"] == "done"

@@ -7,19 +7,21 @@ import signal
 import numpy as np
 import pytest
 import torch
-from helpers import Bench, metrics, read
 from PIL import Image
 from safetensors.torch import load_file
 
-from caebench import suites
-from caebench.config.codes import CODES
-from caebench.config.site import Site
-from caebench.data.codes import checksum, epoch_file
+from caebench.data.codes import checksum
 from caebench.data.randomness import Purpose, generator
 from caebench.execution.local import Watcher, run_plan
-from caebench.plan.codes import with_code_caches
-from caebench.plan.graph import Job, Plans, make_job, make_plan
-from caebench.plan.store import Store
+from caebench.files.layout import epoch_file
+from caebench.planning.code_caches import with_code_caches
+from caebench.planning.graph import Plans, make_plan
+from caebench.specs.inputs.code_cache import CODES
+from caebench.specs.job import Job, make_job
+from caebench.specs.site import Site
+from caebench.store.store import Store
+from caebench.suites import loading as suites
+from tests.helpers import Bench, metrics, read
 
 SUITE = """
 source = { title = "Pretrainings that share codes" }
@@ -34,7 +36,7 @@ rows = [
 """
 CPU = Site(device="cpu", per_device_batch=7)  # so the cache is made in other batches than training takes
 FIRST = int(generator(Purpose.ORDER, 0, 0).permutation(40)[0])  # the image that training sees first
-WATCHER = Watcher(lambda *_: None, lambda *_: None, lambda *_: None)
+WATCHER = Watcher(lambda *_: None, lambda *_: None, lambda *_: None, lambda *_: None)
 
 
 @pytest.fixture(scope="module")
@@ -86,12 +88,14 @@ def pretrainings(plans: Plans) -> list[Job]:
 def test_weights_are_those_without_a_cache(plain, cached, without, using):
     ours, theirs = pretrainings(cached), pretrainings(plain)
     assert [job.name for job in ours] == [job.name for job in theirs] and len(ours) == 4
-    assert all(CODES in job.aids for job in ours)
-    assert len({job.aids[CODES].id for job in ours}) == 2
+    assert all(CODES in job.optional_inputs for job in ours)
+    assert len({job.optional_inputs[CODES].id for job in ours}) == 2
     for job in ours:
         one, other = using.folder(job), without.folder(job)
-        assert read(one / "provenance.json")["aids"] == {CODES: using.folder(job.aids[CODES]).name}
-        assert "aids" not in read(other / "provenance.json")
+        assert read(one / "provenance.json")["optional_inputs"] == {
+            CODES: using.folder(job.optional_inputs[CODES]).name
+        }
+        assert "optional_inputs" not in read(other / "provenance.json")
         assert metrics(one) == metrics(other)
         for load, name in ((load_file, "encoder.safetensors"), (torch.load, "model.pt")):
             mine, known = load(one / name), load(other / name)
@@ -99,11 +103,12 @@ def test_weights_are_those_without_a_cache(plain, cached, without, using):
 
 
 def test_a_cached_epoch_makes_no_view_and_runs_no_tokenizer(bench, cached):
-    from caebench.data.codes import CachedSample, CodeCache
+    from caebench.data.codes import CodeCache
+    from caebench.data.samples.cached_codes import CachedSample
 
     job = pretrainings(cached)[0]
-    config = job.aids[CODES].config
-    cache = CodeCache(bench.folder(job.aids[CODES]), config, 40)
+    config = job.optional_inputs[CODES].config
+    cache = CodeCache(bench.folder(job.optional_inputs[CODES]), config, 40)
     made, image = [], Image.new("RGB", (4, 4))
 
     def make_sample(image, label, key, with_view=True):
@@ -151,7 +156,7 @@ def other_codes(path, epoch: int) -> None:
 def test_a_damaged_file_is_reported(bench, cached, damage, said):
     job = pretrainings(cached)[0]
     start_afresh(bench, job)
-    path = epoch_file(bench.folder(job.aids[CODES]), 0)
+    path = epoch_file(bench.folder(job.optional_inputs[CODES]), 0)
     damage(path)
     command = bench.run("run", "job", job.id, "--site", "small")
     assert command.process.exitcode == 1
@@ -161,7 +166,7 @@ def test_a_damaged_file_is_reported(bench, cached, damage, said):
 def test_a_cache_that_is_gone_is_no_error(bench, cached, without):
     job = pretrainings(cached)[0]
     start_afresh(bench, job)
-    shutil.rmtree(bench.folder(job.aids[CODES]))
+    shutil.rmtree(bench.folder(job.optional_inputs[CODES]))
     assert bench.run("run", "job", job.id, "--site", "small").process.exitcode == 0
     assert metrics(bench.folder(job)) == metrics(without.folder(job))
 
@@ -169,14 +174,14 @@ def test_a_cache_that_is_gone_is_no_error(bench, cached, without):
 @pytest.fixture
 def long_cache(bench, cached) -> Job:
     """A cache of enough epochs to be killed in."""
-    config = pretrainings(cached)[0].aids[CODES].config
+    config = pretrainings(cached)[0].optional_inputs[CODES].config
     job = make_job(config.replace(epochs=150))
     Store(bench.store).prepare(job)
     return job
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_killed_and_resumed_equals_unbroken(bench, long_cache, number):
+def test_killed_and_resumed_equals_uninterrupted(bench, long_cache, number):
     folder = bench.folder(long_cache)
     command = bench.start("run", "job", long_cache.id, "--site", "small")
     assert command.wait_until(epoch_file(folder, 20).exists), command.output
@@ -195,7 +200,7 @@ def test_killed_and_resumed_equals_unbroken(bench, long_cache, number):
 
 
 def test_two_processes_write_the_same_files(bench, cached):
-    cache = pretrainings(cached)[2].aids[CODES]
+    cache = pretrainings(cached)[2].optional_inputs[CODES]
     before = {path.name: path.read_bytes() for path in bench.folder(cache).glob("*.npy")}
     shutil.rmtree(bench.folder(cache))
     Store(bench.store).prepare(cache)
@@ -204,8 +209,8 @@ def test_two_processes_write_the_same_files(bench, cached):
     assert before == {path.name: path.read_bytes() for path in bench.folder(cache).glob("*.npy")}
 
 
-def test_codes_of_an_input_that_was_made_anew_are_forgotten(bench, cached):
-    cache = pretrainings(cached)[0].aids[CODES]
+def test_codes_of_a_recomputed_input_are_deleted(bench, cached):
+    cache = pretrainings(cached)[0].optional_inputs[CODES]
     tokenizer = bench.folder(cache.inputs["tokenizer"]) / "result.json"
     tokenizer.write_text(tokenizer.read_text().replace('"finished": "', '"finished": "later than '))
     change(path := epoch_file(bench.folder(cache), 0), -1)

@@ -1,18 +1,16 @@
 """Dense tasks keep the contract of every stage: killed and resumed equals unbroken, processes, bad data."""
 
 import os
-import random
 import signal
 
 import pytest
 import torch
-from helpers import last_step, metrics, own_copy, read
 
-from caebench.config.data import EMBEDDED_NUM_CLASSES
-from caebench.config.stage import METRICS
-from caebench.plan.graph import make_job
-from caebench.plan.store import Store
-from caebench.recipes import EVALUATIONS
+from caebench.datasets.registry import DATASETS
+from caebench.specs.job import make_job
+from caebench.specs.registry import EVALUATIONS
+from caebench.store.store import Store
+from tests.helpers import KEPT, last_step, metrics, own_copy, read
 
 STEPS = 30
 BATCH = 4
@@ -40,15 +38,14 @@ def run(bench, job, site):
     return bench.folder(job)
 
 
-def kill_and_resume(bench, job, after):
+def kill_and_resume(bench, job, kills):
     """Run a job unbroken, then again with a SIGKILL some time after a step; returns both folders."""
     folder = run(bench, job, "local")  # which saves at the end alone
-    kept = folder.rename(bench.store / "unbroken")
-    folder.mkdir()
-    (folder / "job.json").write_bytes((kept / "job.json").read_bytes())
+    kept = bench.set_aside(job, "unbroken")
+    after = kills.choice((10, 20))
     command = bench.start("run", "job", job.id, "--site", "eager")
     assert command.wait_until(lambda: last_step(folder) >= after), command.output
-    command.wait_until(lambda: random.random() < 0.05)
+    command.wait_until(lambda: kills.random() < 0.05)
     os.kill(command.process.pid, signal.SIGKILL)
     assert command.wait() == -signal.SIGKILL
     assert not (folder / "result.json").exists()
@@ -60,7 +57,7 @@ def assert_equal_to_the_bit(folder, kept, steps):
     ours, theirs = read(folder / "result.json"), read(kept / "result.json")
     assert (ours["metrics"], ours["intervals"]) == (theirs["metrics"], theirs["intervals"])
     assert metrics(folder) == metrics(kept)
-    name = f"checkpoints/{steps:09d}.pt"
+    name = f"{KEPT}/{steps:09d}.pt"
     ours, theirs = (torch.load(where / name, weights_only=True) for where in (folder, kept))
     assert ours["module"].keys() == theirs["module"].keys()
     assert [key for key, value in theirs["module"].items() if not torch.equal(value, ours["module"][key])] == []
@@ -70,21 +67,21 @@ def assert_equal_to_the_bit(folder, kept, steps):
 
 def assert_measured(result, config):
     """Every number of the evaluation, each with an interval."""
-    assert set(METRICS[type(config)]) == set(result["intervals"]) <= set(result["metrics"])
+    assert set(config.METRICS) == set(result["intervals"]) <= set(result["metrics"])
     assert all(0 <= low <= high <= 100 for low, high in result["intervals"].values())
 
 
-def test_killed_and_resumed_equals_unbroken(bench, segmentation):
-    folder, kept = kill_and_resume(bench, segmentation, random.choice((10, 20)))
+def test_killed_and_resumed_equals_uninterrupted(bench, segmentation, kills):
+    folder, kept = kill_and_resume(bench, segmentation, kills)
     assert_equal_to_the_bit(folder, kept, STEPS)
     assert read(folder / "result.json")["metrics"]["mIoU"] > 0
 
 
-def test_detection_killed_and_resumed_equals_unbroken(bench, quickstart, tiny):
+def test_detection_killed_and_resumed_equals_uninterrupted(bench, quickstart, tiny, kills):
     config = tiny.apply(EVALUATIONS["coco"]()).replace(seed=2)
     changed = config.optimization.replace(iterations=STEPS, warmup_iterations=5, lr=2e-3)
     job = prepared(bench, quickstart, config.replace(optimization=changed))
-    assert_equal_to_the_bit(*kill_and_resume(bench, job, random.choice((10, 20))), STEPS)
+    assert_equal_to_the_bit(*kill_and_resume(bench, job, kills), STEPS)
 
 
 LEFT = {"attempts.jsonl", "job.json", "metrics.jsonl", "per_class.csv", "pictures", "provenance.json", "result.json"}
@@ -94,7 +91,7 @@ def test_what_segmentation_leaves(bench, segmentation):
     assert bench.run("run", "job", segmentation.id).wait() == 0
     folder = bench.folder(segmentation)
     table = (folder / "per_class.csv").read_text(encoding="utf8").splitlines()
-    assert table[0] == "class,IoU,accuracy" and len(table) == 1 + EMBEDDED_NUM_CLASSES["ade20k"]
+    assert table[0] == "class,IoU,accuracy" and len(table) == 1 + DATASETS["ade20k"].num_rendered_classes
     assert len(list((folder / "pictures").glob("*.png"))) == 4
     assert {path.name for path in folder.iterdir()} == LEFT
     assert_measured(read(folder / "result.json"), segmentation.config)
@@ -110,8 +107,9 @@ def test_what_detection_leaves(bench, quickstart, tiny, recipe):
     assert command.wait() == 0, command.output
     folder = bench.folder(job)
     assert {path.name for path in folder.iterdir()} == LEFT
-    assert len((folder / "per_class.csv").read_text(encoding="utf8").splitlines()) == 1 + EMBEDDED_NUM_CLASSES["coco"]
-    assert set(read(folder / "result.json")["metrics"]) == set(METRICS[type(config)])
+    num_lines = len((folder / "per_class.csv").read_text(encoding="utf8").splitlines())
+    assert num_lines == 1 + DATASETS["coco"].num_rendered_classes
+    assert set(read(folder / "result.json")["metrics"]) == set(config.METRICS)
     assert_measured(read(folder / "result.json"), config)
 
 
@@ -156,14 +154,14 @@ def test_frozen_probes_of_segmentation(bench, quickstart, tiny, recipe, leaves):
     folder = run(bench, job, "local")
     assert read(folder / "result.json")["metrics"]["mIoU"] > 0
     assert_measured(read(folder / "result.json"), job.config)
-    assert {path.name for path in folder.iterdir()} - {"checkpoints"} == LEFT - (set() if leaves else {"metrics.jsonl"})
+    assert {path.name for path in folder.iterdir()} - {KEPT} == LEFT - (set() if leaves else {"metrics.jsonl"})
 
 
 def test_a_small_device_accumulates(bench, segmentation):
     bench.write_site("small", 'device = "cpu"\nper_device_batch = 2\n')
     folder = run(bench, segmentation, "small")
     assert last_step(folder) == STEPS
-    (kept,) = (folder / "checkpoints").glob("*.pt")
+    (kept,) = (folder / KEPT).glob("*.pt")
     norms = torch.load(kept, weights_only=True)["module"]
     assert norms["decode_head.fpn_bottleneck.bn.num_batches_tracked"] == STEPS * BATCH // 2
 

@@ -5,15 +5,15 @@ import os
 
 import pytest
 import torch
-from helpers import longer, metrics, own_copy, read, variation
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from caebench.plan.graph import make_job
-from caebench.plan.scale import SCALES
-from caebench.plan.store import Store
-from caebench.recipes.cae import cae
+from caebench.planning.scale import SCALES
+from caebench.specs.job import make_job
+from caebench.specs.methods.cae import cae
+from caebench.store.store import Store
 from caebench.training import checkpoint
+from tests.helpers import longer, metrics, own_copy, read, variation
 
 
 def run_to_failure(bench, job, site="local", **options):
@@ -44,7 +44,7 @@ def pretraining(quickstart, bench):
 
 
 def test_a_truncated_image_is_named_and_heals(quickstart, bench, probe):
-    world = own_copy(bench, quickstart.job("embedded", "imagenet1k"))
+    world = own_copy(bench, quickstart.job("synthetic", "imagenet1k"))
     image = sorted((world / "world" / "imagenet" / "train").glob("*/*.JPEG"))[7]
     content = image.read_bytes()
     image.write_bytes(content[: len(content) // 2])
@@ -55,7 +55,7 @@ def test_a_truncated_image_is_named_and_heals(quickstart, bench, probe):
 
 
 def test_data_that_changed_under_an_encoder_is_refused(quickstart, bench, probe):
-    world = own_copy(bench, quickstart.job("embedded", "imagenet1k"))
+    world = own_copy(bench, quickstart.job("synthetic", "imagenet1k"))
     next((world / "world" / "imagenet" / "train").glob("*/*.JPEG")).unlink()
     error = run_to_failure(bench, probe)
     assert "imagenet1k/train has fingerprint" in error and "the encoder job saw" in error
@@ -93,7 +93,7 @@ def test_a_checkpoint_of_another_model_is_refused(bench, pretraining):
     assert str(folder / "checkpoints") in error and "another model" in error and "expected" in error
 
 
-def test_a_full_disk_leaves_nothing_that_looks_whole(bench, pretraining):
+def test_a_full_disk_leaves_nothing_that_looks_complete(bench, pretraining):
     """No file may grow beyond half a checkpoint: what is written must end in an error, and heal where there is room."""
     folder = bench.folder(pretraining)
     error = run_to_failure(bench, pretraining, "eager", limit=200_000)
@@ -123,8 +123,8 @@ def test_an_input_that_is_not_done_is_named(quickstart, bench, probe):
 @pytest.mark.parametrize(
     ("root", "said"),
     [
-        (None, "site file, [data] imagenet1k: not set. Name the folder of the data set there."),
-        ("/nowhere", "/nowhere: no such folder, wanted as the root of imagenet1k"),
+        (None, "site file, [data] imagenet1k: not set. Name there the folder that holds train/ and val/."),
+        ("/nowhere", "/nowhere: no such folder or file, wanted as the root of imagenet1k"),
     ],
 )
 def test_real_data_that_is_not_there_is_said_clearly(bench, root, said):

@@ -1,19 +1,19 @@
 """Probes that share a pass of their encoder: through a run, killed and resumed, on two processes."""
 
 import os
-import random
 import shutil
 import signal
 
 import pytest
 import torch.distributed as dist
-from helpers import FORKS, PATIENCE, free_port, last_step, longer, metrics, read, variation
 
-from caebench.config.site import Site
 from caebench.execution.local import run_plan
-from caebench.execution.worker import run_jobs, silent
-from caebench.plan.lease import acquire
-from caebench.plan.standing import attempts
+from caebench.execution.worker import run_jobs
+from caebench.specs.progress import no_progress
+from caebench.specs.site import Site
+from caebench.store.lease import acquire
+from caebench.store.state import attempts
+from tests.helpers import FORKS, PATIENCE, free_port, last_step, longer, metrics, read, variation
 
 SITE = Site(device="cpu")
 EAGER = Site(device="cpu", checkpoint_minutes=1e-9)
@@ -23,7 +23,7 @@ KINDS = ("linear_probe", "attentive_probe")
 def run_pass(folders, store, site, environment):
     """A process of its own."""
     os.environ.update(environment)
-    run_jobs(dict.fromkeys(folders, silent), store, site)
+    run_jobs(dict.fromkeys(folders, no_progress), store, site)
     dist.destroy_process_group()
 
 
@@ -68,7 +68,7 @@ def assert_same(folder, kept, rel):
     assert read(folder / "result.json")["metrics"] == pytest.approx(read(kept / "result.json")["metrics"], rel=rel)
 
 
-def test_a_run_puts_probes_together_and_apart_they_are_the_same(quickstart, copied, log):
+def test_probes_in_a_shared_pass_equal_separate_ones(quickstart, copied, log):
     probes = [job for job in quickstart.plan.jobs if job.kind in KINDS]
     assert len(probes) >= 4
     for job in probes:
@@ -82,11 +82,11 @@ def test_a_run_puts_probes_together_and_apart_they_are_the_same(quickstart, copi
         assert metrics(copied.folder(job)) == metrics(quickstart.store.folder(job))
 
 
-def test_a_pass_killed_thrice_equals_probes_that_ran_alone(bench, jobs, alone):
+def test_a_pass_killed_thrice_equals_probes_that_ran_alone(bench, jobs, alone, kills):
     folders = [bench.folder(job) for job in jobs]
     for step in (12, 25, 38):
         process = start(folders, bench.store)
-        while process.is_alive() and (last_step(folders[0]) < step or random.random() > 0.03):
+        while process.is_alive() and (last_step(folders[0]) < step or kills.random() > 0.03):
             pass
         os.kill(process.pid, signal.SIGKILL)
         process.join(PATIENCE)

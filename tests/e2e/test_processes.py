@@ -6,8 +6,9 @@ import sys
 
 import pytest
 import torch
-from helpers import PATIENCE, longer, metrics, read, variation
 from safetensors.torch import load_file
+
+from tests.helpers import PATIENCE, longer, metrics, read, variation
 
 EXACT = {"step", "epoch", "lr", "top1", "top5"}
 OF_THE_MICRO_BATCH = {"rankme"}  # says so itself

@@ -3,13 +3,12 @@
 import shutil
 
 import pytest
-from helpers import metrics, read
 
-from caebench.config.site import Site
-from caebench.config.stage import METRICS
 from caebench.execution.local import run_plan
-from caebench.report.records import Records
 from caebench.report.table import entries
+from caebench.specs.site import Site
+from caebench.store.records import Records
+from tests.helpers import metrics, read
 
 SITE = Site(device="cpu")
 
@@ -25,9 +24,9 @@ def dependents(plan, root):
 def test_every_cell_that_is_run_is_filled(quickstart):
     rows = entries(quickstart.plan, Records(quickstart.store), [])
     states = {
-        (row.label, entry.state) for row, cells in zip(quickstart.plan.table.rows, rows, strict=True) for entry in cells
+        (row.label, entry.state) for row, cells in zip(quickstart.plan.suite.rows, rows, strict=True) for entry in cells
     }
-    expected = {(row.label, "quoted" if row.quoted else "done") for row in quickstart.plan.table.rows}
+    expected = {(row.label, "quoted" if row.quoted else "done") for row in quickstart.plan.suite.rows}
     assert states == expected
     done = [entry for cells in rows for entry in cells if entry.state == "done"]
     assert all(0.0 <= entry.estimate.mean <= 100.0 and entry.estimate.standard_error is not None for entry in done)
@@ -36,7 +35,7 @@ def test_every_cell_that_is_run_is_filled(quickstart):
 def test_every_number_of_an_evaluation_has_an_interval(quickstart):
     for job in quickstart.plan.jobs:
         result = quickstart.store.result(job)
-        names = METRICS.get(type(job.config), ())
+        names = job.config.METRICS
         shown = set(names) & set(result["metrics"])
         assert shown <= result["intervals"].keys() and (names or result["intervals"] == {})
         for name, (low, high) in result["intervals"].items():
@@ -51,7 +50,7 @@ def test_a_second_run_trains_nothing(quickstart, log):
     assert times(quickstart.store, quickstart.plan.jobs) == before
 
 
-def test_a_deleted_job_is_run_again_with_what_rests_on_it_and_nothing_else(quickstart, copied, log):
+def test_a_deleted_job_is_rerun_with_its_dependents_and_nothing_else(quickstart, copied, log):
     """On a CPU to the same numbers; elsewhere what rests on the old weights must not stand beside the new ones."""
     job = quickstart.job("pretrain", "cae-dvae")
     before = {other.name: copied.result(other)["metrics"] for other in quickstart.plan.jobs}
@@ -68,7 +67,7 @@ def test_a_deleted_job_is_run_again_with_what_rests_on_it_and_nothing_else(quick
     assert (copied.folder(job) / "encoder.safetensors").read_bytes() == encoder
 
 
-def test_a_failed_job_blocks_only_what_rests_on_it_and_heals(quickstart, copied, log):
+def test_a_failed_job_blocks_only_its_dependents_and_can_be_rerun(quickstart, copied, log):
     plan, tokenizer = quickstart.plan, quickstart.job("dvae", "")
     pretraining, bystander = quickstart.job("pretrain", "cae-dvae"), quickstart.job("knn", "random")
     before = {job.name: copied.result(job)["metrics"] for job in plan.jobs}

@@ -1,15 +1,14 @@
-"""Killed and resumed equals unbroken, bit for bit."""
+"""Killed and resumed equals uninterrupted, bit for bit."""
 
 import os
-import random
 import signal
 
 import pytest
 import torch
-from helpers import last_step, longer, metrics, planned, read, variation
 from safetensors.torch import load_file
 
-from caebench.plan.graph import make_job
+from caebench.specs.job import make_job
+from tests.helpers import KEPT, last_step, longer, metrics, planned, read, variation
 
 
 @pytest.fixture
@@ -28,19 +27,19 @@ def finetuning(quickstart, bench):
     return variation(bench, job, longer(job))
 
 
-def run_unbroken(bench, job, site, **options):
+def run_uninterrupted(bench, job, site, **options):
     """Run the job in a folder of its own, and move that away."""
     command = bench.run("run", "job", job.id, "--site", site, **options)
     assert command.wait() == 0, command.output
-    return bench.set_aside(job, "unbroken")
+    return bench.set_aside(job, "uninterrupted")
 
 
-def kill_at(bench, job, step, **options):
+def kill_at(bench, job, step, kills, **options):
     """Start the job and SIGKILL it once metrics.jsonl has passed the step, somewhere within the steps that follow."""
     folder = bench.folder(job)
     command = bench.start("run", "job", job.id, "--site", "eager", **options)
     assert command.wait_until(lambda: last_step(folder) >= step), command.output
-    command.wait_until(lambda: random.random() < 0.03)  # a few steps more, perhaps into the writing of a checkpoint
+    command.wait_until(lambda: kills.random() < 0.03)  # a few steps more, perhaps into the writing of a checkpoint
     os.kill(command.process.pid, signal.SIGKILL)
     assert command.wait() == -signal.SIGKILL
     assert not (folder / "result.json").exists()
@@ -56,9 +55,9 @@ def assert_equal_tensors(ours, theirs):
     assert [name for name in ours if not torch.equal(ours[name], theirs[name])] == []
 
 
-def assert_equal_runs(folder, unbroken):
-    assert metrics(folder) == metrics(unbroken)
-    ours, theirs = read(folder / "result.json"), read(unbroken / "result.json")
+def assert_equal_runs(folder, uninterrupted):
+    assert metrics(folder) == metrics(uninterrupted)
+    ours, theirs = read(folder / "result.json"), read(uninterrupted / "result.json")
     assert (ours["metrics"], ours["intervals"]) == (theirs["metrics"], theirs["intervals"])
 
 
@@ -71,37 +70,39 @@ def distillation(quickstart, bench, tiny):
 
 
 @pytest.mark.parametrize("name", ["pretraining", "distillation"])
-def test_pretraining_killed_thrice_equals_unbroken(bench, name, request):
+def test_pretraining_killed_thrice_equals_uninterrupted(bench, name, request, kills):
     pretraining = request.getfixturevalue(name)
-    unbroken = run_unbroken(bench, pretraining, "local")  # which saves nothing: saving must change nothing either
+    uninterrupted = run_uninterrupted(
+        bench, pretraining, "local"
+    )  # which saves nothing: saving must change nothing either
     folder = bench.folder(pretraining)
-    for step in sorted(random.sample(range(1, 50), 3)):
-        kill_at(bench, pretraining, step)
+    for step in sorted(kills.sample(range(1, 50), 3)):
+        kill_at(bench, pretraining, step, kills)
     finish(bench, pretraining)
-    assert_equal_runs(folder, unbroken)
-    assert_equal_tensors(load_file(folder / "encoder.safetensors"), load_file(unbroken / "encoder.safetensors"))
+    assert_equal_runs(folder, uninterrupted)
+    assert_equal_tensors(load_file(folder / "encoder.safetensors"), load_file(uninterrupted / "encoder.safetensors"))
     assert_equal_tensors(
-        torch.load(folder / "model.pt", weights_only=True), torch.load(unbroken / "model.pt", weights_only=True)
+        torch.load(folder / "model.pt", weights_only=True), torch.load(uninterrupted / "model.pt", weights_only=True)
     )
     assert not (folder / "checkpoints").exists()
 
 
-def test_finetuning_killed_thrice_equals_unbroken(bench, finetuning):
-    unbroken = run_unbroken(bench, finetuning, "eager", keep_checkpoints=True)
+def test_finetuning_killed_thrice_equals_uninterrupted(bench, finetuning, kills):
+    uninterrupted = run_uninterrupted(bench, finetuning, "eager", keep_checkpoints=True)
     folder = bench.folder(finetuning)
-    for step in sorted(random.sample(range(1, 50), 3)):
-        kill_at(bench, finetuning, step)
+    for step in sorted(kills.sample(range(1, 50), 3)):
+        kill_at(bench, finetuning, step, kills, keep_checkpoints=True)
     finish(bench, finetuning, keep_checkpoints=True)
-    assert_equal_runs(folder, unbroken)
-    name = "checkpoints/000000050.pt"
-    ours, theirs = (torch.load(where / name, weights_only=True) for where in (folder, unbroken))
+    assert_equal_runs(folder, uninterrupted)
+    name = f"{KEPT}/000000050.pt"
+    ours, theirs = (torch.load(where / name, weights_only=True) for where in (folder, uninterrupted))
     assert_equal_tensors(ours["module"], theirs["module"])
     for number, state in theirs["optimizer"]["state"].items():
         assert_equal_tensors(ours["optimizer"]["state"][number], state)
 
 
-def test_sigterm_saves_and_stops_and_the_job_goes_on(bench, pretraining):
-    unbroken = run_unbroken(bench, pretraining, "local")
+def test_sigterm_saves_and_stops_and_the_job_resumes(bench, pretraining):
+    uninterrupted = run_uninterrupted(bench, pretraining, "local")
     folder = bench.folder(pretraining)
     command = bench.start("run", "job", pretraining.id)  # the default site: only the signal makes it save
     assert command.wait_until(lambda: last_step(folder) >= 10), command.output
@@ -112,6 +113,6 @@ def test_sigterm_saves_and_stops_and_the_job_goes_on(bench, pretraining):
     assert not (folder / "result.json").exists() and not (folder / "failure.json").exists()
     stopped = last_step(folder)
     finish(bench, pretraining)
-    assert metrics(folder)[: stopped // 10] == metrics(unbroken)[: stopped // 10]
-    assert_equal_runs(folder, unbroken)
-    assert_equal_tensors(load_file(folder / "encoder.safetensors"), load_file(unbroken / "encoder.safetensors"))
+    assert metrics(folder)[: stopped // 10] == metrics(uninterrupted)[: stopped // 10]
+    assert_equal_runs(folder, uninterrupted)
+    assert_equal_tensors(load_file(folder / "encoder.safetensors"), load_file(uninterrupted / "encoder.safetensors"))

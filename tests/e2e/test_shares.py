@@ -5,13 +5,13 @@ import signal
 
 import pytest
 import torch
-from helpers import last_step, longer, metrics, planned, read, variation
 from safetensors.torch import load_file
 
 from caebench.methods.builders import build_method
-from caebench.plan.graph import make_job
+from caebench.specs.job import make_job
 from caebench.training.distributed import join_group
-from caebench.training.sharding import is_sharded, shard, whole
+from caebench.training.sharding import full_state, is_sharded, shard
+from tests.helpers import last_step, longer, metrics, planned, read, variation
 
 SHARED = 'device = "cpu"\nshard = true\ncheckpoint_minutes = 1e-9\n'
 
@@ -47,8 +47,11 @@ def known(name, tensor):
     return torch.cat(tensor.chunk(3)[::2]) if name.endswith("attn.qkv.bias") else tensor
 
 
-@pytest.mark.parametrize("pretraining", ["cae", "beit", "deit"], indirect=True)
-def test_whole_and_in_shares_it_is_one_training(bench, pretraining):
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("beit", "deit")]
+
+
+@pytest.mark.parametrize("pretraining", ["cae", *SLOW], indirect=True)
+def test_sharded_and_unsharded_training_are_equal(bench, pretraining):
     """Whole, then in shares on two processes, then whole again, then in shares to the end."""
     assert bench.run("run", "job", pretraining.id, "--site", "local").wait() == 0
     folder, kept = bench.folder(pretraining), bench.set_aside(pretraining, "kept")
@@ -70,7 +73,7 @@ def test_whole_and_in_shares_it_is_one_training(bench, pretraining):
     assert {name: value.shape for name, value in ours.items()} == {name: value.shape for name, value in theirs.items()}
 
 
-def test_every_parameter_is_parted_and_put_together_again(tiny):
+def test_every_parameter_is_sharded_and_gathered_again(tiny):
     group = join_group("cpu")
     method = build_method(planned(tiny, "mae"))
     before = {name: value.clone() for name, value in method.state_dict().items()}
@@ -78,12 +81,12 @@ def test_every_parameter_is_parted_and_put_together_again(tiny):
     shard(method, method.blocks, group)
     assert is_sharded(method) and sum(1 for _ in method.parameters()) == num
     assert all(hasattr(parameter, "placements") for parameter in method.parameters())
-    after = whole(method.state_dict(), keep=True)
+    after = full_state(method.state_dict(), keep=True)
     assert after.keys() == before.keys() and all(torch.equal(after[name], before[name]) for name in before)
-    assert set(whole(dict(method.named_parameters()), keep=False).values()) == {None}
+    assert set(full_state(dict(method.named_parameters()), keep=False).values()) == {None}
 
 
 @pytest.mark.parametrize("name", ["moco_v3", "dino", "ibot"])
-def test_methods_of_two_branches_stay_whole(tiny, name):
+def test_methods_with_a_momentum_branch_are_not_sharded(tiny, name):
     """Their second branch follows parameter by parameter, outside any forward pass."""
-    assert not build_method(planned(tiny, name)).one_branch
+    assert not build_method(planned(tiny, name)).shardable

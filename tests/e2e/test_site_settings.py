@@ -3,11 +3,11 @@
 import pytest
 from safetensors.torch import load_file
 
-from caebench.config.site import Site
 from caebench.execution.worker import run_job
-from caebench.plan.graph import Job, make_job
-from caebench.plan.store import Store
-from caebench.recipes import SOURCES
+from caebench.specs.job import Job, make_job
+from caebench.specs.registry import SOURCES
+from caebench.specs.site import Site
+from caebench.store.store import Store
 
 
 def finish(root, job: Job, **settings):

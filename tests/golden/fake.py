@@ -2,12 +2,15 @@
 
 import json
 import random
+from dataclasses import replace
 
-from caebench.config.dense import LearningRateGrid
-from caebench.config.stage import METRICS, Pretrain, PretrainingCost
-from caebench.plan.graph import Job, Plan
-from caebench.plan.identity import identity
-from caebench.plan.store import Store
+from caebench.planning.graph import Plan
+from caebench.specs.evaluations.lr_grid import LearningRateGrid
+from caebench.specs.evaluations.pretraining_cost import PretrainingCost
+from caebench.specs.identity import identity
+from caebench.specs.job import Job
+from caebench.specs.pretrain import Pretrain
+from caebench.store.store import Store
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 PACKAGES = {"caebench": "0.1.0", "torch": "2.11.0", "torchvision": "0.26.0", "timm": "1.0.31"}
@@ -26,7 +29,7 @@ def finish(store: Store, job: Job, **provenance: object) -> None:
     """Write a result as a job would."""
     folder = store.prepare(job)
     metrics = invent(job)
-    known = METRICS.get(type(job.config), ())
+    known = job.config.METRICS
     result = {
         "id": job.id,
         "metrics": metrics,
@@ -39,6 +42,11 @@ def finish(store: Store, job: Job, **provenance: object) -> None:
     (folder / "result.json").write_text(json.dumps(result))
 
 
+def plain(job: Job) -> Job:
+    """The job without the part of its name that says what deviates: a word in it moves no number here."""
+    return replace(job, label="", inputs={role: plain(parent) for role, parent in job.inputs.items()})
+
+
 def invent(job: Job) -> dict[str, float]:
     """Numbers of the kind that the job reports, from what it is, not from its id."""
     if isinstance(job.config, PretrainingCost):
@@ -48,8 +56,8 @@ def invent(job: Job) -> dict[str, float]:
     encoder = job.inputs["encoder"].config if "encoder" in job.inputs else job.config
     what = {**identity(encoder), "seed": None} if isinstance(encoder, Pretrain) else {}
     level = random.Random(f"{job.kind} {json.dumps(what, sort_keys=True)}").uniform(45.0, 75.0)
-    draw = random.Random(f"{job.kind} {job.slug} {level}")
-    names = list(METRICS.get(type(job.config), ()))
+    draw = random.Random(f"{job.kind} {plain(job).slug} {level}")
+    names = list(job.config.METRICS)
     if isinstance(job.config, LearningRateGrid):
         names += [f"mIoU_{job.config.role(rate)}" for rate in job.config.rates]
     return {name: round(level + draw.gauss(0.0, 0.4), 2) for name in names}

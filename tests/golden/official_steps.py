@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from unittest.mock import patch
 
@@ -11,14 +11,24 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from caebench.config.compared import DINO, IBOT, MAE, BEiT, DeiT, Method, MoCoV3
-from caebench.config.data import EMBEDDED_NUM_CLASSES, EmbeddedData, World
-from caebench.config.method import DALLETarget, Masking
-from caebench.config.optim import SGD, Optimization
-from caebench.config.stage import Pretrain
-from caebench.config.variants import VARIANTS, Variant
+from caebench.datasets.imagenet1k import IMAGENET1K
+from caebench.datasets.registry import DATASETS
 from caebench.methods.builders import build_method
-from caebench.training.hooks import Moment
+from caebench.specs.inputs.dataset import SyntheticData
+from caebench.specs.masking import Masking
+from caebench.specs.methods.base import Method
+from caebench.specs.methods.beit import BEiT
+from caebench.specs.methods.deit import DeiT
+from caebench.specs.methods.dino import DINO
+from caebench.specs.methods.ibot import IBOT
+from caebench.specs.methods.mae import MAE
+from caebench.specs.methods.moco_v3 import MoCoV3
+from caebench.specs.optim import SGD, Optimization
+from caebench.specs.pretrain import Pretrain
+from caebench.specs.targets import DALLETarget
+from caebench.specs.variants import VARIANTS, Variant
+from caebench.specs.world import World
+from caebench.training.hooks import StepInfo
 from caebench.training.optim import clip_gradients, make_optimizer, split_decay
 from tests.golden.official_names import COUNTED, load, part, rename
 from tests.golden.reference import read
@@ -48,13 +58,13 @@ class Reference:
             kind="pretrain",
             variant="nano_b",
             method=config,
-            data=EmbeddedData(kind="embedded", name="imagenet1k", world=World(kind="world")),
+            data=SyntheticData(kind="synthetic", name="imagenet1k", world=World(kind="world")),
             image_size=s["image"],
             optimization=self.optimization(**optimization),
         )
         with (
             patch.dict(VARIANTS, nano_b=Variant(s["dim"], s["depth"], s["heads"], s["patch"])),
-            patch.dict(EMBEDDED_NUM_CLASSES, imagenet1k=s.get("classes", 10)),
+            patch.dict(DATASETS, imagenet1k=replace(IMAGENET1K, num_rendered_classes=s.get("classes", 10))),
         ):
             method = build_method(pretrain)
         load(self.method, method, weights or self.weights)
@@ -109,11 +119,16 @@ def mae(reference: Reference) -> Iterator[tuple[str, Values]]:
 def beit(reference: Reference) -> Iterator[tuple[str, Values]]:
     s, inputs = reference.settings, reference.inputs
     target = DALLETarget(kind="dalle", vocabulary=s["vocabulary"])
-    batch = {"image": inputs["images"], "masked": inputs["mask"], "codes": inputs["codes"], "draws": inputs["draws"]}
+    batch = {
+        "image": inputs["images"],
+        "masked": inputs["mask"],
+        "codes": inputs["codes"],
+        "drop_path_uniforms": inputs["draws"],
+    }
     for run, rate in (("", 0.0), ("dropped", s["drop_path"])):
         method = reference.build(BEiT(kind="beit", target=target, drop_path=rate))
         with recorded(method.encoder, method.head) as outputs:
-            values = descend(reference, method, batch, {"accuracy": "token_accuracy"})
+            values = descend(reference, method, batch, {"accuracy": "code_accuracy"})
         (tokens,), (logits,) = outputs
         yield run, {**values, "tokens": tokens, "logits": logits}
 
@@ -130,7 +145,7 @@ def deit(reference: Reference) -> Iterator[tuple[str, Values]]:
             shown = dict(zip(("mixed", "targets"), mixed, strict=True))
         method.mix = lambda batch, mixed=mixed: mixed
         with recorded(method.head) as outputs:
-            values = descend(reference, method, {"draws": inputs["draws"]})
+            values = descend(reference, method, {"drop_path_uniforms": inputs["draws"]})
         ((logits,),) = outputs
         yield run, {**values, **shown, "logits": logits}
 
@@ -148,14 +163,14 @@ def moco_v3(reference: Reference) -> Iterator[tuple[str, Values]]:
         output_dim=s["output"],
     )
     method = reference.build(config)
-    moment = Moment(s["epoch"], s["epochs"], 1)
+    info = StepInfo(s["epoch"], s["epochs"], 1)
     before = snapshot(method)
-    method.before_step(moment)
+    method.before_step(info)
     batch = {"views": torch.stack([inputs["first"], inputs["second"]], dim=1)}
     with recorded(method.predictor, method.momentum.projector) as outputs:
         values = descend(reference, method, batch)
     (q1, q2), (k1, k2) = outputs
-    momentum = torch.tensor(moment.cosine(config.momentum, 1.0), dtype=torch.float64)
+    momentum = torch.tensor(info.cosine(config.momentum, 1.0), dtype=torch.float64)
     after, buffers = method.state_dict(), dict(method.named_buffers())
     copies = [name for name in reference.weights if name.startswith("momentum_encoder.") and not COUNTED.search(name)]
     running = [name for name in reference.weights if rename("moco_v3", name) in buffers and "running" in name]
@@ -248,7 +263,7 @@ def distilling(reference: Reference, run: str, config: DINO | IBOT) -> tuple[Any
     batch = {
         "views": inputs["views"].transpose(0, 1),
         "local": inputs["local_small" if run == "small" else "local_equal"].transpose(0, 1),
-        "draws": inputs["draws"].transpose(0, 1),
+        "drop_path_uniforms": inputs["draws"].transpose(0, 1),
     }
     return method, batch
 
@@ -256,23 +271,23 @@ def distilling(reference: Reference, run: str, config: DINO | IBOT) -> tuple[Any
 def step(
     reference: Reference, method: Any, batch: Batch, options: Mapping[str, Any], logged: Mapping[str, str] | None = None
 ) -> Values:
-    """A whole step of the optimizer, as `training.loop.train` makes it."""
+    """A whole step of the optimizer, as `training.trainer` makes it."""
     config = reference.optimization(clip_grad=options["clip"], clip_grad_of="each")
     groups = split_decay(method)
     optimizer = make_optimizer(config, groups)
-    moment, before = Moment(options["epoch"], config.epochs, 1), snapshot(method)
-    method.before_step(moment)
+    info, before = StepInfo(options["epoch"], config.epochs, 1), snapshot(method)
+    method.before_step(info)
     values = descend(reference, method, batch, logged)
     clip_gradients([p for group in groups for p in group["params"]], config)
-    method.before_update(moment)
+    method.before_update(info)
     values |= gradients(reference, method, "stepped_grad")
     optimizer.step()
-    method.after_step(moment)
+    method.after_step(info)
     after = method.state_dict()
     for branch in ("student", "teacher"):
         names = [name for name in reference.weights if name.startswith(f"{branch}/")]
         values |= change(reference, f"{branch}_change", before, after, names)
-    values["momentum"] = torch.tensor(moment.cosine(method.config.momentum, 1.0), dtype=torch.float64)
+    values["momentum"] = torch.tensor(info.cosine(method.config.momentum, 1.0), dtype=torch.float64)
     values["teacher_temperature"] = torch.tensor(method.teacher_temperature, dtype=torch.float64)
     return values
 

@@ -7,8 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from caebench.methods.cae import load_official
-from caebench.methods.cae_official import rename
+from tests.golden.official_cae import load_official, rename
 
 HERE = Path(__file__).parent
 

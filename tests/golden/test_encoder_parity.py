@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from caebench.models import load_encoder
+from caebench.checkpoints import load_encoder
 
 HERE = Path(__file__).parent / "encoders"
 FAMILIES = ["beit", "cae", "deit", "dino", "ibot", "mae", "moco_v3", "simmim"]

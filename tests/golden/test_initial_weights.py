@@ -10,7 +10,7 @@ from torch import Tensor
 
 from caebench.methods.builders import build_method
 from caebench.models.heads import AttentiveHead, FinetuneHead
-from caebench.recipes import SOURCES
+from caebench.specs.registry import SOURCES
 from tests.golden.official_names import part, rename
 from tests.golden.reference import METHODS
 

@@ -2,10 +2,10 @@
 
 import tomllib
 
-from update import HERE, Content, defaults, identities
+from tests.golden.update import HERE, Content, defaults, identities
 
 HOW = """
-Meant? Run `.venv/bin/python tests/golden/update.py`, and end the commit's message with a line `Identity: ...` that says
+Meant? Run `.venv/bin/python -m tests.golden.update`, and end the commit's message with a line `Identity: ...` that says
 what moved and why. Not meant? Then jobs that are finished somewhere would be computed again: give a new field a default
 that means the old behaviour, or a new behaviour a value of its own."""
 

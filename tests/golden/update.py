@@ -1,4 +1,4 @@
-"""Write identity.toml, defaults.toml and the reports anew: `.venv/bin/python tests/golden/update.py`.
+"""Write identity.toml, defaults.toml and the reports anew: `.venv/bin/python -m tests.golden.update`.
 
 Only for a change that is meant: a job whose id moves is computed again, at paper scale for thousands of GPU-hours. Say
 in the commit's last line what moved and why (`Identity: pretrain/cae v1 -> v2, because ...`).
@@ -11,24 +11,24 @@ import re
 import tempfile
 from pathlib import Path
 
-from fake import fill
-
-from caebench import suites
 from caebench.cli.report import print_tables
-from caebench.config import augmentation, compared, data, method, optim, stage
-from caebench.config.base import Config
-from caebench.plan.graph import make_plan
-from caebench.plan.identity import canonical, full
-from caebench.plan.scale import SCALES
-from caebench.plan.store import Store
-from caebench.published import parse_sets
-from caebench.report.records import Records
+from caebench.planning.graph import make_plan
+from caebench.planning.scale import SCALES
 from caebench.report.reports import Reports
+from caebench.specs.base import Config
+from caebench.specs.identity import bears_result, canonical, full
+from caebench.store.records import Records
+from caebench.store.store import Store
+from caebench.suites import loading as suites
+from caebench.suites.published import parse_sets
+from tests.golden.fake import fill
 
 HERE = Path(__file__).parent
 REPORTS = HERE / "reports"
 FORMATS = {"rich": ".txt", "md": ".md", "csv": ".csv", "tex": ".tex", "json": ".json"}
+IN_EVERY_FORMAT = ("pretraining-evaluation", "quickstart")  # the others as JSON: one renderer makes them all
 SEEDS = [0, 1, 2]
+OF_NO_ID = {f"caebench.specs.{name}" for name in ("assets", "calibration", "scheduler", "site", "slurm")}
 Content = dict[str, dict[str, str]]
 
 
@@ -38,7 +38,7 @@ def identities() -> Content:
     for name in suites.names():
         plan = make_plan(suites.load(name), SCALES["paper"], [0])
         found[name] = {
-            f"{plan.table.rows.index(cell.row) + 1} {cell.row.label} | {cell.column.header}": cell.jobs[0].id
+            f"{plan.suite.rows.index(cell.row) + 1} {cell.row.label} | {cell.column.header}": cell.jobs[0].id
             for cell in plan.cells
             if cell.jobs
         }
@@ -47,16 +47,19 @@ def identities() -> Content:
 
 def defaults() -> Content:
     """Every default of every config that can enter an id, as JSON, by class."""
-    found: Content = {}
-    for module in (augmentation, compared, data, method, optim, stage):
-        for name, cls in vars(module).items():
-            if isinstance(cls, type) and issubclass(cls, Config) and cls.__module__ == module.__name__:
-                found[f"{module.__name__.rpartition('.')[2]}.{name}"] = {
-                    field: _text(about.get_default(call_default_factory=True))
-                    for field, about in cls.model_fields.items()
-                    if not about.is_required()
-                }
-    return found
+    return {
+        cls.__name__: {
+            field: _text(about.get_default(call_default_factory=True))
+            for field, about in cls.model_fields.items()
+            if not about.is_required() and bears_result(about)
+        }
+        for cls in sorted(_subclasses(Config), key=lambda cls: cls.__name__)
+        if cls.__module__.startswith("caebench.specs.") and cls.__module__ not in OF_NO_ID
+    }
+
+
+def _subclasses(cls: type[Config]) -> set[type[Config]]:
+    return {found for child in cls.__subclasses__() for found in (child, *_subclasses(child))}
 
 
 def _text(value: object) -> str:
@@ -73,15 +76,15 @@ def write(path: Path, content: Content) -> None:
 
 
 def render(suite: str, folder: Path) -> dict[str, str]:
-    """A suite's report in every format at paper scale, from made-up results: some are missing, some failed."""
+    """A suite's report at paper scale, from made-up results: some are missing, some failed."""
     store = Store(folder)
     plan = make_plan(suites.load(suite), SCALES["paper"], SEEDS)
     fill(store, plan, skip="vit_l-1600e-s2", fail="finetune/sketch")
     reports = Reports(SCALES["paper"], Records(store), parse_sets("paper,official"), SEEDS)
     texts: dict[str, str] = {}
-    for format in FORMATS:
+    for format in FORMATS if suite in IN_EVERY_FORMAT else ("json",):
         with contextlib.redirect_stdout(io.StringIO()) as printed:
-            print_tables(reports, [plan.table], format)
+            print_tables(reports, [plan.suite], format)
         texts[format] = re.sub(r"-[0-9a-f]{10}\b", "-(id)", printed.getvalue())  # ids have a file of their own
     return texts
 

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from caebench import suites
+from caebench.suites import loading as suites
 
 LIMIT = 90 * 60  # seconds, on two cores
 

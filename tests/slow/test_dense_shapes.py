@@ -6,11 +6,12 @@ import torch
 from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData, PixelData
 
-from caebench.config.variants import VARIANTS
-from caebench.models.checkpoint import read_encoder, save_encoder
+from caebench.checkpoints.encoder_file import read_encoder, save_encoder
 from caebench.models.vit import Encoder
-from caebench.recipes.dense import ade20k, coco
-from caebench.tasks.dense import detection_model, engine, segmentation_model
+from caebench.specs.evaluations.detection import coco
+from caebench.specs.evaluations.segmentation import ade20k
+from caebench.specs.variants import VARIANTS
+from caebench.tasks.dense import detection_model, engine, segmentation
 
 pytestmark = pytest.mark.slow
 DIM, DEPTH, HEADS, PATCH = VARIANTS["vit_b"]
@@ -67,7 +68,7 @@ def test_upernet_on_512(checkpoint):
     init_default_scope("mmseg")
     config = ade20k()
     encoder = read_encoder(checkpoint, config.crop_size, drop_path=config.drop_path, relative_position_bias=True)
-    model = segmentation_model.build_model(config, encoder, SCENE_CLASSES, sync=False)
+    model = segmentation.build_model(config, encoder, SCENE_CLASSES, sync=False)
     pooled = 4 * convolution(DIM, DIM, 1, bias=False) + convolution(5 * DIM, DIM, 3, bias=False)
     pyramid = 3 * convolution(DIM, DIM, 1, bias=False) + 3 * convolution(DIM, DIM, 3, bias=False)
     fused = convolution(4 * DIM, DIM, 3, bias=False) + convolution(DIM, SCENE_CLASSES, 1, bias=True)

@@ -2,16 +2,17 @@
 
 import pytest
 
-from caebench.config.site import Site
-from caebench.plan.scale import NANO
-from caebench.recipes.cae import cae
+from caebench.planning.scale import NANO
+from caebench.specs.methods.cae import cae
+from caebench.specs.site import Site
 from caebench.tasks.data import render_data
 from caebench.tasks.dvae import train_dvae
 from caebench.training.distributed import join_group
 from caebench.training.run import Run
 
 
-@pytest.mark.parametrize("target", ["dvae", "dalle"])
+@pytest.mark.slow
+@pytest.mark.parametrize("target", ["dalle", "dvae"])
 def test_nanos_tokenizers_use_a_third_of_their_codes(target, tmp_path):
     """At least 20 of 64; a seed that no table reports."""
     config, data, site, group = NANO.apply(cae(target=target)), tmp_path / "data", Site(device="cpu"), join_group("cpu")

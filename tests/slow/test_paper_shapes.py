@@ -7,23 +7,24 @@ import pytest
 import torch
 from PIL import Image
 
-from caebench.config.variants import VARIANTS
-from caebench.data.mixing import MixedSample
 from caebench.data.randomness import Purpose, derive, seeded
+from caebench.data.samples.mixed import MixedSample
 from caebench.methods.builders import build_method
-from caebench.methods.cae import CAEModel
-from caebench.methods.pretraining import PretrainingStep
+from caebench.methods.cae import CAEMethod, CAEModel
 from caebench.models.heads import AttentiveHead, FinetuneHead, LinearHead
 from caebench.models.tokenizer import DALLEEncoder, DiscreteVAE
 from caebench.models.vit import Encoder
-from caebench.recipes import SOURCES
-from caebench.recipes.cae import cae, dvae
-from caebench.recipes.finetune import finetune
-from caebench.recipes.probes import attentive_probe, linear_probe
+from caebench.specs.evaluations.attentive_probe import attentive_probe
+from caebench.specs.evaluations.finetune import finetune
+from caebench.specs.evaluations.linear_probe import linear_probe
+from caebench.specs.inputs.tokenizer import dvae
+from caebench.specs.methods.cae import cae
+from caebench.specs.registry import SOURCES
+from caebench.specs.variants import VARIANTS
 from caebench.tasks.finetune import Classifier, FinetuneStep, layer_groups
 from caebench.tasks.probes import Frozen, ProbeStep
 from caebench.training.distributed import join_group
-from caebench.training.hooks import Moment
+from caebench.training.hooks import StepInfo
 from caebench.training.optim import make_optimizer, set_learning_rate, split_decay
 
 pytestmark = pytest.mark.slow
@@ -87,8 +88,8 @@ TOKENIZERS = {"dalle": DALLEEncoder, "dvae": lambda: DiscreteVAE(dvae()), "pixel
 def test_pretraining_takes_a_step(target, pictures):
     config = cae("vit_b", target=target)
     with seeded(derive(Purpose.INITIALISATION, config.seed)):
-        model, tokenizer = CAEModel(config.method, VIT_B, 224), TOKENIZERS[target]()
-    step = PretrainingStep(model, tokenizer)
+        tokenizer = TOKENIZERS[target]()
+        step = CAEMethod(config, tokenizer)
     batch = collate(step.make_sampler(config), pictures)
     assert batch["image"].shape == (BATCH, 3, 224, 224)
     assert batch["masked"].sum(dim=1).tolist() == [98] * BATCH
@@ -97,7 +98,7 @@ def test_pretraining_takes_a_step(target, pictures):
         codes = tokenizer.codes(batch["view"])
         assert codes.shape == (BATCH, 196) and codes.max() < 8192
     train_one_step(step, split_decay(step), config.optimization, batch)
-    outputs = model.losses(batch["image"], batch["masked"], step.targets(batch), batch["draws"])
+    outputs = step.model.losses(batch["image"], batch["masked"], step.targets(batch), batch["drop_path_uniforms"])
     assert outputs["logits"].shape == (BATCH * 98, 768 if target == "pixels" else 8192)
     assert outputs["predicted"].shape == outputs["target"].shape == (BATCH, 98, 768)
     assert outputs["encoded"].shape == (BATCH, 99, 768)
@@ -125,9 +126,9 @@ def test_a_compared_method_has_its_published_size_and_takes_a_step(name, picture
     method = build_method(config, DALLEEncoder() if name == "beit" else None)
     assert method.num_parameters == SIZES[name]
     batch = collate(method.make_sampler(config), pictures)
-    method.before_step(Moment(0, 100, 10))
+    method.before_step(StepInfo(0, 100, 10))
     train_one_step(method, split_decay(method), config.optimization, batch)
-    method.after_step(Moment(0, 100, 10))
+    method.after_step(StepInfo(0, 100, 10))
 
 
 def test_dalles_encoder_has_its_published_size():
@@ -159,7 +160,7 @@ def test_finetuning_takes_a_step(pictures):
     config = finetune("vit_b").replace(mixing={"group": BATCH})
     encoder = Encoder(VIT_B, 224, drop_path=config.drop_path, relative_position_bias="block")
     classifier = Classifier(encoder, FinetuneHead(768, CLASSES, config.head_init_scale))
-    batch = collate(MixedSample(config, config, encoder.num_draws), pictures)
+    batch = collate(MixedSample(config, config, encoder.num_drop_path_uniforms), pictures)
     assert batch["image"].shape == (BATCH, 3, 224, 224)
     step = FinetuneStep(classifier, config, CLASSES)
     train_one_step(step, layer_groups(classifier, config.layer_decay), config.optimization, batch)
@@ -180,17 +181,18 @@ def test_compiled_blocks_compute_the_same_losses():
 
     code = """
 import torch
-from caebench.config.method import CAE, DALLETarget
-from caebench.config.variants import Variant
+from caebench.specs.methods.cae import CAE
+from caebench.specs.targets import DALLETarget
+from caebench.specs.variants import Variant
 from caebench.methods.cae import CAEModel
 torch.manual_seed(0)
 config = CAE(kind="cae", target=DALLETarget(kind="dalle", vocabulary=16), regressor_depth=1, decoder_depth=1)
 model = CAEModel(config, Variant(64, 4, 4, 8), 48)
 images, masked = torch.randn(4, 3, 48, 48), torch.rand(4, 36).argsort(1) < 18
-codes, draws = torch.randint(0, 16, (72,)), torch.rand(4, model.num_draws)
+codes, drop_path_uniforms = torch.randint(0, 16, (72,)), torch.rand(4, model.num_drop_path_uniforms)
 def losses():
     model.zero_grad()
-    out = model.losses(images, masked, codes, draws)
+    out = model.losses(images, masked, codes, drop_path_uniforms)
     out["total"].backward()
     return [float(out[name]) for name in ("reconstruction", "alignment", "total")], float(
         torch.nn.utils.get_total_norm([p.grad for p in model.parameters()]))
@@ -213,10 +215,10 @@ def test_accumulated_gradients_are_those_of_the_whole_batch():
     model = CAEModel(config.method, VARIANTS["vit_s"], 64)
     other = copy.deepcopy(model)
     images, masked = torch.randn(4, 3, 64, 64), torch.rand(4, 16).argsort(1) < 8
-    draws, values = torch.rand(4, model.num_draws), torch.randn(32, 768)
-    model.losses(images, masked, values, draws)["total"].backward()
+    drop_path_uniforms, values = torch.rand(4, model.num_drop_path_uniforms), torch.randn(32, 768)
+    model.losses(images, masked, values, drop_path_uniforms)["total"].backward()
     for half in (slice(0, 2), slice(2, 4)):
         rows = slice(8 * half.start, 8 * half.stop)
-        (other.losses(images[half], masked[half], values[rows], draws[half])["total"] / 2).backward()
+        (other.losses(images[half], masked[half], values[rows], drop_path_uniforms[half])["total"] / 2).backward()
     for (name, one), two in zip(model.named_parameters(), other.parameters(), strict=True):
         torch.testing.assert_close(one.grad, two.grad, rtol=1e-3, atol=1e-5, msg=name)

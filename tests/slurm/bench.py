@@ -1,27 +1,31 @@
 """A store and a site on the test cluster, and the jobs that its tests submit there."""
 
 import json
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from caebench import suites
-from caebench.config.site import Site, Slurm
-from caebench.execution.queue import see
-from caebench.execution.slurm import Cluster
-from caebench.plan.graph import Job, make_job, make_plan
-from caebench.plan.lease import holder
-from caebench.plan.scale import Scale
-from caebench.plan.standing import Queue, attempts, standing
-from caebench.plan.store import Store
-from caebench.recipes import EVALUATIONS
+from caebench.execution.schedulers.base import SubmitOptions
+from caebench.execution.schedulers.registry import log_files, query
+from caebench.execution.schedulers.slurm.submit import Cluster
+from caebench.planning.graph import make_plan
 from caebench.report.progress import folder_facts
+from caebench.specs.job import Job, make_job
+from caebench.specs.registry import EVALUATIONS
+from caebench.specs.scale import Scale
+from caebench.specs.site import Site
+from caebench.specs.slurm import Slurm
+from caebench.store.lease import holder_id
+from caebench.store.state import Statuses, attempts
+from caebench.store.store import Store
+from caebench.suites import loading as suites
 
 ROOT = Path(__file__).parent.parent.parent
-PATIENCE = 240.0
+PATIENCE = 600.0  # seconds; far beyond any job here, even on a busy machine
 SMALL = {"partition": "main", "gpus_per_node": 0, "cpus_per_task": 1, "minutes": 60, "warning_seconds": 30}
 
 
@@ -33,18 +37,23 @@ class Bench:
         self.site = Site(store=root, shared_store=True, device="cpu", checkpoint_minutes=0.05, slurm=settings)
         self.store = Store(root)
 
-    def submit(self, jobs: list[Job], pack: int | None = None) -> dict[str, str]:
-        return Cluster(self.site, self.store, pack=pack).submit(jobs, None)
+    def add(self, rendered: Store) -> Self:
+        """Put in the finished jobs of another store, as if they had run here."""
+        shutil.copytree(rendered.root, self.store.root, dirs_exist_ok=True)
+        return self
 
-    def stand(self, jobs: list[Job]) -> dict[str, str]:
+    def submit(self, jobs: list[Job], pack: int | None = None) -> dict[str, str]:
+        return Cluster(self.site, self.store, SubmitOptions(pack=pack)).submit(jobs, None)
+
+    def states(self, jobs: list[Job]) -> dict[str, str]:
         """Each job's state, by its id."""
         return {job_id: state for job_id, (state, _) in self.explain(jobs).items()}
 
     def explain(self, jobs: list[Job]) -> dict[str, tuple[str, str]]:
         """Each job's state and the reason for it, by its id."""
         folders = {job.id: self.store.folder(job) for job in jobs}
-        queue = see(folders.values()) or Queue()
-        return {job_id: standing(folder, queue) for job_id, folder in folders.items()}
+        statuses = Statuses(self.store, query(folders.values()))
+        return {job_id: statuses.of(folder) for job_id, folder in folders.items()}
 
     def wait(
         self, jobs: list[Job], ready: Callable[[dict[str, str]], bool] | None = None, patience: float = PATIENCE
@@ -52,7 +61,7 @@ class Bench:
         """The states once nothing is pending or running, or once `ready` says so."""
         end = time.monotonic() + patience
         while time.monotonic() < end:
-            states = self.stand(jobs)
+            states = self.states(jobs)
             if ready(states) if ready else not {"queued", "running", "todo"} & set(states.values()):
                 return states
             time.sleep(1)
@@ -74,11 +83,11 @@ class Bench:
         return attempts(self.store.folder(job))
 
     def slurm_id(self, job: Job) -> str | None:
-        return holder(self.store.folder(job)).get("slurm")
+        found = holder_id(self.store.folder(job))
+        return found.id if found else None
 
     def node(self, job: Job) -> str:
-        queue = see([self.store.folder(job)]) or Queue()
-        return queue.queued[str(self.slurm_id(job))].nodes
+        return query([self.store.folder(job)])["slurm"].jobs[str(self.slurm_id(job))].nodes
 
     def read(self, job: Job, name: str) -> Any:
         return json.loads((self.store.folder(job) / name).read_text(encoding="utf8"))
@@ -92,7 +101,7 @@ class Bench:
     def facts(self, job: Job) -> dict[str, Any]:
         """All that `caebench status --json` says of a job."""
         folder = self.store.folder(job)
-        return folder_facts(folder, see([folder]), self.site.slurm)
+        return folder_facts(folder, Statuses(self.store, query([folder])), log_files, self.site.slurm)
 
     def resumed(self) -> bool:
         """Whether a log says that training went on from a checkpoint."""

@@ -207,10 +207,11 @@ def node(settings: Settings, name: str, port: int) -> str:
 
 
 def partitions(settings: Settings) -> list[str]:
-    """Jobs in main push out those in the other two."""
+    """Jobs in main push out those in the two that are low; closed takes jobs, and starts none until it is opened."""
     low = f"Nodes=ALL MaxTime=INFINITE PriorityTier=1 GraceTime={settings.grace}"
     return [
         "PartitionName=main Nodes=ALL MaxTime=INFINITE Default=YES PriorityTier=10 PreemptMode=OFF",
+        "PartitionName=closed Nodes=ALL MaxTime=INFINITE PriorityTier=10 PreemptMode=OFF State=DOWN",
         f"PartitionName=requeue {low} PreemptMode=REQUEUE",
         f"PartitionName=cancel {low} PreemptMode=CANCEL",
     ]

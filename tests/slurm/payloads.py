@@ -6,8 +6,8 @@ from pathlib import Path
 
 from submitit.helpers import DelayedSubmission
 
-import caebench.execution.payload as payload
-from caebench.execution.payload import Payload
+import caebench.execution.schedulers.slurm.payload as payload
+from caebench.execution.schedulers.slurm.payload import Payload
 
 
 def add(left: int, right: int) -> int:
@@ -45,7 +45,7 @@ class Masked(Payload):
 
     def meet(self, *_: object, **__: object) -> dict[Path, str]:
         (self.folders[0] / "started").touch()
-        end = time.monotonic() + 60
+        end = time.monotonic() + 120
         while not all((folder / "started").exists() for folder in self.neighbours):
             assert time.monotonic() < end, "the neighbours have not started"
             time.sleep(0.1)

@@ -1,6 +1,5 @@
-"""The test cluster is a real SLURM: what caebench rests on, seen on it."""
+"""The test cluster is a real SLURM: what caebench relies on, seen on it."""
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +30,9 @@ def start(executor: submitit.AutoExecutor, folder: Path) -> submitit.Job:
     return job
 
 
-def test_a_command_comes_back_in_seconds(cluster):
-    start = time.monotonic()
+def test_a_command_comes_back(cluster):
     job = cluster.submit("echo from $SLURMD_NODENAME", "--wait", "--nodelist=n2")
     assert cluster.output(job) == "from n2\n"
-    assert time.monotonic() - start < 20  # sbatch itself looks after 2 s, and then after 10
 
 
 def test_a_failure_is_told_with_its_words(cluster):
@@ -73,15 +70,17 @@ def test_a_failure_cancels_its_dependents_to_the_last(cluster):
     cluster.wait_for(bystander, "COMPLETED")
 
 
+@pytest.mark.slow  # a requeue waits
 def test_an_interrupted_job_checkpoints_and_goes_on_under_its_id(login, executor, tmp_path):
     job = start(executor, tmp_path)
     dependent = login.submit("true", f"--dependency=afterok:{job.job_id}", UNMET)
-    job._interrupt(timeout=True)  # SIGUSR2 alone: a SIGTERM that comes late would end submitit's scontrol
+    login.run("scancel", "--signal", "USR2", job.job_id)  # and no SIGTERM, which would end submitit's scontrol
     assert result(job) == (job.job_id, 1)
     assert login.wait_for(job.job_id, "COMPLETED")["Restarts"] == "1"
     login.wait_for(dependent, "COMPLETED")
 
 
+@pytest.mark.slow  # a requeue waits
 def test_a_job_in_main_preempts_one_in_requeue(login, executor, tmp_path):
     executor.update_parameters(slurm_partition="requeue", nodes=1, slurm_nodelist="n1", gpus_per_node=2)
     victim = start(executor, tmp_path)

@@ -7,10 +7,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from caebench.execution.queue import see
-from caebench.plan.graph import Job
-from caebench.plan.lease import holder
-from caebench.plan.standing import Queue, attempts
+from caebench.specs.job import Job
+from caebench.store.state import attempts
 from tests.slurm.bench import Bench, pretraining, with_probes
 
 SECONDS = 150.0  # of computing: at least six slices, since a minute's limit leaves less than 25 s for it
@@ -24,22 +22,15 @@ def steps_per_second(bench: Bench, job: Job) -> float:
     return speeds[len(speeds) // 2] / job.config.optimization.global_batch
 
 
-def node_of(bench: Bench, job: Job) -> str:
-    """The node that a job runs on."""
-    folder = bench.store.folder(job)
-    queue = see([folder]) or Queue()
-    return queue.queued[str(holder(folder)["slurm"])].nodes
-
-
 def preempt(login, bench: Bench, encoder: Job) -> None:
     """Give a job's node to a job of more rank."""
-    rival = login.submit("sleep 2", "--partition=main", f"--nodelist={node_of(bench, encoder)}", "--cpus-per-task=4")
+    rival = login.submit("sleep 2", "--partition=main", f"--nodelist={bench.node(encoder)}", "--cpus-per-task=4")
     login.wait_for(rival, "COMPLETED")
 
 
 def crash(login, bench: Bench, encoder: Job) -> None:
     """Lose the node that a job runs on."""
-    node = node_of(bench, encoder)
+    node = bench.node(encoder)
     login.kill_node(node)
     bench.wait([encoder], lambda states: states[encoder.id] == "queued")
     login.restore_node(node)
@@ -67,7 +58,7 @@ def test_limits_preemptions_and_a_lost_node_change_no_weight(login, tiny, tmp_pa
         blow(login, rough, encoder)
     assert set(rough.wait(jobs, patience=40 * SECONDS).values()) == {"done"}
     tries = attempts(rough.store.folder(encoder))
-    assert {attempt["slurm"] for attempt in tries} == {slurm_id}
+    assert {attempt["scheduler_id"] for attempt in tries} == {slurm_id}
     causes = [attempt.get("cause") for attempt in tries]
     assert causes.count("time limit") >= 5 and causes.count("preemption") == 2, causes
     assert sum("ends" not in attempt for attempt in tries) == 1, "the crash, and nothing else"

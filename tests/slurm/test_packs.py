@@ -9,7 +9,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from caebench.specs.job import Job
 from tests.slurm.bench import Bench, pretraining, with_knn, with_probes
+from tests.slurm.scenes import Scene, begins
 
 
 @pytest.fixture
@@ -20,10 +22,11 @@ def chains(tiny):
     return encoders, list(jobs.values())
 
 
+@pytest.mark.slow
 def test_chains_side_by_side_warned_and_requeued_end_like_each_alone(bench, chains, tmp_path):
     encoders, jobs = chains
     ids = bench.submit(jobs, pack=2)
-    data = [job for job in jobs if job.kind == "embedded"]
+    data = [job for job in jobs if job.kind == "synthetic"]
     assert len(set(ids.values())) == len(data) + 1 and ids[encoders[0].id] == ids[encoders[1].id]
     for encoder in encoders:
         bench.wait_for_steps(jobs, encoder, 20)
@@ -33,7 +36,7 @@ def test_chains_side_by_side_warned_and_requeued_end_like_each_alone(bench, chai
     subprocess.run(["scancel", "--signal", "USR2", ids[encoders[0].id]], check=True)
     assert set(bench.wait(jobs).values()) == {"done"}
     for encoder in encoders:
-        assert [(t["slurm"], t.get("cause")) for t in bench.attempts(encoder)] == [
+        assert [(t["scheduler_id"], t.get("cause")) for t in bench.attempts(encoder)] == [
             (ids[encoder.id], "time limit"),
             (ids[encoder.id], None),
         ]
@@ -47,7 +50,25 @@ def test_chains_side_by_side_warned_and_requeued_end_like_each_alone(bench, chai
         assert bench.store.result(job)["metrics"] == calm.store.result(job)["metrics"]
 
 
-def test_a_failure_in_a_pack_blocks_what_rests_on_it_alone_and_heals(bench, tiny):
+def submit_a_pack(scene: Scene) -> tuple[Bench, list[Job], dict[str, str]]:
+    """Two encoders, of which one cannot be written, and their probes."""
+    bench, encoders = scene.bench(), [pretraining(scene.tiny, epochs=epochs) for epochs in (3, 6)]
+    jobs = list({job.id: job for encoder in encoders for job in with_knn(scene.tiny, encoder)}.values())
+    (bench.store.prepare(encoders[0]) / "encoder.safetensors").mkdir()
+    return bench, jobs, bench.submit(jobs, pack=2)
+
+
+@begins(submit_a_pack)
+def test_a_pack_is_one_slurm_job_and_a_failure_in_it_blocks_only_what_depends_on_it(started):
+    bench, (_, failing, blocked, *others), ids = started
+    assert len(ids) == 4 and len(set(ids.values())) == 1
+    states = bench.wait([failing, blocked, *others])
+    assert states == {failing.id: "failed", blocked.id: "blocked", **{job.id: "done" for job in others}}
+    assert [len(bench.attempts(job)) for job in (failing, blocked, *others)] == [1, 0, 1, 1]
+
+
+@pytest.mark.slow
+def test_a_failure_in_a_pack_blocks_only_its_dependents_and_heals(bench, tiny):
     """And it is not tried again after a requeue of the others."""
     encoders = [pretraining(tiny, epochs=epochs) for epochs in (3, 150)]
     jobs = list({job.id: job for encoder in encoders for job in with_knn(tiny, encoder)}.values())
@@ -66,6 +87,7 @@ def test_a_failure_in_a_pack_blocks_what_rests_on_it_alone_and_heals(bench, tiny
     assert set(bench.wait(jobs).values()) == {"done"}
 
 
+@pytest.mark.slow
 def test_what_does_not_stop_in_time_is_ended_and_begins_again(login, tiny, tmp_path):
     """A job that never looks at the warning must not cost the pack its requeue."""
     bench = Bench(tmp_path / "store", warning_seconds=4)

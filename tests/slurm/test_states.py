@@ -7,15 +7,18 @@ from datetime import datetime
 
 import pytest
 
-from caebench.execution import slurm
-from caebench.execution.slurm import Cluster as Site
-from caebench.plan.graph import Job
+from caebench.execution.schedulers.slurm import submit as slurm
+from caebench.execution.schedulers.slurm.submit import Cluster as Site
+from caebench.specs.job import Job, make_job
+from caebench.specs.registry import EVALUATIONS
 from tests.slurm.bench import Bench, pretraining, with_knn
 from tests.slurm.cluster import Cluster
 from tests.slurm.configuration import Settings
 from tests.slurm.conftest import log_in
+from tests.slurm.scenes import Scene, begins
 
 SLEEP = ("sleep 600",)  # in place of the job
+DIVERGING = {"epochs": 12, "base_lr": 1e30, "warmup_epochs": 0.0, "clip_grad": None}
 
 
 @pytest.fixture
@@ -31,23 +34,58 @@ def tell(bench: Bench, job: Job) -> tuple[str, str]:
     return state, reason
 
 
-def test_a_loss_that_is_not_finite_fails_and_blocks(bench, tiny):
-    jobs = with_knn(tiny, pretraining(tiny, epochs=12, base_lr=1e30, warmup_epochs=0.0, clip_grad=None))
-    bench.submit(jobs)
+def submit_a_divergence(scene: Scene) -> tuple[Bench, list[Job], str]:
+    """With `kill-on-invalid-dep`, as everything is submitted; the probe's id."""
+    bench, jobs = scene.bench(), with_knn(scene.tiny, pretraining(scene.tiny, **DIVERGING))
+    return bench, jobs, bench.submit(jobs)[jobs[2].id]
+
+
+@begins(submit_a_divergence)
+def test_a_loss_that_is_not_finite_fails_and_blocks(started):
+    bench, jobs, slurm_id = started
     assert list(bench.wait(jobs).values()) == ["done", "failed", "blocked"]
     state, reason = tell(bench, jobs[1])
     assert (state, reason[:8]) == ("failed", "Diverged")
     assert "loss is nan at step 10 of " in reason and "lower base_lr" in reason
-    assert tell(bench, jobs[2]) == ("blocked", f"rests on {jobs[1].name} (failed)")
+    assert_blocked(bench, jobs)
+    assert slurm_id not in slurm.queue.queued_jobs()
 
 
-def test_no_memory_fails_with_what_to_do(login, tiny, tmp_path):
-    encoder = pretraining(tiny, epochs=12)
-    jobs = with_knn(tiny, Job(encoder.config.replace(variant="vit_h"), encoder.inputs))
-    Bench(tmp_path).submit(jobs[:1])
-    Bench(tmp_path).wait(jobs[:1])
-    bench = Bench(tmp_path, setup=("ulimit -d 1500000",))  # kB; what is imported takes more than half of it
+def assert_blocked(bench: Bench, jobs: list[Job]) -> None:
+    """The probe of an encoder that failed is, and both would be submitted again."""
+    assert tell(bench, jobs[2]) == ("blocked", f"depends on {jobs[1].name} (failed)")
+    assert [job.id for job in Site(bench.site, bench.store).missing(jobs)] == [jobs[1].id, jobs[2].id]
+
+
+def submit_a_divergence_that_blocks_for_ever(scene: Scene) -> tuple[Bench, list[Job], str]:
+    """Without `kill-on-invalid-dep`: the probe stays in the queue."""
+    asked = slurm.parameters
+    unmet: dict[str, object] = {"slurm_additional_parameters": {}}
+    scene.environment.setattr(slurm, "parameters", lambda *given: {**asked(*given), **unmet})
+    bench, jobs = scene.bench(), with_knn(scene.tiny, pretraining(scene.tiny, **DIVERGING))
+    return bench, jobs, bench.submit(jobs)[jobs[2].id]
+
+
+@begins(submit_a_divergence_that_blocks_for_ever)
+def test_a_dependency_that_can_never_be_met_is_blocked(started):
+    bench, jobs, slurm_id = started
+    assert list(bench.wait(jobs).values()) == ["done", "failed", "blocked"]
+    assert_blocked(bench, jobs)
+    assert slurm_id in slurm.queue.queued_jobs()
+    subprocess.run(["scancel", slurm_id], check=True)
+
+
+def submit_what_needs_more_memory(scene: Scene) -> tuple[Bench, list[Job]]:
+    bench = scene.bench(setup=("ulimit -d 1500000",))  # kB; what is imported takes more than half of it
+    encoder = pretraining(scene.tiny, epochs=12)
+    jobs = with_knn(scene.tiny, Job(encoder.config.replace(variant="vit_h"), encoder.inputs))
     bench.submit(jobs)
+    return bench, jobs
+
+
+@begins(submit_what_needs_more_memory)
+def test_no_memory_fails_with_what_to_do(started):
+    bench, jobs = started
     assert list(bench.wait(jobs).values()) == ["done", "failed", "blocked"], bench.logs()
     _, reason = tell(bench, jobs[1])
     assert reason.startswith("out of memory: lower per_device_batch") and "can't allocate memory" in reason
@@ -67,8 +105,8 @@ def test_a_kill_without_a_word_is_lost_and_goes_on(login, bench, chain):
     state, reason = tell(bench, encoder)
     assert (state, login.job(slurm_id)["JobState"]) == ("lost", "FAILED")
     assert bench.facts(encoder)["log"] and bench.facts(encoder)["hours_used"] > 0
-    assert reason.startswith("its process died") and reason.endswith("; goes on from its checkpoint")
-    assert tell(bench, probe) == ("blocked", f"rests on {encoder.name} (lost)")
+    assert reason.startswith("its process died") and reason.endswith("; resumes from its checkpoint")
+    assert tell(bench, probe) == ("blocked", f"depends on {encoder.name} (lost)")
     assert set(bench.submit(chain)) == {encoder.id, probe.id}
     assert set(bench.wait(chain).values()) == {"done"}
     assert bench.resumed() and len(bench.attempts(encoder)) == 2
@@ -78,7 +116,8 @@ def has_checkpoint(bench: Bench, job: Job) -> bool:
     return any((bench.store.folder(job) / "checkpoints").glob("*.pt"))
 
 
-def test_a_plain_term_saves_and_lets_nothing_start_that_waits(bench, chain):
+def test_a_plain_term_saves_and_lets_nothing_start_that_waits(bench, chain, rendered):
+    bench.add(rendered)
     _, encoder, probe = chain
     slurm_id = bench.submit(chain)[encoder.id]
     bench.wait_for_steps(chain, encoder, 3)
@@ -90,51 +129,58 @@ def test_a_plain_term_saves_and_lets_nothing_start_that_waits(bench, chain):
     assert (waits["slices"], waits["num_slices"], waits["expected_end"]) == (0, 1, None)
     subprocess.run(["scancel", "--signal", "TERM", slurm_id], check=True)
     assert list(bench.wait(chain).values()) == ["done", "lost", "blocked"]
-    assert tell(bench, encoder)[1] == "stopped by SIGTERM, and not requeued; goes on from its checkpoint"
+    assert tell(bench, encoder)[1] == "stopped by SIGTERM, and not requeued; resumes from its checkpoint"
     assert bench.attempts(probe) == []
+
+
+def submit_to_a_wrong_interpreter(scene: Scene) -> tuple[Bench, list[Job]]:
+    bench, jobs = Bench(scene.folder / "store", python="python3.99"), pretraining(scene.tiny, epochs=1).ancestors()[:1]
+    bench.submit(jobs)
+    return bench, jobs
+
+
+@begins(submit_to_a_wrong_interpreter)
+def test_a_job_that_never_reaches_python_shows_its_log(started):
+    bench, (job,) = started
+    assert bench.wait([job]) == {job.id: "lost"}
+    assert tell(bench, job)[1] == "its process died without a word: killed, or never started"
+    assert "python3.99" in "\n".join(bench.facts(job)["log"])
 
 
 @pytest.mark.slow
 def test_a_warning_outside_of_training_starts_over_under_its_id(login, tiny, tmp_path):
-    """Below 11 minutes submitit takes every warning for a time limit, and counts it."""
-    bench = Bench(tmp_path, minutes=5)
-    small = pretraining(tiny, epochs=1).inputs["data"].config
-    world = Job(small.replace(world=tiny.world.replace(num_train=3000)))
-    slurm_id = bench.submit([world])[world.id]
-    bench.wait([world], lambda _: len(bench.attempts(world)) == 1)
+    """A measurement of costs hears no signal itself, and submitit's handler does.
+
+    Below 11 minutes submitit takes every warning for a time limit, and counts it.
+    """
+    bench, cost = Bench(tmp_path, minutes=5), measurement(tiny, num_steps=500)
+    jobs = [*cost.ancestors(), cost]
+    slurm_id = bench.submit(jobs)[cost.id]
+    bench.wait(jobs, lambda _: len(bench.attempts(cost)) == 1)
     subprocess.run(["scancel", "--signal", "USR2", slurm_id], check=True)
-    bench.wait([world], lambda states: states[world.id] == "queued")
-    assert bench.submit([world]) == {}
-    assert bench.wait([world]) == {world.id: "done"}
-    assert [attempt["slurm"] for attempt in bench.attempts(world)] == [slurm_id] * 2
-    assert [attempt["outcome"] for attempt in bench.attempts(world)] == ["stopped", "done"]
+    bench.wait(jobs, lambda states: states[cost.id] == "queued")
+    assert bench.submit(jobs) == {}
+    assert set(bench.wait(jobs).values()) == {"done"}
+    assert [attempt["scheduler_id"] for attempt in bench.attempts(cost)] == [slurm_id] * 2
+    assert [attempt["outcome"] for attempt in bench.attempts(cost)] == ["stopped", "done"]
+
+
+def measurement(tiny, num_steps: int) -> Job:
+    """Costs of one pretraining compared with itself, some seconds of them."""
+    config = pretraining(tiny, epochs=1).config
+    changed = {"pretraining": config, "against": config, "num_images": 4, "num_steps": num_steps}
+    return make_job(tiny.apply(EVALUATIONS["pretraining_cost"]()).replace(**changed))
 
 
 def test_cancelled_before_it_started(login, tiny, tmp_path):
     """Tasks of arrays too, which SLURM then reports in one line."""
-    bench = Bench(tmp_path, setup=SLEEP)
+    bench = Bench(tmp_path, partition="closed")
     jobs = [job for epochs in (10, 20, 30) for job in with_knn(tiny, pretraining(tiny, epochs))]
     ids = bench.submit(jobs)
     assert any("_" in slurm_id for slurm_id in ids.values())
     subprocess.run(["scancel", *{slurm_id.partition("_")[0] for slurm_id in ids.values()}], check=True)
     assert set(bench.wait(jobs).values()) == {"cancelled"}
     assert {reason for _, reason in bench.explain(jobs).values()} == {"cancelled before it started"}
-
-
-@pytest.mark.parametrize("kills", [False, True])
-def test_a_dependency_that_can_never_be_met_is_blocked(bench, tiny, monkeypatch, kills):
-    """With `kill-on-invalid-dep`, as submitted, and without it: then it is in the queue for ever."""
-    if not kills:
-        asked = slurm.parameters
-        monkeypatch.setattr(slurm, "parameters", lambda *given: {**asked(*given), "slurm_additional_parameters": {}})
-    jobs = with_knn(tiny, pretraining(tiny, epochs=12, base_lr=1e30, warmup_epochs=0.0, clip_grad=None))
-    slurm_id = bench.submit(jobs)[jobs[2].id]
-    assert list(bench.wait(jobs).values()) == ["done", "failed", "blocked"]
-    assert tell(bench, jobs[2]) == ("blocked", f"rests on {jobs[1].name} (failed)")
-    assert (slurm_id in slurm.queue.look()) is not kills
-    assert [job.id for job in Site(bench.site, bench.store).missing(jobs)] == [jobs[1].id, jobs[2].id]
-    if not kills:
-        subprocess.run(["scancel", slurm_id], check=True)
 
 
 def push_out(login: Cluster) -> str:
@@ -150,7 +196,7 @@ def test_preempted_where_preemption_cancels_it_requeues_itself(login, tmp_path, 
     login.wait_for(push_out(login), "COMPLETED")
     assert set(bench.wait(chain).values()) == {"done"}
     tries = bench.attempts(encoder)
-    assert [(attempt["slurm"], attempt.get("stopped_by")) for attempt in tries] == [
+    assert [(attempt["scheduler_id"], attempt.get("stopped_by")) for attempt in tries] == [
         (slurm_id, "SIGUSR2"),
         (slurm_id, None),
     ]
@@ -184,7 +230,7 @@ def test_preempted_without_a_warning_saves_and_is_requeued(state, tmp_path, chai
         cluster.wait_for(push_out(cluster), "COMPLETED")
         assert set(bench.wait(chain).values()) == {"done"}, bench.explain(chain)
         tries = bench.attempts(encoder)
-        assert [(attempt["slurm"], attempt.get("stopped_by")) for attempt in tries] == [
+        assert [(attempt["scheduler_id"], attempt.get("stopped_by")) for attempt in tries] == [
             (slurm_id, "SIGTERM"),
             (slurm_id, None),
         ]
@@ -197,14 +243,14 @@ def test_no_accounting_no_difference(state, tmp_path, tiny, chain, monkeypatch):
     with Cluster(state, Settings(accounting="none")) as cluster:
         log_in(cluster, monkeypatch)
         bench = Bench(tmp_path)
-        failing = pretraining(tiny, epochs=12, base_lr=1e30, warmup_epochs=0.0, clip_grad=None)
+        failing = pretraining(tiny, **DIVERGING)
         data, encoder, probe = chain
         ids = bench.submit([*chain, failing])
         bench.wait_for_steps(chain, encoder, 3)
         subprocess.run(["scancel", ids[encoder.id], ids[probe.id]], check=True)
         bench.wait([*chain, failing])
-        assert bench.stand([data]) == {data.id: "done"}
-        assert tell(bench, encoder) == ("cancelled", "cancelled; goes on from its checkpoint")
+        assert bench.states([data]) == {data.id: "done"}
+        assert tell(bench, encoder) == ("cancelled", "cancelled; resumes from its checkpoint")
         assert tell(bench, probe) == ("cancelled", "cancelled before it started")
         found, reason = tell(bench, failing)
         assert found == "failed" and reason.startswith("Diverged")

@@ -9,24 +9,26 @@ from pathlib import Path
 from typing import Any
 
 from mmdet.datasets import CocoDataset
+from mmdet.datasets.api_wrappers import COCO
 from mmdet.evaluation import CocoMetric
 from mmdet.evaluation.metrics import coco_metric
 from mmengine.registry import init_default_scope
 from pycocotools.cocoeval import COCOeval
 
-from caebench.config.dense import Detection
-from caebench.config.stage import ENCODER
+from caebench.checkpoints.encoder_file import read_encoder
 from caebench.data.loading import Grouping
 from caebench.data.randomness import Purpose, derive, seeded_everywhere
-from caebench.data.scenes import SceneSplit
-from caebench.models.checkpoint import read_encoder
+from caebench.datasets.splits import SceneSplit
+from caebench.files.atomic import write_text
+from caebench.files.layout import ENCODER, PER_CLASS
+from caebench.specs.evaluations.detection import Detection
 from caebench.tasks.dense.detection_model import build_model
 from caebench.tasks.dense.engine import DenseJob, make_runner, train_and_evaluate
 from caebench.tasks.dense.pictures import BoxPictureHook
+from caebench.tasks.dense.reading import ReadPicture
 from caebench.tasks.intervals import AP_AT, Detections, Interval, bootstrap_ap, read_matches
 from caebench.training.run import Run
 
-PER_CLASS = "per_class.csv"
 MIN_SIDE = 32  # pixels; images with a shorter side are not trained on (mmdetection 2.11, CocoDataset)
 KINDS = {"box": "bbox", "mask": "segm"}
 AP = {"": "mAP", "50": "mAP_50", "75": "mAP_75"}  # in the order of COCOeval's numbers
@@ -35,9 +37,9 @@ AP = {"": "mAP", "50": "mAP_50", "75": "mAP_75"}  # in the order of COCOeval's n
 def detect(config: Detection, run: Run) -> dict[str, Any]:
     """Train the detector with the encoder, and evaluate it after the last iteration; AP in percent.
 
-    Leaves `per_class.csv` and `pictures/`: prediction beside truth of the first validation images.
+    Leaves `per_class.csv` and `pictures/`: predictions next to the ground truth of the first validation images.
     """
-    train, val = run.open_scenes(config.data, "train"), run.open_scenes(config.data, "val")
+    train, val = run.open_scenes(config.data)
     init_default_scope("mmdet")
     encoder = read_encoder(run.inputs["encoder"] / ENCODER, drop_path=config.drop_path)
     dataset = make_dataset(config, train, training=True)
@@ -80,10 +82,32 @@ def watch_matches() -> Iterator[list[tuple[Detections, list[float]]]]:
         coco_metric.COCOeval = original
 
 
+class ById(COCO):
+    """pycocotools' index of an annotation file, with images, objects and categories by id: no number depends on their
+    order in the file, by which mmdetection numbers the classes.
+    """
+
+    def createIndex(self) -> None:
+        """Sort, then index."""
+        for part in ("images", "annotations", "categories"):
+            self.dataset[part].sort(key=lambda one: one["id"])
+        super().createIndex()
+
+
+class CocoById(CocoDataset):
+    """mmdetection's data set, with classes and images by id."""
+
+    COCOAPI = ById
+
+
 class QuietCocoMetric(CocoMetric):
-    """mmdetection's metric, without prints and without its rounding; keeps what was matched on each image."""
+    """mmdetection's metric, by id, without prints and without its rounding; keeps what was matched on each image."""
 
     matched: Detections | None = None  # none if no object was found
+
+    def __init__(self, annotations: Path, metric: str, prefix: str) -> None:
+        super().__init__(metric=metric, classwise=True, prefix=prefix)
+        self._coco_api = ById(str(annotations))
 
     def compute_metrics(self, results: list[Any]) -> dict[str, float]:
         """COCOeval's own numbers; the main process alone is asked, with the images of all in their order."""
@@ -99,7 +123,7 @@ class QuietCocoMetric(CocoMetric):
 @silence()
 def make_metrics(annotations: Path) -> list[QuietCocoMetric]:
     """COCO's evaluation of boxes and of masks."""
-    return [QuietCocoMetric(str(annotations), name, classwise=True, prefix=kind) for kind, name in KINDS.items()]
+    return [QuietCocoMetric(annotations, name, kind) for kind, name in KINDS.items()]
 
 
 def average_precisions(found: dict[str, Any]) -> dict[str, float]:
@@ -122,15 +146,15 @@ def intervals_of(metrics: list[QuietCocoMetric], seed: int) -> dict[str, Interva
 
 
 @silence()
-def make_dataset(config: Detection, split: SceneSplit, *, training: bool) -> CocoDataset:
+def make_dataset(config: Detection, split: SceneSplit, *, training: bool) -> CocoById:
     """A split of COCO behind mmdetection's transforms."""
     load: list[dict[str, Any]] = [
-        {"type": "LoadImageFromFile"},
+        {"type": ReadPicture},
         {"type": "LoadAnnotations", "with_bbox": True, "with_mask": True},
     ]
     test = [load[0], _resize((config.short_sides[-1],), config.long_side), load[1]]
     meta = ("img_id", "img_path", "ori_shape", "img_shape", "scale_factor")
-    return CocoDataset(
+    return CocoById(
         ann_file=split.labels,
         data_root=str(split.root),
         data_prefix={"img": split.images},
@@ -171,9 +195,10 @@ def _resize(short_sides: tuple[int, ...], long_side: int) -> dict[str, Any]:
 
 def write_per_class(path: Path, classes: tuple[str, ...], found: dict[str, Any]) -> None:
     """A row a class, AP in percent; empty where the class does not occur."""
-    with path.open("w", newline="", encoding="utf8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["class", *(f"AP_{kind}" for kind in KINDS)])
-        for name in classes:
-            values = [float(found.get(f"{kind}/{name}_precision", 0.0)) for kind in KINDS]
-            writer.writerow([name, *("" if math.isnan(value) else f"{100 * value:.1f}" for value in values)])
+    written = io.StringIO()
+    writer = csv.writer(written)
+    writer.writerow(["class", *(f"AP_{kind}" for kind in KINDS)])
+    for name in classes:
+        values = [float(found.get(f"{kind}/{name}_precision", 0.0)) for kind in KINDS]
+        writer.writerow([name, *("" if math.isnan(value) else f"{100 * value:.1f}" for value in values)])
+    write_text(path, written.getvalue())

@@ -11,8 +11,8 @@ from mmengine.config import ConfigDict
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from caebench.config.dense import Detection
 from caebench.models.vit import Encoder
+from caebench.specs.evaluations.detection import Detection
 from caebench.tasks.dense.engine import byte_stats, initialise_heads
 
 DIVISOR = 32  # of a padded image's sides

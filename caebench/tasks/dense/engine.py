@@ -1,7 +1,7 @@
 """mmengine's Runner under caebench's contract: its train loop, optimizer constructor and data are made here.
 
-mmengine's own checkpoints, logs, seeds and resume are off. Killed and resumed equals unbroken: step n takes its samples
-by (epoch, index), its other random numbers from a generator seeded for it, and everything else from the checkpoint.
+mmengine's own checkpoints, logs, seeds and resume are off. Killed and resumed equals uninterrupted: step n takes its
+samples by (epoch, index), its other random numbers from a generator seeded for it, all else from the checkpoint.
 """
 
 import shutil
@@ -19,22 +19,24 @@ from mmengine.runner import BaseLoop, Runner
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from caebench.config.dense import DenseOptimization
-from caebench.config.optim import Precision
-from caebench.config.stage import METRICS_FILE
-from caebench.config.variants import Variant
+from caebench.checkpoints.encoder_file import stats_of
+from caebench.data.loaders import Loader
 from caebench.data.loading import Grouping, Key, Steps
 from caebench.data.randomness import Purpose, derive, seeded_everywhere
-from caebench.models.checkpoint import stats_of
+from caebench.files.layout import METRICS
 from caebench.models.pyramid import FrozenEncoder, PyramidEncoder
 from caebench.models.vit import Encoder
+from caebench.specs.dense_optim import DenseOptimization
+from caebench.specs.optim import Precision
+from caebench.specs.variants import Variant
 from caebench.training import checkpoint
+from caebench.training.evaluation import interruptible
 from caebench.training.hooks import LOG_EVERY
-from caebench.training.journal import Journal
-from caebench.training.loop import add_to_means, autocast, micro_batch, refuse_other_model
+from caebench.training.monitor import Monitor
 from caebench.training.optim import ParamGroup, encoder_groups, split_decay
 from caebench.training.run import Run, log, truncate_metrics
 from caebench.training.signals import watch_signals
+from caebench.training.step import add_to_means, autocast, micro_batch
 
 MODELS.register_module(name="CaebenchPyramid", module=PyramidEncoder)
 MODELS.register_module(name="CaebenchFrozen", module=FrozenEncoder)
@@ -121,15 +123,6 @@ def schedulers(config: DenseOptimization) -> list[dict[str, Any]]:
     return [*found, {"type": MultiStepLR, "milestones": milestones, "gamma": 0.1, "by_epoch": False}]
 
 
-class ProgressHook(Hook):
-    """Shows how far the evaluation is."""
-
-    def after_val_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
-        """One image is done."""
-        if (batch_idx + 1) % LOG_EVERY == 0:
-            runner.job.run.progress(batch_idx + 1, len(runner.val_dataloader), {})
-
-
 class QuietRunner(Runner):
     """A Runner that keeps its environment, config and hooks to itself."""
 
@@ -149,7 +142,7 @@ class QuietRunner(Runner):
 
 @LOOPS.register_module(name="CaebenchTrainLoop")
 class TrainLoop(BaseLoop):
-    """mmengine's iteration loop with resuming, logging and stopping as in `training.loop`."""
+    """mmengine's iteration loop with resuming, logging and stopping as in `training.trainer`."""
 
     def __init__(self, runner: QuietRunner, dataloader: Any, max_iters: int) -> None:
         self._runner, self.dataloader = runner, dataloader
@@ -169,24 +162,30 @@ class TrainLoop(BaseLoop):
         counts = (self._iter * job.accumulations, self._max_iters * job.accumulations)
         cast(OptimWrapper, runner.optim_wrapper).initialize_count_status(runner.model, *counts)
         batches = job.batches(self._iter, self._max_iters)
-        journal = Journal(
-            job.run, step=self._iter, total=self._max_iters, global_batch=job.config.global_batch, lr_field="lr"
-        )
-        with watch_signals() as stop:
+        total, batch = self._max_iters, job.config.global_batch
+        monitor = Monitor(job.run, step=self._iter, total=total, global_batch=batch, lr_field="lr")
+        with watch_signals(job.run.stop):
             while self._iter < self._max_iters:
                 values = self.run_iter(batches)
                 self._iter += 1
-                if self._iter % LOG_EVERY and self._iter < self._max_iters:
-                    continue
-                journal.log(self._iter, values, lr=peak_rate(runner))
-                stopping, saving = journal.decide(stop)
-                if saving or self._iter == self._max_iters:
+                if self._iter % LOG_EVERY == 0 or self._iter == self._max_iters:
+                    self._after_step(monitor, values)
+                elif signal := monitor.stop_between(self._iter, values["loss"]):
                     job.save(runner, self._iter)
-                    journal.saved()
-                if stopping and self._iter < self._max_iters:
-                    raise journal.interruption(self._iter)
+                    raise monitor.interruption(self._iter, signal)
         runner.call_hook("after_train")
         return runner.model
+
+    def _after_step(self, monitor: Monitor, values: Mapping[str, Tensor]) -> None:
+        """Log, save, stop; the last step is always saved, so that an evaluation can be repeated."""
+        runner, is_over = cast(QuietRunner, self._runner), self._iter == self._max_iters
+        monitor.log(self._iter, monitor.means(values), lr=peak_rate(runner))
+        signal, saving = monitor.decide()
+        if saving or signal is not None or is_over:
+            runner.job.save(runner, self._iter)
+            monitor.saved()
+        if signal is not None and not is_over:
+            raise monitor.interruption(self._iter, signal)
 
     def run_iter(self, batches: Iterator[Any]) -> dict[str, Tensor]:
         """One optimizer step, in one or more micro-batches."""
@@ -239,16 +238,15 @@ class DenseJob:
             micro=self.micro,
             grouping=self.grouping,
         )
-        loader = DataLoader(
-            self.dataset, batch_sampler=keys, num_workers=self.run.num_workers, collate_fn=pseudo_collate
+        return iter(
+            Loader(self.dataset, batch_sampler=keys, num_workers=self.run.num_workers, collate_fn=pseudo_collate)
         )
-        return iter(loader)
 
     def restore(self, runner: Runner) -> int:
         """Load the newest checkpoint; returns the steps done."""
         saved = checkpoint.read_newest(self.run.folder, self.run.device)
         if saved is not None:
-            refuse_other_model(self.run.folder, bare(runner.model), saved["module"])
+            checkpoint.check_same_model(self.run.folder, bare(runner.model), saved["module"])
             bare(runner.model).load_state_dict(saved["module"])
             cast(OptimWrapper, runner.optim_wrapper).load_state_dict(saved["optimizer"])
             for scheduler, state in zip(cast(list[Any], runner.param_schedulers), saved["schedulers"], strict=True):
@@ -266,7 +264,7 @@ class DenseJob:
                 "module": bare(runner.model).state_dict(),
                 "optimizer": cast(OptimWrapper, runner.optim_wrapper).state_dict(),
                 "schedulers": [scheduler.state_dict() for scheduler in cast(list[Any], runner.param_schedulers)],
-                "metrics_bytes": (self.run.folder / METRICS_FILE).stat().st_size,
+                "metrics_bytes": (self.run.folder / METRICS).stat().st_size,
             }
             checkpoint.write(self.run.folder, step, state)
 
@@ -282,12 +280,15 @@ def bare(model: nn.Module) -> nn.Module:
 
 
 def train_and_evaluate(runner: QuietRunner, pictures: Hook) -> dict[str, Any]:
-    """Train to the end, or go on; evaluate once; leave nothing of mmengine's."""
+    """Train to the end, or resume; evaluate once; leave nothing of mmengine's.
+
+    Raises:
+        Interrupted: a signal asked for a stop; what is lost of an evaluation is repeated.
+    """
     run = runner.job.run
     runner.train()
     if run.group.is_main:
         runner.register_hook(pictures)
-    runner.register_hook(ProgressHook())
     found = runner.val()
     if run.group.is_main:
         shutil.rmtree(runner.work_dir)
@@ -302,9 +303,22 @@ def initialise_heads(model: nn.Module) -> None:
     cast(Any, model)._is_init = True
 
 
-def validation_loader(dataset: Any) -> DataLoader[Any]:
-    """Each image alone, in order; processes take turns, and the last may repeat an image, which the metric drops."""
-    return DataLoader(dataset, batch_size=1, sampler=DefaultSampler(dataset, shuffle=False), collate_fn=pseudo_collate)
+class ValidationLoader(DataLoader[Any]):
+    """Each image alone, in order, with progress; a signal ends the walk, and is left to the process after it.
+
+    Processes take turns, and the last may repeat an image, which the metric drops: so each has equally many.
+    """
+
+    def __init__(self, dataset: Any, run: Run) -> None:
+        self.run = run
+        sampler = DefaultSampler(dataset, shuffle=False)
+        super().__init__(dataset, batch_size=1, sampler=sampler, collate_fn=pseudo_collate)
+
+    def __iter__(self) -> Any:  # torch names the type of its own iterators
+        with watch_signals(self.run.stop):
+            for number, sample in enumerate(interruptible(super().__iter__(), len(self), self.run), start=1):
+                yield sample
+                self.run.progress(number, len(self), {})
 
 
 def make_runner(job: DenseJob, model: nn.Module, val_dataset: Any, evaluator: Any, scope: str) -> QuietRunner:
@@ -322,7 +336,7 @@ def make_runner(job: DenseJob, model: nn.Module, val_dataset: Any, evaluator: An
         train_cfg={"type": "CaebenchTrainLoop", "max_iters": config.iterations},
         optim_wrapper={"constructor": "CaebenchLayerDecay", "config": config, "accumulations": job.accumulations},
         param_scheduler=schedulers(config),
-        val_dataloader=validation_loader(val_dataset),
+        val_dataloader=ValidationLoader(val_dataset, job.run),
         val_cfg={"type": "ValLoop"},
         val_evaluator=evaluator,
         default_hooks=hooks,

@@ -4,7 +4,6 @@ Source: Hummingbird (arXiv 2306.01667), Sec. 3.1: cosine similarity of normalise
 patch's pixels, averaged over the k nearest with softmax weights. Images keep their aspect; padded pixels never vote.
 """
 
-from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import torch
@@ -13,18 +12,17 @@ from mmengine.registry import init_default_scope
 from torch import Tensor
 from torch.nn import functional as F
 
-from caebench.config.dense import KNNSegmentation
-from caebench.config.stage import ENCODER
+from caebench.checkpoints.encoder_file import read_encoder
 from caebench.data.randomness import Purpose, generator
-from caebench.models.checkpoint import read_encoder
+from caebench.files.layout import ENCODER, PER_CLASS
 from caebench.models.pyramid import final_map
 from caebench.models.vit import Encoder
-from caebench.tasks.dense.engine import byte_stats, validation_loader
+from caebench.specs.evaluations.knn_segmentation import KNNSegmentation
+from caebench.tasks.dense.engine import ValidationLoader, byte_stats
 from caebench.tasks.dense.pictures import PictureHook
-from caebench.tasks.dense.segmentation import PER_CLASS, PerClassIoU, evaluation_dataset
-from caebench.tasks.dense.segmentation_model import IGNORED
-from caebench.training.loop import autocast
+from caebench.tasks.dense.segmentation import IGNORED, PerClassIoU, evaluation_dataset
 from caebench.training.run import Run
+from caebench.training.step import autocast
 
 SIMILARITIES = 2**27  # computed at once: half a gigabyte
 
@@ -48,9 +46,12 @@ class Prepared(NamedTuple):
 def segment_by_neighbours(config: KNNSegmentation, run: Run) -> dict[str, Any]:
     """Fill a bank with patches of the training images, and label the validation images from it.
 
-    Leaves `per_class.csv` and `pictures/`, as segmentation does.
+    Leaves `per_class.csv` and `pictures/`, as segmentation does. A job that was stopped starts over.
+
+    Raises:
+        Interrupted: a signal asked for a stop.
     """
-    train, val = run.open_scenes(config.data, "train"), run.open_scenes(config.data, "val")
+    train, val = run.open_scenes(config.data)
     init_default_scope("mmseg")
     encoder = read_encoder(run.inputs["encoder"] / ENCODER, config.image_size).to(run.device).eval()
     bank = fill_bank(config, run, encoder, evaluation_dataset(train, config.image_size), len(train.classes))
@@ -58,7 +59,7 @@ def segment_by_neighbours(config: KNNSegmentation, run: Run) -> dict[str, Any]:
     metric = PerClassIoU(ignore_index=IGNORED)
     metric.dataset_meta = dataset.metainfo
     pictures = PictureHook(run.folder / "pictures", len(val.classes))
-    for number, sample in enumerate(watched(validation_loader(dataset), run)):
+    for number, sample in enumerate(ValidationLoader(dataset, run)):
         data = sample["data_samples"][0]
         prepared = prepare(sample, encoder, config, run)
         data.set_data({"pred_sem_seg": type(data.gt_sem_seg)(data=label(prepared, bank, config)[None])})
@@ -76,8 +77,8 @@ def fill_bank(config: KNNSegmentation, run: Run, encoder: Encoder, dataset: Any,
     """Equally many patches of every image, drawn by (seed, index); those with no labelled pixel are left out."""
     share = max(1, config.bank_size // len(dataset))
     tokens, labels = [], []
-    loader = validation_loader(dataset)
-    for index, sample in zip(loader.sampler, watched(loader, run), strict=True):
+    loader = ValidationLoader(dataset, run)
+    for index, sample in zip(loader.sampler, loader, strict=True):
         prepared = prepare(sample, encoder, config, run)
         flat = prepared.tokens.flatten(0, 1)
         order = generator(Purpose.ORDER, config.seed, index).permutation(encoder.num_patches)  # every image has as many
@@ -131,10 +132,3 @@ def vote(tokens: Float[Tensor, "patches dim"], bank: Bank, config: KNNSegmentati
     nearest = (tokens @ bank.tokens.T).topk(min(config.k, len(bank.tokens)))
     weights = (nearest.values / config.temperature).softmax(dim=1)
     return (weights[..., None] * bank.labels[nearest.indices]).sum(dim=1)
-
-
-def watched(loader: Any, run: Run) -> Iterable[Any]:
-    """The loader's samples, with progress."""
-    for number, sample in enumerate(loader, start=1):
-        yield sample
-        run.progress(number, len(loader), {})

@@ -1,4 +1,4 @@
-"""Pictures of what a dense model predicts, beside the truth."""
+"""Pictures of a dense model's predictions next to the ground truth."""
 
 import colorsys
 from pathlib import Path
@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from mmengine.hooks import Hook
 from PIL import Image, ImageDraw
+
+from caebench.data.loading import open_image
 
 SHOWN = 8  # validation images
 GAP = 4  # white pixels between the panels
@@ -25,8 +27,7 @@ class PictureHook(Hook):
             if self.saved == SHOWN:
                 return
             self.folder.mkdir(exist_ok=True)
-            with Image.open(sample.img_path) as image:
-                photograph = np.asarray(image.convert("RGB"))
+            photograph = np.asarray(open_image(sample.img_path))
             panels = [photograph, *self._panels(sample, photograph)]
             Image.fromarray(side_by_side(panels)).save(self.folder / f"{Path(sample.img_path).stem}.png")
             self.saved += 1
@@ -40,7 +41,7 @@ class PictureHook(Hook):
 
 
 class BoxPictureHook(PictureHook):
-    """Save the surest objects, as many as there are true ones, beside those: masks in colour, boxes around them."""
+    """Save the most confident objects, as many as there are true ones: coloured masks with boxes."""
 
     def _panels(self, sample: Any, photograph: np.ndarray) -> list[np.ndarray]:
         found, truth = sample.pred_instances, sample.gt_instances

@@ -1,31 +1,38 @@
 """Semantic segmentation on ADE20K, through mmsegmentation: UperNet, or a linear layer on a frozen encoder."""
 
 import csv
+import io
+import warnings
 from collections.abc import Sequence
 from typing import Any, cast
 
 import numpy as np
 import torch
-from mmengine.registry import init_default_scope
+from mmengine.config import ConfigDict
+from mmengine.registry import MODELS, init_default_scope
 from mmseg.datasets import BaseSegDataset
 from mmseg.evaluation import IoUMetric
-from torch import Tensor
+from torch import Tensor, nn
 
-from caebench.config.dense import Segmentation
-from caebench.config.stage import ENCODER
+from caebench.checkpoints.encoder_file import read_encoder
 from caebench.data.randomness import Purpose, derive, seeded_everywhere
-from caebench.data.scenes import SceneSplit
-from caebench.models.checkpoint import read_encoder
-from caebench.tasks.dense.engine import DenseJob, make_runner, train_and_evaluate
+from caebench.datasets.splits import SceneSplit
+from caebench.files.atomic import write_text
+from caebench.files.layout import ENCODER, PER_CLASS
+from caebench.models.vit import Encoder
+from caebench.specs.evaluations.segmentation import Segmentation
+from caebench.tasks.dense.engine import DenseJob, byte_stats, initialise_heads, make_runner, train_and_evaluate
 from caebench.tasks.dense.pictures import PictureHook
-from caebench.tasks.dense.segmentation_model import IGNORED, build_model
+from caebench.tasks.dense.reading import ReadLabelMap, ReadPicture
 from caebench.tasks.intervals import Interval, bootstrap_iou
 from caebench.training.run import Run
 
 LONG_SIDE = 4  # times the short one: 2048 and 512
 RATIOS = (0.5, 2.0)
 MAX_CATEGORY_SHARE = 0.75  # of a crop
-PER_CLASS = "per_class.csv"
+IGNORED = 255  # the label that counts neither in training nor in the metric
+
+Described = dict[str, Any]
 
 
 def segment(config: Segmentation, run: Run) -> dict[str, Any]:
@@ -33,7 +40,7 @@ def segment(config: Segmentation, run: Run) -> dict[str, Any]:
 
     Leaves `per_class.csv` and `pictures/`: image, prediction and truth of the first validation images.
     """
-    train, val = run.open_scenes(config.data, "train"), run.open_scenes(config.data, "val")
+    train, val = run.open_scenes(config.data)
     init_default_scope("mmseg")
     encoder = read_encoder(
         run.inputs["encoder"] / ENCODER,
@@ -43,7 +50,7 @@ def segment(config: Segmentation, run: Run) -> dict[str, Any]:
     )
     job = DenseJob(run, config.optimization, training_dataset(train, config.crop_size), config.seed, encoder.variant)
     if config.head == "upernet":
-        refuse_lone_images(job)
+        check_batch_norm(job)
     with seeded_everywhere(derive(Purpose.INITIALISATION, config.seed)):
         model = build_model(config, encoder, len(train.classes), sync=job.sync_norm)
     run.adapt(encoder.blocks)
@@ -57,8 +64,8 @@ def segment(config: Segmentation, run: Run) -> dict[str, Any]:
     return {name: float(found[name]) for name in ("mIoU", "mAcc", "aAcc")}
 
 
-def refuse_lone_images(job: DenseJob) -> None:
-    """Refuse a device that takes one image at a time.
+def check_batch_norm(job: DenseJob) -> None:
+    """Reject a device that takes one image at a time.
 
     Raises:
         ValueError: batch norm would see a single number a channel.
@@ -78,13 +85,13 @@ def training_dataset(split: SceneSplit, size: int) -> BaseSegDataset:
         {"type": "RandomFlip", "prob": 0.5},
         {"type": "PhotoMetricDistortion"},
     ]
-    return _dataset(split, [{"type": "LoadAnnotations"}, *augment], test=False)
+    return _dataset(split, [{"type": ReadLabelMap}, *augment], test=False)
 
 
 def evaluation_dataset(split: SceneSplit, size: int) -> BaseSegDataset:
     """Whole images, their short side `size` pixels; label maps keep their own size."""
     resize = {"type": "Resize", "scale": (LONG_SIDE * size, size), "keep_ratio": True}
-    return _dataset(split, [resize, {"type": "LoadAnnotations"}], test=True)
+    return _dataset(split, [resize, {"type": ReadLabelMap}], test=True)
 
 
 def _dataset(split: SceneSplit, transforms: list[dict[str, Any]], *, test: bool) -> BaseSegDataset:
@@ -94,7 +101,7 @@ def _dataset(split: SceneSplit, transforms: list[dict[str, Any]], *, test: bool)
         data_prefix={"img_path": split.images, "seg_map_path": split.labels},
         metainfo={"classes": split.classes},
         reduce_zero_label=True,
-        pipeline=[{"type": "LoadImageFromFile"}, *transforms, {"type": "PackSegInputs"}],
+        pipeline=[{"type": ReadPicture}, *transforms, {"type": "PackSegInputs"}],
         test_mode=test,
     )
 
@@ -126,8 +133,102 @@ class PerClassIoU(IoUMetric):
     def write(self, path: Any) -> None:
         """The table: a row a class, in percent; empty where the class does not occur."""
         classes = cast(Sequence[str], cast(dict[str, Any], self.dataset_meta)["classes"])
-        with open(path, "w", newline="", encoding="utf8") as file:
-            writer = csv.writer(file)
-            writer.writerow(["class", "IoU", "accuracy"])
-            for name, iou, accuracy in zip(classes, self.per_class["IoU"], self.per_class["Acc"], strict=True):
-                writer.writerow([name, *("" if np.isnan(v) else f"{100 * v:.2f}" for v in (iou, accuracy))])
+        written = io.StringIO()
+        writer = csv.writer(written)
+        writer.writerow(["class", "IoU", "accuracy"])
+        for name, iou, accuracy in zip(classes, self.per_class["IoU"], self.per_class["Acc"], strict=True):
+            writer.writerow([name, *("" if np.isnan(v) else f"{100 * v:.2f}" for v in (iou, accuracy))])
+        write_text(path, written.getvalue())
+
+
+# ---- the model in mmsegmentation's words (official downstream_tasks/semantic_segmentation) -------------------------
+
+
+def build_model(config: Segmentation, encoder: Encoder, num_classes: int, *, sync: bool) -> nn.Module:
+    """The heads on the encoder; SyncBN, or plain batch norm (one process, or a CPU)."""
+    describe = _upernet if config.head == "upernet" else _linear
+    described = {
+        "type": "EncoderDecoder",
+        "data_preprocessor": _preprocessor(config, encoder),
+        **describe(config, encoder, num_classes, sync),
+        "test_cfg": ConfigDict(mode="slide", crop_size=(config.crop_size,) * 2, stride=(config.stride,) * 2),
+    }
+    with warnings.catch_warnings():  # as in the official code, a crop's ignored pixels count as zeros in the mean
+        warnings.filterwarnings("ignore", message=".*avg_non_ignore")
+        model = MODELS.build(described)
+    initialise_heads(model)
+    return model
+
+
+def _preprocessor(config: Segmentation, encoder: Encoder) -> Described:
+    mean, std = byte_stats(encoder)
+    return {
+        "type": "SegDataPreProcessor",
+        "mean": mean,
+        "std": std,
+        "bgr_to_rgb": True,
+        "pad_val": 0,
+        "seg_pad_val": IGNORED,
+        "size": (config.crop_size, config.crop_size),
+    }
+
+
+def _upernet(config: Segmentation, encoder: Encoder, num_classes: int, sync: bool) -> Described:
+    """UperNet (arXiv 1807.10221), and an auxiliary head on the third map."""
+    dim = encoder.variant.dim
+    shared = {
+        "num_classes": num_classes,
+        "norm_cfg": {"type": "SyncBN" if sync else "BN", "requires_grad": True},
+        "align_corners": False,
+        "dropout_ratio": 0.1,
+    }
+    return {
+        "backbone": {"type": "CaebenchPyramid", "encoder": encoder, "norm": _norm(sync)},
+        "decode_head": {
+            "type": "UPerHead",
+            "in_channels": [dim] * 4,
+            "in_index": [0, 1, 2, 3],
+            "pool_scales": (1, 2, 3, 6),
+            "channels": config.channels,
+            "loss_decode": _cross_entropy(1.0),
+            **shared,
+        },
+        "auxiliary_head": {
+            "type": "FCNHead",
+            "in_channels": dim,
+            "in_index": 2,
+            "channels": config.aux_channels,
+            "num_convs": 1,
+            "concat_input": False,
+            "loss_decode": _cross_entropy(0.4),
+            **shared,
+        },
+    }
+
+
+def _linear(config: Segmentation, encoder: Encoder, num_classes: int, sync: bool) -> Described:
+    """A linear layer on each frozen, normalised patch token (DINOv2, arXiv 2304.07193, Sec. 7.4)."""
+    dim = encoder.variant.dim
+    return {
+        "backbone": {"type": "CaebenchFrozen", "encoder": encoder, "norm": _norm(sync)},
+        "decode_head": {
+            "type": "FCNHead",
+            "in_channels": dim,
+            "in_index": 0,
+            "channels": dim,
+            "num_convs": 0,
+            "concat_input": False,
+            "dropout_ratio": 0.0,
+            "num_classes": num_classes,
+            "align_corners": False,
+            "loss_decode": _cross_entropy(1.0),
+        },
+    }
+
+
+def _norm(sync: bool) -> type[nn.Module]:
+    return nn.SyncBatchNorm if sync else nn.BatchNorm2d
+
+
+def _cross_entropy(weight: float) -> Described:
+    return {"type": "CrossEntropyLoss", "use_sigmoid": False, "loss_weight": weight}

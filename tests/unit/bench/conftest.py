@@ -3,8 +3,8 @@
 import pytest
 
 from caebench.bench.settings import Settings
-from caebench.config.method import DALLETarget
-from caebench.recipes.cae import cae
+from caebench.specs.methods.cae import cae
+from caebench.specs.targets import DALLETarget
 from caebench.training.distributed import join_group
 
 

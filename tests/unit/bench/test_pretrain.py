@@ -55,13 +55,13 @@ def test_ours_has_one_encoder_and_the_reference_two(both):
 
 
 def test_the_stages_of_a_step_sum_to_the_step(both, device):
-    from caebench.bench.timing import take_turns
+    from caebench.bench.timing import interleave
 
     ours, _, batch = both
     sums = []
-    times = take_turns({"split": lambda: sums.append(sum(ours.split(batch).values()))}, device, warm_up=2, repeats=5)
+    times = interleave({"split": lambda: sums.append(sum(ours.split(batch).values()))}, device, warm_up=2, repeats=5)
     assert set(ours.split(batch)) == set(STAGES)
-    shares = [parts / whole for whole, parts in zip(times["split"].turns, sums[2:], strict=True)]
+    shares = [parts / whole for whole, parts in zip(times["split"].rounds, sums[2:], strict=True)]
     assert statistics.median(shares) == pytest.approx(1.0, rel=0.1), "the median: another program may stop one turn"
 
 
@@ -117,9 +117,9 @@ def test_a_switch_acts_and_ends(settings, device):
 @pytest.mark.parametrize("tokenizer", ["dalle", "dvae"])
 def test_a_tokenizer_of_random_weights_gives_the_codes(tokenizer, settings, device, monkeypatch):
     from caebench.bench import step
-    from caebench.config.method import DVAETarget
     from caebench.models.tokenizer import DALLEEncoder
-    from caebench.recipes.cae import cae
+    from caebench.specs.methods.cae import cae
+    from caebench.specs.targets import DVAETarget
 
     monkeypatch.setattr(step, "DALLEEncoder", lambda vocabulary: DALLEEncoder(vocabulary, width=8))
     if tokenizer == "dvae":

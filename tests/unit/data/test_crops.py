@@ -5,13 +5,13 @@ import pytest
 import torch
 from PIL import Image
 
-from caebench.config.pixels import NAMED
 from caebench.data import crops as module
 from caebench.data.crops import CROP, Crops, collate, groups
-from caebench.data.errors import DataError
 from caebench.data.loading import open_image, read_pixels
+from caebench.data.samples.labelled import LabelledSample
 from caebench.data.transforms import Crop, CropAndFlip, TwoViews, Wanted, evaluation, normalize, to_tensor
-from caebench.tasks.probes import LabelledSample
+from caebench.datasets.errors import DataError
+from caebench.specs.pixel_stats import NAMED
 
 WANTED = {"image": Wanted(56, "bicubic", normalized=True), "view": Wanted(28, "lanczos", normalized=False)}
 CPU = torch.device("cpu")

@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from caebench.config.method import CAE, DALLETarget, PixelTarget
-from caebench.config.variants import Variant
-from caebench.methods.cae import CAEModel
+from caebench.methods.cae import CAEMethod, CAEModel, diagnostics
 from caebench.methods.masked import normalize_patches, patchify
 from caebench.methods.method import rankme
-from caebench.methods.pretraining import PretrainingStep, diagnostics
+from caebench.specs.methods.cae import CAE, cae
+from caebench.specs.targets import DALLETarget, PixelTarget
+from caebench.specs.variants import Variant
 
 VARIANT = Variant(32, 2, 4, 4)
 CODES = DALLETarget(kind="dalle", vocabulary=11)
@@ -45,23 +45,25 @@ def masked():
 
 def targets(model, images, masked):
     if isinstance(model.config.target, PixelTarget):
-        return PretrainingStep(model, None).targets({"image": images, "masked": masked})
+        method = CAEMethod(cae("nano_b", target="pixels"))
+        method.model = model
+        return method.targets({"image": images, "masked": masked})
     return torch.randint(0, 11, (int(masked.sum()),), generator=torch.Generator().manual_seed(2))
 
 
-def compute(model, images, masked, draws=None):
-    return model.losses(images, masked, targets(model, images, masked), draws)
+def compute(model, images, masked, drop_path_uniforms=None):
+    return model.losses(images, masked, targets(model, images, masked), drop_path_uniforms)
 
 
-def random_draws(model, batch=3):
-    return torch.rand(batch, model.num_draws, generator=torch.Generator().manual_seed(3))
+def random_uniforms(model, batch=3):
+    return torch.rand(batch, model.num_drop_path_uniforms, generator=torch.Generator().manual_seed(3))
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_every_form_trains_every_parameter(form, images, masked):
     """DDP needs that too: a parameter without a gradient would stop a run on several GPUs."""
     model = make_model(**FORMS[form])
-    losses = compute(model, images, masked, random_draws(model))
+    losses = compute(model, images, masked, random_uniforms(model))
     losses["total"].backward()
     assert losses["total"].isfinite()
     assert [name for name, p in model.named_parameters() if p.grad is None or not p.grad.isfinite().all()] == []
@@ -75,7 +77,7 @@ def test_no_gradient_flows_through_the_alignment_target(form, images, masked):
     """The masked pixels enter through the target alone: they get none."""
     model = make_model(**FORMS[form])
     images.requires_grad_()
-    losses = compute(model, images, masked, random_draws(model))
+    losses = compute(model, images, masked, random_uniforms(model))
     assert not losses["target"].requires_grad
     losses["total"].backward()
     on_patches = patchify(images.grad, 4).abs().sum(-1)
@@ -105,24 +107,24 @@ def test_weights_weigh_the_losses(images, masked):
 
 def test_a_samples_losses_ignore_the_batch_around_it(images, masked):
     model = make_model()
-    draws = random_draws(model)
-    together = compute(model, images, masked, draws)
+    drop_path_uniforms = random_uniforms(model)
+    together = compute(model, images, masked, drop_path_uniforms)
     codes = targets(model, images, masked).reshape(3, 8)
     for n in range(3):
-        alone = model.losses(images[n : n + 1], masked[n : n + 1], codes[n], draws[n : n + 1])
+        alone = model.losses(images[n : n + 1], masked[n : n + 1], codes[n], drop_path_uniforms[n : n + 1])
         for name in ("encoded", "predicted", "target"):
             torch.testing.assert_close(alone[name][0], together[name][n], rtol=1e-5, atol=1e-5)
 
 
-def test_every_draw_is_used_once(images, masked):
+def test_every_uniform_is_used_once(images, masked):
     """Flipping one number of one sample from kept to dropped changes something, and only for that sample."""
     model = make_model(drop_path=0.99)
-    draws = torch.ones(3, model.num_draws)
+    drop_path_uniforms = torch.ones(3, model.num_drop_path_uniforms)
     codes = targets(model, images, masked)
-    before = model.losses(images, masked, codes, draws)
+    before = model.losses(images, masked, codes, drop_path_uniforms)
     silent = []
-    for number in range(model.num_draws):
-        changed = draws.clone()
+    for number in range(model.num_drop_path_uniforms):
+        changed = drop_path_uniforms.clone()
         changed[1, number] = 0.0
         after = model.losses(images, masked, codes, changed)
         logits = [(x["logits"].reshape(3, 8, -1), x["target"]) for x in (before, after)]
@@ -136,9 +138,9 @@ def test_every_draw_is_used_once(images, masked):
 
 def test_the_target_keeps_its_branches_where_the_recipe_says_so(images, masked):
     model = make_model(target_drop_path=False, drop_path=0.9)
-    draws = torch.zeros(3, model.num_draws)
+    drop_path_uniforms = torch.zeros(3, model.num_drop_path_uniforms)
     codes = targets(model, images, masked)
-    dropped, clean = model.losses(images, masked, codes, draws), model.losses(images, masked, codes)
+    dropped, clean = model.losses(images, masked, codes, drop_path_uniforms), model.losses(images, masked, codes)
     torch.testing.assert_close(dropped["target"], clean["target"], rtol=0, atol=0)
     assert not torch.allclose(dropped["encoded"], clean["encoded"], atol=1e-3)
 

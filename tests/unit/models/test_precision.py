@@ -4,14 +4,15 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from caebench.config.method import DVAE, DALLETarget, DVAETarget
 from caebench.methods.cae import contrast_within_images
 from caebench.methods.dino import cosine_similarities, distillation_loss
 from caebench.methods.ibot import masked_distillation_loss
 from caebench.methods.moco_v3 import contrast
 from caebench.models.tokenizer import DALLEEncoder, DiscreteVAE
-from caebench.plan.scale import NANO
-from caebench.recipes import SOURCES
+from caebench.planning.scale import NANO
+from caebench.specs.inputs.tokenizer import DVAE
+from caebench.specs.registry import SOURCES
+from caebench.specs.targets import DALLETarget, DVAETarget
 
 GENERATOR = torch.Generator().manual_seed(0)
 

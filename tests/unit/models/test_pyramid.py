@@ -2,10 +2,10 @@ import pytest
 import torch
 from torch import nn
 
-from caebench.config.variants import VARIANTS, Variant
 from caebench.models.attention import RelativePositionBias
 from caebench.models.pyramid import PyramidEncoder, features
 from caebench.models.vit import Encoder
+from caebench.specs.variants import VARIANTS, Variant
 
 NANO = Variant(32, 4, 2, 8)
 

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from caebench.config.data import RealData
-from caebench.config.method import DVAE
-from caebench.config.optim import AdamW, Optimization
 from caebench.models.tokenizer import DALLEEncoder, DiscreteVAE
+from caebench.specs.inputs.dataset import RealData
+from caebench.specs.inputs.tokenizer import DVAE
+from caebench.specs.optim import AdamW, Optimization
 from caebench.tasks.dvae import gumbel
 
 

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from caebench.config.variants import Variant
 from caebench.models.attention import RelativePositionBias, SampleDropPath
 from caebench.models.vit import Encoder, Fill, gather, num_grid, sincos_positions
+from caebench.specs.variants import Variant
 
 VARIANT = Variant(32, 3, 4, 4)
 GRID = 4
@@ -62,32 +62,32 @@ def test_gather_keeps_the_order_of_patches(visible):
 
 def test_stochastic_depth_of_a_sample_ignores_the_batch_around_it(images):
     encoder = make_encoder(drop_path=0.6)
-    draws = torch.rand(3, encoder.num_draws, generator=torch.Generator().manual_seed(2))
-    together = encoder(images, draws=draws)
+    drop_path_uniforms = torch.rand(3, encoder.num_drop_path_uniforms, generator=torch.Generator().manual_seed(2))
+    together = encoder(images, drop_path_uniforms=drop_path_uniforms)
     for number in range(3):
-        alone = encoder(images[number : number + 1], draws=draws[number : number + 1])
+        alone = encoder(images[number : number + 1], drop_path_uniforms=drop_path_uniforms[number : number + 1])
         torch.testing.assert_close(alone[0], together[number], rtol=1e-5, atol=1e-5)
-    assert not torch.allclose(together, encoder(images, draws=torch.ones_like(draws)))
+    assert not torch.allclose(together, encoder(images, drop_path_uniforms=torch.ones_like(drop_path_uniforms)))
 
 
-def test_draws_do_not_outlive_their_pass(images):
+def test_uniforms_do_not_outlive_their_pass(images):
     """Evaluation after training: nothing is dropped, and no draws of another batch size are left over."""
     encoder = make_encoder(drop_path=0.6)
     clean = encoder(images[:2])
-    encoder(images, draws=torch.zeros(3, encoder.num_draws))
+    encoder(images, drop_path_uniforms=torch.zeros(3, encoder.num_drop_path_uniforms))
     torch.testing.assert_close(encoder(images[:2]), clean, rtol=0, atol=0)
 
 
 def test_a_dropped_branch_is_zero_and_a_kept_one_rescaled():
     layer = SampleDropPath(0.25)
-    layer.draw(torch.tensor([0.1, 0.25, 0.9]))
+    layer.set_uniforms(torch.tensor([0.1, 0.25, 0.9]))
     out = layer(torch.ones(3, 2, 2))
     torch.testing.assert_close(out[:, 0, 0], torch.tensor([0.0, 4 / 3, 4 / 3]))
 
 
 def test_stochastic_depth_keeps_the_mean():
     layer = SampleDropPath(0.3)
-    layer.draw(torch.rand(20_000, generator=torch.Generator().manual_seed(0)))
+    layer.set_uniforms(torch.rand(20_000, generator=torch.Generator().manual_seed(0)))
     assert layer(torch.ones(20_000, 1, 1)).mean() == pytest.approx(1.0, abs=0.02)
 
 
@@ -150,7 +150,7 @@ def test_images_of_other_sizes_get_interpolated_positions(positions):
     torch.testing.assert_close(encoder(ragged), tokens, rtol=0, atol=0)
 
 
-def test_a_mask_token_stands_for_masked_patches(images):
+def test_a_mask_token_replaces_masked_patches(images):
     encoder = make_encoder(relative_position_bias="shared")
     masked = torch.zeros(len(images), encoder.num_patches, dtype=torch.bool)
     masked[:, ::2] = True
@@ -180,7 +180,7 @@ def test_one_bias_is_shared_by_all_blocks(images):
 
 
 def gradients(recomputed, images, bias="none"):
-    """Of two training passes with other draws, and an evaluation between them and the backward pass; bytes kept."""
+    """Of two training passes with different uniforms, and an evaluation before the backward pass; bytes kept."""
     encoder = make_encoder(drop_path=0.5, relative_position_bias=bias)
     for block in encoder.blocks:
         block.recomputed = recomputed
@@ -191,9 +191,11 @@ def gradients(recomputed, images, bias="none"):
         kept += tensor.nbytes
         return tensor
 
-    draws = torch.rand(2, len(images), encoder.num_draws, generator=torch.Generator().manual_seed(2))
+    drop_path_uniforms = torch.rand(
+        2, len(images), encoder.num_drop_path_uniforms, generator=torch.Generator().manual_seed(2)
+    )
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        loss = sum(encoder(images, draws=draw).square().mean() for draw in draws)
+        loss = sum(encoder(images, drop_path_uniforms=draw).square().mean() for draw in drop_path_uniforms)
     with torch.no_grad():
         encoder(images)
     loss.backward()

@@ -4,16 +4,18 @@ import random
 
 import pytest
 
-from caebench.config.claim import CellName, Claim
 from caebench.report.claims import describe, judge
 from caebench.report.statistics import Estimate, estimate, published_estimate
+from caebench.suites.claims import CellName, Claim
 
 MORE = {0: 64.0, 1: 65.0, 2: 66.0}
 THAN = {0: 63.0, 1: 64.0, 2: 63.0}  # differences 1, 1, 3: mean 1.667, deviation 1.155, half interval 2.868
 
 
 def claim(*parts):
-    return Claim(says="A beats B", place="Sec. 5.3", parts=parts or ({"more": "A/linear", "than": "B/linear"},))
+    return Claim(
+        statement="A beats B", section="Sec. 5.3", parts=parts or ({"higher": "A/linear", "lower": "B/linear"},)
+    )
 
 
 def judged(question, **cells):
@@ -23,7 +25,7 @@ def judged(question, **cells):
 
 
 def part(**question):
-    return claim({"more": "A/linear", "than": "B/linear", **question})
+    return claim({"higher": "A/linear", "lower": "B/linear", **question})
 
 
 def with_error(mean, error):
@@ -46,11 +48,11 @@ def test_common_seeds_are_paired():
 @pytest.mark.parametrize(
     ("question", "status", "seeds"),
     [
-        ({"by": -2.0}, "held", None),
-        ({"by": 5.0}, "contradicted", None),
-        ({"within": 5.0}, "held", None),
-        ({"within": 0.5}, "undecided", 7),  # 1.167 away: 6 seeds: 2.571 x 0.471 = 1.21; 7: 2.447 x 0.436 = 1.07
-        ({"within": 4.5}, "undecided", 4),  # 2.833 away: 3 seeds: 2.87; 4: 1.84
+        ({"margin": -2.0}, "held", None),
+        ({"margin": 5.0}, "contradicted", None),
+        ({"tolerance": 5.0}, "held", None),
+        ({"tolerance": 0.5}, "undecided", 7),  # 1.167 away: 6 seeds: 2.571 x 0.471 = 1.21; 7: 2.447 x 0.436 = 1.07
+        ({"tolerance": 4.5}, "undecided", 4),  # 2.833 away: 3 seeds: 2.87; 4: 1.84
     ],
 )
 def test_an_interval_against_a_threshold(question, status, seeds):
@@ -60,8 +62,8 @@ def test_an_interval_against_a_threshold(question, status, seeds):
 
 def test_a_difference_outside_on_either_side_contradicts_within():
     above, below = {0: 9.0, 1: 9.0, 2: 9.0}, {0: 5.0, 1: 5.0, 2: 5.0}
-    assert judged(part(within=3.0), A=above, B=below).status == "contradicted"
-    assert judged(part(within=3.0), A=below, B=above).status == "contradicted"
+    assert judged(part(tolerance=3.0), A=above, B=below).status == "contradicted"
+    assert judged(part(tolerance=3.0), A=below, B=above).status == "contradicted"
 
 
 def test_only_seeds_of_all_cells_are_paired():
@@ -92,7 +94,7 @@ def test_one_seed_only_suggests():
     assert describe(judged(claim(), **cells)).endswith("+1.00 [+0.02, +1.98], 1 seed, evaluation set alone")
 
 
-def test_one_seed_beside_three_only_suggests():
+def test_one_seed_compared_with_three_only_suggests():
     assert judged(claim(), A=MORE, B=of_one_seed(10.0, 0.4)).status == "suggested"
 
 
@@ -117,7 +119,7 @@ def test_a_claim_is_as_sure_as_its_least_sure_part(statuses, status):
         "contradicted": (-9.0, *many),
     }
     cells = {name: Estimate({0: mean}, mean, error, source) for name, (mean, error, source) in known.items()}
-    parts = [{"more": f"{name}/linear", "than": "zero/linear"} for name in statuses]
+    parts = [{"higher": f"{name}/linear", "lower": "zero/linear"} for name in statuses]
     assert judged(claim(*parts), **cells, zero=with_error(0.0, 0.0)).status == status
 
 
@@ -149,14 +151,14 @@ def test_unknown_noise_decides_nothing():
 def test_sums_on_both_sides():
     names = {"C": (77.1, 0.2), "D": (70.4, 0.2), "E": (77.0, 0.2), "F": (76.2, 0.2)}
     cells = {name: with_error(*value) for name, value in names.items()}
-    gain = {"more": ["C/linear", "F/linear"], "than": ["D/linear", "E/linear"]}
+    gain = {"higher": ["C/linear", "F/linear"], "lower": ["D/linear", "E/linear"]}
     (result,) = judged(claim(gain), **cells).parts
     assert result.difference == pytest.approx(5.9)
     assert result.high - result.low == pytest.approx(2 * 1.96 * 0.4, abs=1e-3)
 
 
 def test_a_cell_named_twice_counts_twice_and_not_as_two():
-    doubled = {"more": ["A/linear", "A/linear"], "than": ["B/linear", "C/linear"]}
+    doubled = {"higher": ["A/linear", "A/linear"], "lower": ["B/linear", "C/linear"]}
     cells = {"A": with_error(3.0, 1.0), "B": with_error(1.0, 0.0), "C": with_error(2.0, 0.0)}
     (result,) = judged(claim(doubled), **cells).parts
     assert (result.difference, result.high) == (3.0, pytest.approx(3 + 2 * 1.96, abs=1e-3))
@@ -177,14 +179,14 @@ def test_a_cell_named_twice_counts_twice_and_not_as_two():
 )
 def test_a_claim_is_the_sum_of_its_parts(thresholds, status):
     parts = [
-        {"more": "A/linear", "than": "B/linear" if by is not None else "gone/linear", "by": by or 0.0}
+        {"higher": "A/linear", "lower": "B/linear" if by is not None else "gone/linear", "margin": by or 0.0}
         for by in thresholds
     ]
     assert judged(claim(*parts), A=MORE, B=THAN).status == status
 
 
 def test_cells_without_numbers_are_named():
-    judgement = judged(part(than=["gone/linear", "B/linear"]), A=MORE, B=THAN)
+    judgement = judged(part(lower=["gone/linear", "B/linear"]), A=MORE, B=THAN)
     assert judgement.parts[0].missing == ("gone/linear",)
     assert describe(judgement) == (
         "A beats B (Sec. 5.3): untestable. A/linear over gone/linear + B/linear: no number for gone/linear"
@@ -193,7 +195,7 @@ def test_cells_without_numbers_are_named():
 
 def test_cells_of_another_suite_are_asked_for_by_it():
     asked = []
-    question = claim({"more": "detection-coco:T3-B-CAE*-1600/box", "than": "T7-50%/linear"})
+    question = claim({"higher": "detection-coco:T3-B-CAE*-1600/box", "lower": "T7-50%/linear"})
     judge(question, lambda cell: asked.append(cell))
     assert asked == [CellName("detection-coco", "T3-B-CAE*-1600", "box"), CellName(None, "T7-50%", "linear")]
 
@@ -203,7 +205,7 @@ def test_a_judgement_in_a_line():
         "A beats B (Sec. 5.3): undecided. "
         "A/linear over B/linear: +1.67 [-1.20, +4.54], 3 paired seeds, 5 would decide it"
     )
-    both = claim(*part(by=-2.0).parts, *part(within=5.0).parts)
+    both = claim(*part(margin=-2.0).parts, *part(tolerance=5.0).parts)
     assert describe(judged(both, A=MORE, B=THAN)).endswith(
         "A/linear over B/linear by -2: +1.67 [-1.20, +4.54], 3 paired seeds; "
         "A/linear within 5 of B/linear: +1.67 [-1.20, +4.54], 3 paired seeds"

@@ -3,16 +3,16 @@
 import json
 
 import pytest
-from helpers import NEEDED
 
-from caebench import suites
 from caebench.cli.diff import diff
-from caebench.plan.graph import make_plan
-from caebench.plan.scale import SCALES
-from caebench.plan.store import Store
-from caebench.recipes import EVALUATIONS, SOURCES
-from caebench.recipes.presets import PRESETS
+from caebench.planning.graph import make_plan
+from caebench.planning.scale import SCALES
 from caebench.report.diff import NOTHING, Change, compare, facts
+from caebench.specs.presets import PRESETS
+from caebench.specs.registry import EVALUATIONS, SOURCES
+from caebench.store.store import Store
+from caebench.suites import loading as suites
+from tests.helpers import NEEDED
 
 PAPER = SCALES["paper"]
 FP16 = Change("optimization.precision", "bf16", "fp16")
@@ -190,20 +190,20 @@ def test_a_preset_answers_for_every_recipe_or_says_what_it_has(preset, recipe, v
 
 
 MISTAKES = {
-    ("cae", "linear_probe"): ["'cae' is of kind pretrain", "'linear_probe' of kind linear_probe", "one kind"],
+    ("cae", "linear_probe"): ["'cae' is of kind pretrain", "'linear_probe' of kind linear_probe", "the same kind"],
     ("cae", "linear_prob"): ["'linear_prob'", "Did you mean 'linear_probe'?", "SUITE/ROW", "Presets"],
     ("cae", "cea"): ["'cea'", "no job has this id", "Did you mean 'cae'?"],
     ("cae", "cae:epochs=many"): ["'cae:epochs=many'", "epochs", "'many'", "integer"],
     ("cae", "cae:epochs=0"): ["epochs", "greater than 0"],
     ("cae", "cae:lr=1"): ["takes no 'lr'", "It takes: variant, epochs, target"],
     ("cae", "cae:variant"): ["'variant' needs one value", "cae:variant=VALUE"],
-    ("cae", "cae:target=pixel"): ["'target' is 'pixel'", "choose dalle, dvae or pixels"],
+    ("cae", "cae:target=pixel"): ["'target' is 'pixel'", "input should be 'dalle', 'dvae' or 'pixels'"],
     ("ade20k", "ade20k:variant=vit_x"): ["unknown variant 'vit_x'", "vit_s, vit_b"],
     ("official", "mmpretrain"): ["both presets", "SUITE/ROW/COLUMN"],
     ("official:epochs=300", "cae"): ["'official:epochs=300'", "Presets, without arguments: official"],
     ("knn", "official"): ["'official'", "no such knn", "It has pretraining"],
     ("food101", "official"): ["no such finetune", "ImageNet fine-tuning"],
-    ("cae", "quickstart/CAE*, DALL-E"): ["quickstart.toml, row 4", "quoted", "Name a row that is run"],
+    ("cae", "quickstart/CAE*, DALL-E"): ["quickstart.toml, row 4", "quoted", "Name a row that is not quoted"],
     ("cae", "quickstart/CAE, pixel"): ["no row 'CAE, pixel'", "Did you mean 'CAE, pixels'?", "Rows: "],
     ("knn", "quickstart/CAE, pixels/k-NN"): ["unknown column 'k-NN'", "Known: linear, attentive, knn"],
     ("cae", "quikstart/CAE, pixels"): ["suite 'quikstart'", "Did you mean 'quickstart'?"],
@@ -218,10 +218,10 @@ def test_a_mistake_is_explained(a, b, tmp_path):
 
 
 def test_a_preset_is_refused_at_another_scale(store):
-    with pytest.raises(ValueError, match=r"preset 'official' is at paper scale, 'cae' at another\. Leave --scale out"):
+    with pytest.raises(ValueError, match=r"preset 'official' is at paper scale, 'cae' is not\. Omit --scale"):
         compare("cae", "official", SCALES["nano"], store)
     nano = job(store, "linear_probe", "cae-pixels")
-    with pytest.raises(ValueError, match=r"'official' is at paper scale, 'linear_probe/.*' at another"):
+    with pytest.raises(ValueError, match=r"'official' is at paper scale, 'linear_probe/.*' is not"):
         compare(nano, "official", PAPER, store)
 
 

@@ -5,18 +5,16 @@ import json
 
 import pytest
 
-from caebench import suites
-from caebench.config.stage import EXTRA
-from caebench.plan.graph import make_plan
-from caebench.plan.scale import SCALES
-from caebench.plan.store import Store
-from caebench.published import parse_sets, read_set
+from caebench.planning.graph import make_plan
+from caebench.planning.scale import SCALES
 from caebench.report import load
 from caebench.report.facts import comma_separated
-from caebench.report.protocol import concerning
-from caebench.report.records import Records, export, records_folder
 from caebench.report.render import notes, text
-from caebench.report.table import entries, filled
+from caebench.report.table import entries
+from caebench.store.records import Records, export, records_folder
+from caebench.store.store import Store
+from caebench.suites import loading as suites
+from caebench.suites.published import parse_sets, read_set
 
 SUITE = "ablation-mask-ratio"
 
@@ -100,7 +98,7 @@ def test_nano_shows_no_gap(tmp_path):
     assert entry.verdict is None and entry.theirs.value == 64.1
 
 
-def test_several_sets_stand_side_by_side(bench, tmp_path):
+def test_several_sets_are_shown_in_order(bench, tmp_path):
     mine = tmp_path / "mine.csv"
     mine.write_text("row_id,metric,value\nT7-50%,LIN,63.21\n")
     bench.finish("T7-50%", "LIN", 63.2)
@@ -121,18 +119,18 @@ def test_a_number_made_otherwise_than_its_column_has_a_dagger(bench):
     bench.finish("T7-50%", "LIN", 64.0, 64.0, 64.0)
     bench.finish("T7-60%", "LIN", 64.0, 64.0, 64.0, packages={"torch": "2.15.0"}, dirty=True)
     entry = bench.entry("T7-60%", "LIN")
-    assert entry.departures == ("torch: 2.11.0 -> 2.15.0", "made from a changed working tree")
+    assert entry.deviations == ("torch: 2.11.0 -> 2.15.0", "made from a changed working tree")
     assert text(entry).plain() == "64.0 +- 0.0+ (not found)"
-    assert not bench.entry("T7-40%", "LIN").departures
+    assert not bench.entry("T7-40%", "LIN").deviations
 
 
-def test_other_data_than_the_columns_is_a_departure(bench):
+def test_other_data_than_the_columns_is_a_deviation(bench):
     bench.finish("T7-40%", "LIN", 60.0, 60.0, 60.0)
     bench.finish("T7-50%", "LIN", 64.0, result={"fingerprints": {"val": "b"}})
-    assert bench.entry("T7-50%", "LIN").departures == ("data val: a -> b",)
+    assert bench.entry("T7-50%", "LIN").deviations == ("data val: a -> b",)
 
 
-def test_a_column_that_sets_a_field_departs_from_its_recipe(tmp_path):
+def test_a_column_that_sets_a_field_deviates_from_its_recipe(tmp_path):
     path = tmp_path / "own.toml"
     content = suites.load(SUITE).path.read_text(encoding="utf8").split("[[claims]]")[0]
     eval_linear = 'eval = "linear_probe", published = "LIN"'
@@ -140,7 +138,7 @@ def test_a_column_that_sets_a_field_departs_from_its_recipe(tmp_path):
     bench = Bench(tmp_path)
     bench.plan = make_plan(suites.load(str(path)), SCALES["paper"], [0])
     bench.finish("T7-50%", "LIN", 64.0)
-    assert bench.entry("T7-50%", "LIN").departures == ("feature: cls -> mean",)
+    assert bench.entry("T7-50%", "LIN").deviations == ("feature: cls -> mean",)
 
 
 def test_records_in_git_fill_a_table_that_the_store_does_not(bench, tmp_path):
@@ -158,7 +156,7 @@ def test_records_in_git_fill_a_table_that_the_store_does_not(bench, tmp_path):
         entries(bench.plan, elsewhere, [])
 
 
-def test_the_frame_has_a_line_a_cell_and_seed(bench, tmp_path, monkeypatch):
+def test_the_frame_has_one_line_per_cell_and_seed(bench, tmp_path, monkeypatch):
     bench.finish("T7-50%", "LIN", 64.0, 64.2, 64.4)
     frame = load(SUITE, scale="paper", seeds=[0, 1, 2], store=bench.store.root, results=tmp_path / "none")
     assert len(frame) == 3 * 3 * 3
@@ -166,33 +164,3 @@ def test_the_frame_has_a_line_a_cell_and_seed(bench, tmp_path, monkeypatch):
     assert list(done.value) == [64.0, 64.2, 64.4] and set(done.row_id) == {"T7-50%"} and set(done.column) == {"linear"}
     assert list(done.low) == pytest.approx([63.6, 63.8, 64.0]) and done.protocol.nunique() == 1
     assert load(SUITE, scale="paper", store=bench.store.root, results=tmp_path / "none").seed.nunique() == 3
-
-
-def test_an_extra_column_is_shown_once_a_job_has_its_number(tmp_path):
-    store, plan = Store(tmp_path), make_plan(suites.load("pretraining-evaluation"), SCALES["paper"], [0])
-    extra = ["k-NN V2", "k-NN ReaL", "k-NN 10 %", "k-NN 1 %"]
-
-    def headers():
-        found = filled(plan, Records(store))
-        rows = entries(found, Records(store), parse_sets("paper"))
-        assert all(
-            [entry.column.header for entry in row] == [c.header for c in found.table.columns.values()] for row in rows
-        )
-        return [column.header for column in found.table.columns.values()], rows
-
-    assert not set(extra) & set(headers()[0])
-    (job,) = plan.cells[-1].jobs
-    folder = store.prepare(job)
-    (folder / "provenance.json").write_text("{}")
-    result = {"id": job.id, "metrics": {"top1": 60.0, "top1_v2": 50.0}, "fingerprints": {}}
-    (folder / "result.json").write_text(json.dumps(result))
-    shown, rows = headers()
-    assert shown == ["LIN", "ATT", "FT", "k-NN", "k-NN V2"]
-    assert (rows[-1][-1].estimate.mean, rows[0][-1].state, rows[-1][0].state) == (50.0, "not run", "not run")
-
-
-def test_a_number_is_held_against_the_extra_that_it_rests_on_alone():
-    record = {"fingerprints": {"imagenet1k/val": "a", f"{EXTRA}v2": "b", f"{EXTRA}real": "c"}}
-    seen = {metric: concerning(record, metric)["fingerprints"] for metric in ("top1", "top1_v2", "top1_k10")}
-    assert seen["top1"] == seen["top1_k10"] == {"imagenet1k/val": "a"}
-    assert seen["top1_v2"] == {"imagenet1k/val": "a", f"{EXTRA}v2": "b"}

@@ -6,11 +6,12 @@ import pytest
 import torch
 from torch.distributions import Categorical, Laplace, SigmoidTransform, TransformedDistribution, kl_divergence
 
-from caebench.config.site import Site
 from caebench.data.loading import Samples
 from caebench.models.tokenizer import DiscreteVAE
-from caebench.plan.scale import SCALES
-from caebench.recipes.cae import cae, dvae
+from caebench.planning.scale import SCALES
+from caebench.specs.inputs.tokenizer import dvae
+from caebench.specs.methods.cae import cae
+from caebench.specs.site import Site
 from caebench.tasks.data import render_data
 from caebench.tasks.dvae import (
     Anneal,
@@ -23,7 +24,7 @@ from caebench.tasks.dvae import (
     train_dvae,
 )
 from caebench.training.distributed import join_group
-from caebench.training.hooks import Moment
+from caebench.training.hooks import StepInfo
 from caebench.training.run import Run
 
 
@@ -78,7 +79,7 @@ def test_weight_and_temperature_follow_their_cosines(step):
     """The weight warms up over two of 20 epochs, the temperature falls over all of them."""
     anneal, seen = Anneal(step), {}
     for number in (0, 5, 10, 50, 100):
-        anneal.before_step(Moment(number, total=100, steps_per_epoch=5))
+        anneal.before_step(StepInfo(number, total=100, steps_per_epoch=5))
         seen[number] = (step.kl_weight, step.temperature)
     middle = (1.0 + 1.0 / 16.0) / 2.0
     assert [weight for weight, _ in seen.values()] == pytest.approx([0.0, 3.3, 6.6, 6.6, 6.6])
@@ -88,7 +89,7 @@ def test_weight_and_temperature_follow_their_cosines(step):
 
 def test_a_divergence_without_warmup_counts_at_once(small):
     step = DVAEStep(small.replace(kl_warmup_epochs=0.0))
-    Anneal(step).before_step(Moment(0, total=100, steps_per_epoch=5))
+    Anneal(step).before_step(StepInfo(0, total=100, steps_per_epoch=5))
     assert step.kl_weight == 6.6
 
 

@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from caebench.config.stage import Mixing
-from caebench.config.variants import Variant
 from caebench.models.heads import FinetuneHead
 from caebench.models.vit import Encoder
-from caebench.recipes.finetune import finetune
+from caebench.specs.evaluations.finetune import finetune
+from caebench.specs.mixing import Mixing
+from caebench.specs.variants import Variant
 from caebench.tasks.finetune import Classifier, FinetuneStep
 
 BATCH, GROUP, CLASSES = 16, 4, 5

@@ -5,38 +5,23 @@ import json
 import pytest
 import torch
 
-from caebench.config.site import Site
-from caebench.config.stage import RandomEncoder
-from caebench.data.transforms import CropAndFlip
 from caebench.models.vit import Encoder
-from caebench.plan.graph import make_job
-from caebench.recipes.probes import attentive_probe, linear_probe, linear_probe_grid
+from caebench.specs.evaluations.attentive_probe import attentive_probe
+from caebench.specs.evaluations.linear_probe import linear_probe
+from caebench.specs.evaluations.linear_probe_grid import linear_probe_grid
+from caebench.specs.site import Site
 from caebench.stages import run_stage, run_stages
-from caebench.tasks import frozen_pass, probes
-from caebench.tasks.frozen_pass import SeveralViews, _refuse_to_part, collate
-from caebench.tasks.probes import Augmentation
+from caebench.tasks import frozen_pass
+from caebench.tasks.frozen_pass import check_same_error
 from caebench.training.distributed import Group, join_group
-from caebench.training.journal import Diverged, Journal
-from caebench.training.loop import fit
+from caebench.training.monitor import Diverged, Monitor
 from caebench.training.run import Run
 from caebench.training.signals import Interrupted
+from caebench.training.trainer import fit
 
 SITE = Site(device="cpu")
 NAMES = ("linear", "attentive", "grid")
 SPEED = "images_per_second"
-
-
-@pytest.fixture(scope="module")
-def folders(tiny, tmp_path_factory):
-    """Rendered data and a random encoder, as finished jobs leave them."""
-    root, group = tmp_path_factory.mktemp("inputs"), join_group("cpu")
-    encoder = make_job(tiny.apply(RandomEncoder(kind="random_encoder", variant="vit_b", image_size=224)))
-    for role, job in (("data", encoder.inputs.get("data")), ("encoder", encoder)):
-        config = job.config if job else make_job(tiny.apply(linear_probe()), encoder=encoder).inputs["data"].config
-        (root / role).mkdir()
-        run_stage(config, Run(root / role, {}, SITE, group))
-        (root / role / "result.json").write_text("{}")
-    return {role: root / role for role in ("data", "encoder")}
 
 
 @pytest.fixture(scope="module")
@@ -73,18 +58,17 @@ def heads(monkeypatch):
 
 
 @pytest.fixture
-def begin(folders, tmp_path):
+def begin(input_folders, tmp_path):
     def begin(place, name, site=SITE):
         (tmp_path / place / name).mkdir(parents=True, exist_ok=True)
-        return Run(tmp_path / place / name, folders, site, join_group("cpu"))
+        return Run(tmp_path / place / name, input_folders, site, join_group("cpu"))
 
     return begin
 
 
 def fit_alone(config, run):
     """By the plain loop, in batches that its loader holds whole."""
-    probe = frozen_pass.MAKERS[type(config)](config, run, None)
-    return probe.finish(fit(probe.training, run))
+    return fit(frozen_pass.MAKERS[type(config)](config, run, None).training, run)
 
 
 def run_together(configs, begin, names=NAMES, place="together", site=SITE):
@@ -153,20 +137,14 @@ def test_one_that_cannot_begin_leaves_the_others(configs, begin):
     assert together["grid"] == run_stage(configs["grid"], begin("whole", "grid"))
 
 
-def test_probes_that_were_saved_at_different_steps_go_on(configs, begin, monkeypatch):
-    """Stopped at whatever step each logs next, and then with one of them that had ended."""
+def test_probes_that_were_saved_at_different_steps_resume(configs, begin, monkeypatch):
+    """Stopped where one of them logs next, the others at whatever step they are, and then beside one that had ended."""
     names = ("linear", "attentive")
     whole = {name: run_stage(configs[name], begin("whole", name)) for name in names}
-    decide = Journal.decide
-
-    def stop_now(self, stop):
-        self.stopped_by = "SIGTERM"
-        return True, True
-
-    monkeypatch.setattr(Journal, "decide", stop_now)
-    stopped = run_together(configs, begin, names, "resumed")
+    with monkeypatch.context() as stopping:
+        stopping.setattr(Monitor, "decide", lambda self: ("SIGTERM", True))
+        stopped = run_together(configs, begin, names, "resumed")
     assert isinstance(stopped["attentive"], Interrupted)
-    monkeypatch.setattr(Journal, "decide", decide)
     saved = {name: sorted(p.name for p in begin("resumed", name).folder.glob("checkpoints/*.pt")) for name in names}
     assert saved["attentive"] == ["000000010.pt"] and saved["linear"] != saved["attentive"]
     left = {name: found for name, found in stopped.items() if not isinstance(found, dict)}
@@ -176,33 +154,12 @@ def test_probes_that_were_saved_at_different_steps_go_on(configs, begin, monkeyp
         assert lines(begin("resumed", name)) == lines(begin("whole", name))
 
 
-def test_views_that_are_equal_are_one():
-    from PIL import Image
-
-    generator = torch.Generator().manual_seed(0)
-    pixels = torch.randint(0, 256, (30, 50, 3), dtype=torch.uint8, generator=generator).numpy()
-    views = SeveralViews([Augmentation(16, 0.5, True), Augmentation(16, 0.5, False)], seed=3)
-    samples = [views(Image.fromarray(pixels), 7, (epoch, 5)) for epoch in range(40)]
-    nums = [len(sample["views"]) for sample in samples]
-    assert set(nums) == {1, 2}, "some boxes do not fit at the first try"
-    batch = collate(samples)
-    assert len(batch["image"]) == sum(nums) and batch["rows"].shape == (2, 40)
-    for number, one_try in enumerate((True, False)):
-        transform = CropAndFlip(16, 0.5, one_try=one_try)
-        alone = probes.LabelledSample(transform, 3)
-        for epoch in range(40):
-            assert torch.equal(
-                batch["image"][batch["rows"][number, epoch]], alone(Image.fromarray(pixels), 7, (epoch, 5))["image"]
-            )
-    assert batch["label"].tolist() == [7] * 40 and batch["index"].tolist() == [5] * 40
-
-
-def test_of_several_processes_none_goes_on_without_a_probe():
+def test_of_several_processes_none_trains_on_without_a_probe():
     """Only an end that all of them see alike leaves the rest of a pass."""
     alone, two = Group(0, 1, torch.device("cpu")), Group(1, 2, torch.device("cpu"))
-    for error in (ValueError("here alone"), Interrupted("everywhere"), Diverged("everywhere")):
-        _refuse_to_part(error, alone)
-    for error in (Interrupted("everywhere"), Diverged("everywhere")):
-        _refuse_to_part(error, two)
+    for error in (ValueError("here alone"), Interrupted("everywhere", "SIGTERM"), Diverged("everywhere")):
+        check_same_error(error, alone)
+    for error in (Interrupted("everywhere", "SIGTERM"), Diverged("everywhere")):
+        check_same_error(error, two)
     with pytest.raises(ValueError, match="here alone"):
-        _refuse_to_part(ValueError("here alone"), two)
+        check_same_error(ValueError("here alone"), two)

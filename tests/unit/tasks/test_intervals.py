@@ -12,7 +12,6 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from caebench.tasks import intervals
-from caebench.tasks.knn import _share
 from caebench.tasks.probes import percent
 
 
@@ -254,4 +253,3 @@ def test_objects_that_nobody_finds_have_an_ap_of_zero():
 def test_a_share_is_not_rounded_to_float32():
     """61 of 500 are 12.2; in float32 they were 12.199999809."""
     assert percent(torch.tensor([61.0, 500.0]), 500) == [12.2, 100.0]
-    assert _share(torch.arange(500) < 61) == 12.2

@@ -7,13 +7,14 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from caebench.config.site import Extras, Roots, Site
-from caebench.config.stage import EXTRA, EXTRA_METRICS, KNN, RandomEncoder
-from caebench.config.variants import VARIANTS
-from caebench.data.datasets import open_split
-from caebench.data.world import render
+from caebench.datasets.synthetic.world import render
 from caebench.models.vit import Encoder
-from caebench.recipes.probes import knn
+from caebench.specs.evaluations.knn import knn
+from caebench.specs.inputs.random_encoder import RandomEncoder
+from caebench.specs.job import make_job
+from caebench.specs.registry import EVALUATIONS
+from caebench.specs.site import Site
+from caebench.specs.variants import VARIANTS
 from caebench.stages import run_stage
 from caebench.tasks.knn import classify, extract, predict
 from caebench.tasks.probes import Frozen, freeze
@@ -21,6 +22,7 @@ from caebench.training.distributed import join_group
 from caebench.training.run import Run
 
 CLASSES = 4
+RELATIVES = ("imagenet_v2", "imagenet_real", "imagenet_1pct", "imagenet_10pct")
 
 
 @pytest.fixture
@@ -57,7 +59,7 @@ def test_a_k_beyond_the_bank_takes_all_of_it(data):
     assert found[1000].tolist() == found[60].tolist()
 
 
-# ---- features, and what a site adds to ImageNet ---------------------------------------------------------------------
+# ---- features, and the data sets that have ImageNet's classes -------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -85,77 +87,73 @@ def test_a_feature_is_what_it_is_called(encoder, part, norm):
     torch.testing.assert_close(found, wanted[part])
 
 
-@pytest.fixture
-def imagenet(tiny, tmp_path):
-    """A small ImageNet, and a job's folder with a random encoder."""
-    render(tiny.world, tmp_path / "world", lambda done, total: None, ("imagenet1k",))
-    (tmp_path / "encoder").mkdir()
-    alone = Run(tmp_path / "encoder", {}, Site(device="cpu"), join_group("cpu"))
+@pytest.fixture(scope="module")
+def rendered(tiny, tmp_path_factory):
+    """ImageNet and its relatives, each as a finished job, and a random encoder."""
+    root, names = tmp_path_factory.mktemp("jobs"), ("imagenet1k", *RELATIVES)
+    for name in (*names, "encoder"):
+        (root / name).mkdir()
+        (root / name / "result.json").write_text("{}")
+    for name in names:
+        render(tiny.world.amounts([name]), root / name / "world")
+    alone = Run(root / "encoder", {}, Site(device="cpu"), join_group("cpu"))
     run_stage(RandomEncoder(kind="random_encoder", variant="nano_s", image_size=24), alone)
-    (tmp_path / "encoder" / "result.json").write_text("{}")
-    return tmp_path
+    return root
 
 
-def neighbours(folder, **extras):
-    """The result of a k-NN job at a site with these extras."""
-    roots = Roots(imagenet1k=folder / "world" / "imagenet")
-    site = Site(device="cpu", data=roots, extras=Extras(**extras))
-    run = Run(folder, {"encoder": folder / "encoder"}, site, join_group("cpu"))
-    config = knn().replace(k=(1,), image_size=24, precision="fp32")
-    return run_stage(config, run), run
+def neighbours(tiny, root, name):
+    """A k-NN job on a rendered data set, and its run."""
+    config = tiny.apply(knn()).replace(k=(1,), image_size=24, precision="fp32")
+    config = config.replace(data=config.data.replace(name=name))
+    reads = {known.name: root / known.name for known in config.data.dataset.reads}
+    run = Run(root, {"encoder": root / "encoder", "data": root / name, **reads}, Site(device="cpu"), join_group("cpu"))
+    return config, run
 
 
-def test_what_a_site_adds_to_imagenet_stands_beside_the_accuracy(imagenet):
-    split = open_split(knn().data, "val", Roots(imagenet1k=imagenet / "world" / "imagenet"), None)
-    train = open_split(knn().data, "train", Roots(imagenet1k=imagenet / "world" / "imagenet"), None)
-    plain, _ = neighbours(imagenet)
-    assert set(plain) == {"top1", "top1_k1", "k", "num_images"}
-
-    labels = [[] for _ in range(50_000)]
-    for path, label in split.entries[: len(split.entries) // 2]:
-        labels[int(path[-13:-5]) - 1] = [label, (label + 1) % 1000]
-    (imagenet / "real.json").write_text(json.dumps(labels))
-    of_class_0 = [path.rpartition("/")[2] for path, label in train.entries if label == 0]
-    (imagenet / "1percent.txt").write_text("\n".join(of_class_0))
-    (imagenet / "10percent.txt").write_text("\n".join(path.rpartition("/")[2] for path, _ in train.entries))
-    for number in range(1000):  # a training image finds itself; the others are of no class below 10
-        (imagenet / "v2" / str(number)).mkdir(parents=True)
-        known = next((path for path, label in train.entries if label == number), train.entries[0][0])
-        (imagenet / "v2" / str(number) / "a.JPEG").symlink_to(train.root / known)
-    found, run = neighbours(imagenet, v2=imagenet / "v2", real=imagenet / "real.json", subsets=imagenet)
-
-    assert {name: found[name] for name in plain} == plain
-    assert set(found) - set(plain) == set(EXTRA_METRICS[KNN]) and set(EXTRA_METRICS[KNN]) < set(run.intervals)
-    num_classes = len({label for _, label in train.entries})
-    assert found["top1_v2"] == pytest.approx(num_classes / 10, abs=0.2)  # the evaluation's crop is not the whole image
-    assert found["top1_10pct"] == found["top1"]
-    assert found["top1_1pct"] == pytest.approx(100 * sum(not label for _, label in split.entries) / len(split.entries))
-    extras = {name for name in run.fingerprints if name.startswith(EXTRA)}
-    assert extras == {EXTRA + name.removeprefix("top1_") for name in EXTRA_METRICS[KNN]}
-    assert found["top1_real"] == pytest.approx(told_by_real(imagenet, split, labels), abs=1e-6)
-
-
-def test_an_edited_extra_is_told_by_its_own_fingerprint(imagenet):
-    entries = open_split(knn().data, "train", Roots(imagenet1k=imagenet / "world" / "imagenet"), None).entries
-    names = [path.rpartition("/")[2] for path, _ in entries]
-    marks = []
-    for num in (10, 11):
-        (imagenet / "1percent.txt").write_text("\n".join(names[:num]))
-        (imagenet / "10percent.txt").write_text("\n".join(names))
-        (imagenet / "real.json").write_text(json.dumps([[num]] * 50_000))
-        _, run = neighbours(imagenet, real=imagenet / "real.json", subsets=imagenet)
-        marks.append(run.fingerprints)
-    assert {name for name in marks[0] if marks[0][name] != marks[1][name]} == {f"{EXTRA}1pct", f"{EXTRA}real"}
-
-
-def told_by_real(folder, split, labels):
-    """ReaL's accuracy from one image after another."""
-    roots = Roots(imagenet1k=folder / "world" / "imagenet")
-    run = Run(folder, {"encoder": folder / "encoder"}, Site(device="cpu", data=roots), join_group("cpu"))
-    config = knn().replace(k=(1,), image_size=24, precision="fp32")
+def told(tiny, root, name):
+    """Each validation image's path and class, as told by its nearest neighbour in the data set's training images."""
+    config, run = neighbours(tiny, root, name)
     frozen = freeze(run, 24, "cls")
-    bank, val = (extract(config, run, frozen, run.open_split(config.data, name)) for name in ("train", "val"))
-    told = predict(config, val, bank)[1].tolist()
-    counted = [(one, labels[int(path[-13:-5]) - 1]) for one, (path, _) in zip(told, split.entries, strict=True)]
+    bank, val = (extract(config, run, frozen, run.open_split(config.data, split)) for split in ("train", "val"))
+    return dict(zip((path for path, _ in val.split.entries), predict(config, val, bank)[1].tolist(), strict=True))
+
+
+def test_the_data_set_says_what_the_bank_is_and_what_is_classified(tiny, rendered):
+    """Compared with ImageNet's: V2 has other images, ReaL other labels, the lists fewer neighbours."""
+    sizes = {}
+    for name in ("imagenet1k", *RELATIVES):
+        config, run = neighbours(tiny, rendered, name)
+        found = run_stage(config, run)
+        sizes[name] = found["num_images"]
+        assert set(found) == {"top1", "top1_k1", "k", "num_images"} and 0.0 <= found["top1"] <= 100.0
+        assert set(run.intervals) == {"top1", "top1_k1"}
+        owners = {config.data.dataset.owner(split).name for split in ("train", "val")}
+        assert {mark.partition("/")[0] for mark in run.fingerprints} == owners
+    assert sizes == {**dict.fromkeys(sizes, 20), "imagenet_real": 18}
+
+
+def test_any_label_of_reals_is_right(tiny, rendered):
+    config, run = neighbours(tiny, rendered, "imagenet_real")
+    labels = json.loads((rendered / "imagenet_real" / "world" / "real.json").read_text())
+    counted = [(one, labels[int(path[-13:-5]) - 1]) for path, one in told(tiny, rendered, "imagenet1k").items()]
     right = [one in known for one, known in counted if known]
-    return 100 * sum(right) / len(right)
+    assert run_stage(config, run)["top1"] == pytest.approx(100 * sum(right) / len(right), abs=1e-6)
+
+
+def test_neighbours_come_from_the_list_alone(tiny, rendered, tmp_path):
+    """Of one class: every image gets it."""
+    for name in ("imagenet1k", "imagenet_1pct", "encoder"):
+        (tmp_path / name).symlink_to(rendered / name)
+    folder = tmp_path / "imagenet_10pct" / "world" / "imagenet_subsets"
+    folder.mkdir(parents=True)
+    (tmp_path / "imagenet_10pct" / "result.json").write_text("{}")
+    (folder / "10percent.txt").write_text("n00000004_4.JPEG\nn00000004_14.JPEG\n")
+    assert set(told(tiny, tmp_path, "imagenet_10pct").values()) == {4}
+
+
+@pytest.mark.parametrize("evaluation", ["linear_probe", "finetune", "ade20k", "coco"])
+def test_an_evaluation_that_takes_one_label_an_image_refuses_several(tiny, evaluation):
+    config = EVALUATIONS[evaluation]()
+    encoder = make_job(RandomEncoder(kind="random_encoder", variant="vit_b", image_size=224))
+    with pytest.raises(ValueError, match=r"'imagenet_real'.*another kind \(classes\).*Choose one of"):
+        make_job(config.replace(data=config.data.replace(name="imagenet_real")), encoder=encoder)

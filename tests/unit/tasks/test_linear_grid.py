@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from caebench.config.site import Site
-from caebench.config.stage import RandomEncoder
 from caebench.data.randomness import Purpose, derive, seeded
 from caebench.models.heads import LinearHead
-from caebench.plan.graph import make_job
-from caebench.recipes.probes import linear_probe_grid
+from caebench.specs.evaluations.linear_probe_grid import linear_probe_grid
+from caebench.specs.inputs.random_encoder import RandomEncoder
+from caebench.specs.job import make_job
+from caebench.specs.site import Site
 from caebench.stages import run_stage
 from caebench.tasks.linear_grid import HEADS, GridHead, GridStep, hold_out
 from caebench.tasks.probes import Frozen

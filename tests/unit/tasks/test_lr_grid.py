@@ -5,11 +5,12 @@ import json
 import pytest
 import torch
 
-from caebench.config.site import Site
-from caebench.plan.graph import make_job
-from caebench.plan.scale import SCALES
-from caebench.recipes.dense import ade20k, ade20k_grid
-from caebench.recipes.random import random_encoder
+from caebench.planning.scale import SCALES
+from caebench.specs.evaluations.lr_grid import ade20k_grid
+from caebench.specs.evaluations.segmentation import ade20k
+from caebench.specs.inputs.random_encoder import random_encoder
+from caebench.specs.job import make_job
+from caebench.specs.site import Site
 from caebench.tasks.lr_grid import select_rate
 from caebench.training.distributed import Group
 from caebench.training.run import Run

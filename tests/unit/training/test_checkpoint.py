@@ -18,7 +18,7 @@ def folder(tmp_path):
 
 
 def names(folder):
-    return sorted(path.name for path in (folder / checkpoint.FOLDER).iterdir())
+    return sorted(path.name for path in (folder / "checkpoints").iterdir())
 
 
 def test_the_last_two_are_kept(folder):
@@ -32,7 +32,7 @@ def test_no_checkpoint_is_a_fresh_start(tmp_path):
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 0.99])
 def test_a_truncated_newest_falls_back_with_a_warning(folder, share, caplog):
-    path = folder / checkpoint.FOLDER / "000000030.pt"
+    path = folder / "checkpoints" / "000000030.pt"
     content = path.read_bytes()
     path.write_bytes(content[: int(share * len(content))])
     with caplog.at_level(logging.WARNING):
@@ -41,7 +41,7 @@ def test_a_truncated_newest_falls_back_with_a_warning(folder, share, caplog):
 
 
 def test_when_all_are_damaged_nothing_is_trained_over_silently(folder):
-    for path in (folder / checkpoint.FOLDER).iterdir():
+    for path in (folder / "checkpoints").iterdir():
         path.write_bytes(b"damaged")
     with pytest.raises(ValueError, match=r"no checkpoint can be read\. Delete the job's folder"):
         checkpoint.read_newest(folder, CPU)
@@ -64,7 +64,7 @@ def test_a_checkpoint_runs_no_code(folder, tmp_path):
         def __reduce__(self):
             return (tmp_path / "trace").touch, ()
 
-    for path in (folder / checkpoint.FOLDER).iterdir():
+    for path in (folder / "checkpoints").iterdir():
         torch.save({"step": Hostile()}, path)
     with pytest.raises(ValueError, match="no checkpoint can be read"):
         checkpoint.read_newest(folder, CPU)

@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch import nn
 
-from caebench.config.optim import LARS, SGD, AdamW, Optimization
-from caebench.config.variants import Variant
 from caebench.models.heads import FinetuneHead
 from caebench.models.vit import Encoder
-from caebench.recipes import EVALUATIONS, SOURCES
+from caebench.specs.optim import LARS, SGD, AdamW, Optimization
+from caebench.specs.registry import EVALUATIONS, SOURCES
+from caebench.specs.variants import Variant
 from caebench.tasks.finetune import Classifier, layer_groups
 from caebench.training.optim import learning_rate, make_optimizer, set_learning_rate, split_decay
 

@@ -1,0 +1,117 @@
+"""Untrusted files: read without executing any code in them.
+
+A pickle may create tensors, plain containers and empty stand-ins for the few classes that published files contain. Any
+other name is an error before anything is called. The real classes are never imported.
+"""
+
+import re
+import warnings
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from safetensors import safe_open
+from torch import Tensor
+
+from caebench.checkpoints.hashing import require_file
+from caebench.files.permissions import check_readable
+
+Format = Literal["pickle", "safetensors"]
+
+
+class StandIn:
+    """Replaces an object of a class that is not imported, and only keeps its state."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        pass
+
+    def __setstate__(self, state: Any) -> None:
+        self.__dict__.update(state if isinstance(state, dict) else {})
+
+
+def _empty_dict(*_: Any) -> dict[Any, Any]:
+    """Replaces a defaultdict, without its default."""
+    return {}
+
+
+# What published checkpoints contain apart from tensors, and the stand-ins for it.
+OPTIONS = ["argparse.Namespace"]  # BEiT, CAE, DeiT, DINO, iBOT, MAE: `args`
+NUMBERS = [  # a best accuracy that NumPy computed
+    *(f"numpy.{core}.multiarray.{name}" for core in ("core", "_core") for name in ("scalar", "_reconstruct")),
+    *("numpy.dtype", "numpy.ndarray"),
+    *(f"numpy.dtypes.{name}DType" for name in ("Float64", "Float32", "Int64", "Int32", "Bool")),
+]
+FACTORIES = [f"{module}.{name}" for module in ("builtins", "__builtin__") for name in ("dict", "float", "int", "list")]
+CONTAINERS = [
+    (OrderedDict, "yacs.config.CfgNode"),  # SimMIM: `config`
+    (_empty_dict, "collections.defaultdict"),
+]
+Allowed = tuple[Any, str]
+ALLOWED: list[Allowed] = [*CONTAINERS, *((StandIn, name) for name in (*OPTIONS, *NUMBERS, *FACTORIES))]
+
+
+@dataclass(frozen=True)
+class Content:
+    """The content of a file: its entries by name, and its metadata."""
+
+    path: Path
+    format: Format
+    entries: Mapping[str, Any]
+    metadata: Mapping[str, str]
+
+
+def read(path: Path) -> Content:
+    """A checkpoint's entries, from a safetensors file or a pickle by its first bytes.
+
+    Raises:
+        ValueError: the file is missing, damaged or truncated, has something that is not allowed, or no named entries.
+    """
+    if _is_safetensors(require_file(path)):
+        entries, metadata = _read_safetensors(path)
+        return Content(path, "safetensors", entries, metadata)
+    entries = read_pickle(path, ALLOWED)
+    if not isinstance(entries, dict) or not all(isinstance(name, str) for name in entries):
+        raise ValueError(f"{path}: has a {type(entries).__name__}, not a table of named entries. Give a checkpoint.")
+    return Content(path, "pickle", entries, {})
+
+
+def read_pickle(path: Path, allowed: Iterable[Allowed]) -> Any:
+    """Read what `torch.save` wrote; only names of torch's own list and of `allowed` may be called.
+
+    Raises:
+        ValueError: the file is damaged, truncated, or names anything else.
+    """
+    check_readable(path)
+    try:
+        with torch.serialization.safe_globals(list(allowed)), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about unexpected pickle protocols
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch, zipfile and pickle raise many types for damaged, truncated and unsafe files
+        raise ValueError(f"{path}: {_reason(str(error))}") from error
+
+
+def _reason(text: str) -> str:
+    """Torch's message without its advice to trust the file."""
+    if found := re.search(r"GLOBAL ([\w.]+)|(?:reduce for unrecognized function|but got) <?([^\n]+)", text):
+        what = found[1] or found[2]
+        return f"refused: it calls `{what}`, which is not a plain container. Nothing in it was run. Do not use it."
+    lines = text.partition("WeightsUnpickler error:")[2].strip() or text.strip() or "it ends too early"
+    first = lines.splitlines()[0].removesuffix(".")[:200]
+    return f"cannot be read as a checkpoint of tensors: {first}. It is damaged, truncated or of another kind."
+
+
+def _is_safetensors(path: Path) -> bool:
+    """Whether it begins like one: eight bytes of length, then a JSON table."""
+    with path.open("rb") as file:
+        return file.read(9)[8:] == b"{"
+
+
+def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except Exception as error:  # safetensors raises its own types
+        raise ValueError(f"{path}: not a complete safetensors file: {error}. Fetch it again.") from error

@@ -1,1 +1,0 @@
-"""Frozen configs: the vocabulary that planning and training share."""

@@ -1,0 +1,1 @@
+"""The data sets, a file each: layout, counts, reader, checker, and how it is rendered. No torch."""

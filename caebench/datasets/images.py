@@ -1,0 +1,126 @@
+"""Data sets of whole images, each with a label: what their readers and checkers share.
+
+No image is opened by a reader: training builds its data from these lists, in the order and with the labels of
+torchvision, and the checks and the fingerprint read the same ones.
+"""
+
+import os
+from abc import abstractmethod
+from collections.abc import Iterable
+from pathlib import Path
+
+from caebench.datasets.base import Dataset, Roots
+from caebench.datasets.errors import DataError
+from caebench.datasets.inspection import Inspection
+from caebench.datasets.splits import Entry, ImageSplit, Size, Split, fingerprint
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")  # torchvision's
+LIST_NAMES: dict[Split, str] = {"train": "train", "val": "test"}  # some publishers call it a test set
+Lists = dict[Split, list[Entry]]
+
+
+class ImageDataset(Dataset):
+    """A data set that labels each image as a whole; a class has a folder."""
+
+    @abstractmethod
+    def entries(self, root: Path, split: Split, size: Size) -> list[Entry]:
+        """Every image of a split with its label.
+
+        Raises:
+            DataError: something is missing or wrong.
+        """
+
+    @abstractmethod
+    def listed_in(self, split: Split) -> str:
+        """The file that lists a split's images, relative to the root; where none does, the folder that holds them."""
+
+    def read(self, roots: Roots, split: Split, size: Size) -> ImageSplit:
+        root = roots[self.name]
+        if not (entries := self.entries(root, split, size)):
+            raise DataError(root / self.listed_in(split), "an empty list", self.source)
+        return ImageSplit(root, entries, fingerprint(entries))
+
+    def inspect(self, inspection: Inspection) -> None:
+        """Classes, labels and files too."""
+        super().inspect(inspection)
+        if inspection.lists:
+            self._check_classes(inspection)
+            self._check_files(inspection)
+        listed = [{path for path, _ in entries} for entries in inspection.lists.values()]
+        for path in sorted(listed[0] & listed[1]) if len(listed) == 2 else ():
+            inspection.add("images in both lists", inspection.root / path, "listed for training and for testing")
+
+    def _check_classes(self, inspection: Inspection) -> None:
+        """As many classes as published, the same in both splits, each with one label."""
+        of_split = {split: {_class_folder(path) for path, _ in listed} for split, listed in inspection.lists.items()}
+        together = set[str]().union(*of_split.values())
+        if len(together) != inspection.size.num_classes:
+            what = f"{len(together):,} classes, expected {inspection.size.num_classes:,}"
+            inspection.add("number of classes", inspection.root, what)
+        lacking = [(split, absent) for split, classes in of_split.items() for absent in sorted(together - classes)]
+        for split, absent in lacking:
+            what = f"no class {absent!r} in {split}, though the other split has it"
+            inspection.add("classes of one split", inspection.root, what)
+        if not lacking:  # or every later label of a folder-sorted split would be off by one
+            self._check_labels(inspection)
+
+    def _check_labels(self, inspection: Inspection) -> None:
+        num_classes = inspection.size.num_classes
+        labels: dict[str, int] = {}
+        classes: dict[int, str] = {}
+        for split, entries in inspection.lists.items():
+            where = inspection.root / self.listed_in(split)
+            for path, label in entries:
+                name = _class_folder(path)
+                usual, owner = labels.setdefault(name, label), classes.setdefault(label, name)
+                if not 0 <= label < num_classes:
+                    what = f"label {label} of {path}, expected 0 to {num_classes - 1}"
+                    inspection.add("labels out of range", where, what)
+                elif label != usual:
+                    what = f"label {label} of {path}, whose class has label {usual} elsewhere"
+                    inspection.add("contradictory labels", where, what)
+                elif owner != name:
+                    inspection.add("shared labels", where, f"label {label} of {path}, which class {owner!r} has, too")
+
+    def _check_files(self, inspection: Inspection) -> None:
+        paths: list[Path] = []
+        for split, entries in inspection.lists.items():
+            listed, where = [inspection.root / path for path, _ in entries], self.listed_in(split)
+            is_folder = (inspection.root / where).is_dir()  # which was read: what it lists is there
+            paths += listed if is_folder else inspection.existing(listed, where)
+        if inspection.decode:
+            for _, image in inspection.decoded(paths):
+                inspection.modes[image.mode] += 1
+
+
+def _class_folder(path: str) -> str:
+    return path.rsplit("/", 2)[-2]
+
+
+def in_folders(root: Path, folders: Iterable[Path], do: str) -> list[Entry]:
+    """Every image of folders that are a class each, in the order of the labels.
+
+    Raises:
+        DataError: a folder has none.
+    """
+    entries: list[Entry] = []
+    for label, folder in enumerate(folders):
+        if not (found := images_below(folder)):
+            raise DataError(folder, "a class folder without images", do)
+        entries += [(path.relative_to(root).as_posix(), label) for path in found]
+    return entries
+
+
+def images_below(folder: Path) -> list[Path]:
+    """Every image in a folder and in those below it, by name."""
+    return [
+        Path(where, name)
+        for where, _, names in sorted(os.walk(folder, followlinks=True))
+        for name in sorted(names)
+        if is_image(name)
+    ]
+
+
+def is_image(name: str) -> bool:
+    """Whether torchvision would take a file of this name for an image."""
+    return name.lower().endswith(IMAGE_SUFFIXES)

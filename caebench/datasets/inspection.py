@@ -1,0 +1,155 @@
+"""A check, under way or done: what it looks at, the problems and notes it has found, and the images it decodes."""
+
+import os
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from PIL import Image
+
+from caebench.datasets.errors import DataError
+from caebench.datasets.pixels import UPRIGHT, PixelSize, as_stored, orientation_of, size_error
+from caebench.datasets.splits import Entry, ImageSplit, SceneSplit, Size, Split, fingerprint
+
+SHOWN = 5  # problems of one kind that are told one by one
+BATCH = 512  # images in flight: a million futures would take a gigabyte
+NUM_THREADS = min(16, os.cpu_count() or 1)  # Pillow decodes without the interpreter's lock
+
+Progress = Callable[[int, int], None]
+
+
+class Decoded(NamedTuple):
+    """What decoding one image told."""
+
+    size: PixelSize = (0, 0)  # as stored
+    mode: str = ""
+    orientation: int = UPRIGHT  # the EXIF tag, which is ignored
+    top_value: int = 0  # the largest, of single-channel images
+    error: str = ""
+
+
+@dataclass
+class Inspection:
+    """Collects problems by kind, so that a thousand of one kind do not bury one of another."""
+
+    name: str
+    source: str  # the sentence that says where to get it
+    roots: Mapping[str, Path]
+    size: Size
+    decode: bool
+    progress: Progress | None = None
+    lists: dict[Split, list[Entry]] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+    marks: list[tuple[str, int | str]] = field(default_factory=list)  # what the fingerprint is of
+    modes: Counter[str] = field(default_factory=Counter)
+    num_tagged: int = 0  # decoded images with an EXIF orientation that would turn them
+    _kept: dict[str, list[DataError]] = field(default_factory=dict)
+    _totals: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def root(self) -> Path:
+        """Its own."""
+        return self.roots[self.name]
+
+    @property
+    def ok(self) -> bool:
+        """Whether the data set may be used."""
+        return not self.problems
+
+    @property
+    def fingerprint(self) -> str:
+        """Of all that could be listed; empty when nothing could."""
+        return fingerprint(self.marks) if self.marks else ""
+
+    def note(self, split: Split, found: ImageSplit | SceneSplit) -> None:
+        """Keep a split that could be read."""
+        assert isinstance(found, ImageSplit), "sets with labels below the image are read by inspecting them"
+        self.lists[split] = found.entries
+        self.marks += found.marks
+        self.compare_count(split, len(found.entries))
+
+    def add(self, kind: str, where: Path | str, what: str, do: str = "") -> None:
+        """Keep a problem; where nothing else helps, the data are unpacked again."""
+        self.add_error(DataError(where, what, do or f"Unpack it again. {self.source}"), kind)
+
+    def add_size(self, path: Path, found: PixelSize, wanted: PixelSize, says: str) -> None:
+        """Keep a picture whose stored size is not that of its annotation, which `says` names."""
+        do = f"Unpack it again. {self.source}"
+        self.add_error(size_error(path, found, wanted, says, do), "sizes that differ")
+
+    def add_error(self, error: DataError, kind: str = "listing") -> None:
+        """Count a problem, and keep the first of each kind, once: a fault of the root is raised for each split."""
+        kept = self._kept.setdefault(kind, [])
+        if str(error) not in map(str, kept):
+            self._totals[kind] += 1
+            if len(kept) < SHOWN:
+                kept.append(error)
+
+    @property
+    def problems(self) -> list[DataError]:
+        """All that is kept, and one line for the rest of each kind."""
+        told: list[DataError] = []
+        for kind, kept in self._kept.items():
+            told += kept
+            if more := self._totals[kind] - len(kept):
+                what = f"{kind}: {more:,} more like these ({self._totals[kind]:,} in all)"
+                told.append(DataError(self.root, what, kept[-1].do))
+        return told
+
+    @property
+    def notes(self) -> list[str]:
+        """The images that are not RGB, counted by mode, and those with an EXIF orientation."""
+        names = {"L": "grayscale", "CMYK": "CMYK"}
+        odd = [(names.get(mode, f"of mode {mode}"), num) for mode, num in sorted(self.modes.items()) if mode != "RGB"]
+        notes = [f"images that are {name}, to be read as RGB: {num:,}" for name, num in odd]
+        tagged = "images with an EXIF orientation other than 1, which is ignored: pixels are read as stored (ADR 28)"
+        return [*notes, f"{tagged}: {self.num_tagged:,}"] if self.num_tagged else notes
+
+    def compare_count(self, split: Split, found: int) -> None:
+        """Keep the number of images of a split, and compare it with the expected one."""
+        self.counts[split] = found
+        wanted = self.size.train if split == "train" else self.size.val
+        if found != wanted:
+            self.add(f"count of {split}", self.root, f"{split} has {found:,} images, expected {wanted:,}")
+
+    def existing(self, paths: Iterable[Path], listed_in: Path | str) -> list[Path]:
+        """Those paths that are files; each other one is a problem."""
+        found: list[Path] = []
+        for path in paths:
+            if path.is_file():
+                found.append(path)
+            else:
+                self.add("missing images", path, f"no such file, though it is listed in {listed_in}")
+        return found
+
+    def decoded(self, paths: Sequence[Path]) -> Iterator[tuple[Path, Decoded]]:
+        """Decode images on several threads, in order; the unreadable ones become problems and are left out."""
+        with warnings.catch_warnings(), ThreadPoolExecutor(NUM_THREADS) as pool:
+            warnings.simplefilter("ignore")  # odd EXIF blocks are no concern of ours, and ImageNet has some
+            for start in range(0, len(paths), BATCH):
+                batch = paths[start : start + BATCH]
+                for number, (path, image) in enumerate(zip(batch, pool.map(decode_image, batch), strict=True), start=1):
+                    if self.progress is not None:
+                        self.progress(start + number, len(paths))
+                    if image.error:
+                        self.add("unreadable images", path, image.error)
+                    else:
+                        self.num_tagged += image.orientation != UPRIGHT
+                        yield path, image
+
+
+def decode_image(path: Path) -> Decoded:
+    """Decode every pixel of an image; an error is returned, not raised."""
+    try:
+        with Image.open(path) as image:
+            orientation, stored = orientation_of(image), as_stored(image)
+            top = stored.getextrema()[1] if len(stored.getbands()) == 1 else 0
+            assert not isinstance(top, tuple), "one band has one pair of extrema"
+            return Decoded(stored.size, stored.mode, orientation, int(top))
+    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        return Decoded(error=f"not readable as an image: {reason}")

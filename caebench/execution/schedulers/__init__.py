@@ -1,0 +1,1 @@
+"""Schedulers, which run jobs on other machines: one package per scheduler."""

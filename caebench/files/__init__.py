@@ -1,0 +1,1 @@
+"""Files of the store: their names, and the one writer."""

@@ -1,0 +1,176 @@
+"""The one writer: a file appears under its name whole and on disk, or not at all. JSON, text, and the time."""
+
+import errno
+import json
+import os
+import shutil
+import socket
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS)  # what file systems without hard links answer
+PARTIAL = ".partial"  # the ending of what a killed writer leaves
+_guards: dict[Path, Callable[[], None]] = {}  # by folder
+
+
+@contextmanager
+def replacing(path: Path) -> Generator[Path]:
+    """A path to write a file or a folder to; it takes the name `path` once the block has ended without an error.
+
+    Its content is on disk before it has its name, and the name before this returns: a power cut leaves the old file or
+    the new one. Permissions are by the user's umask, whoever writes.
+
+    Raises:
+        OSError: the disk does not take it; then `path` is as it was.
+    """
+    partial = _own_name(path)
+    partial.touch()
+    mode = partial.stat().st_mode
+    partial.unlink()
+    try:
+        yield partial
+        for file in (partial, *partial.rglob("*")):
+            if file.is_file() and not file.is_symlink():
+                file.chmod(mode | file.stat().st_mode)  # safetensors closes its files to all others
+        _sync_all(partial)
+        check_guard(path)
+        partial.replace(path)
+        sync(path.parent)
+    finally:
+        remove(partial)
+
+
+@contextmanager
+def guarded(checks: Mapping[Path, Callable[[], None]]) -> Generator[None]:
+    """Call a folder's check before a file in it gets its name: it raises if this process may no longer write there."""
+    _guards.update(checks)
+    try:
+        yield
+    finally:
+        for folder in checks:
+            del _guards[folder]
+
+
+def check_guard(path: Path) -> None:
+    """Call the checks of the folders that a file is in."""
+    for folder in path.parents:
+        if folder in _guards:
+            _guards[folder]()
+
+
+def _own_name(path: Path) -> Path:
+    """A name next to a file that no other process uses, on any machine."""
+    return path.with_name(f".{path.name}.{socket.gethostname()}-{os.getpid()}{PARTIAL}")
+
+
+def remove(path: Path) -> None:
+    """Delete a file or a folder, there or not."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    """Have a file's content, or a folder's names, on disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sync_all(path: Path) -> None:
+    for inner in sorted(path.rglob("*"), reverse=True) if path.is_dir() else ():
+        sync(inner)
+    sync(path)
+
+
+def listed(folder: Path) -> list[Path]:
+    """What is in a folder, in the order of names; nothing if there is no folder.
+
+    Raises:
+        PermissionError: this user may not list it. `Path.glob` would find nothing.
+    """
+    try:
+        return [folder / name for name in sorted(os.listdir(folder))]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON file.
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf8"))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path}: damaged ({error}). Delete the job's folder and run the suite again.") from error
+
+
+def create_json(path: Path, content: Mapping[str, Any]) -> bool:
+    """Write a JSON file atomically where there is none; whether there was none. Of several writers, one succeeds."""
+    new = _own_name(path)
+    write_json(new, content)
+    try:
+        os.link(new, path)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        return _create(path, new.read_bytes())
+    finally:
+        remove(new)
+    sync(path.parent)
+    return True
+
+
+def _create(path: Path, content: bytes) -> bool:
+    """The same on a file system without hard links: for a moment the file may be seen empty."""
+    try:
+        with path.open("xb") as file:
+            file.write(content)
+    except FileExistsError:
+        return False
+    except OSError:  # a full disk
+        remove(path)
+        raise
+    sync(path)
+    sync(path.parent)
+    return True
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a JSON file atomically."""
+    write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file atomically."""
+    with replacing(path) as partial:
+        partial.write_text(text, encoding="utf8")
+
+
+def now() -> str:
+    """The time, in UTC."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def server_time(folder: Path) -> float:
+    """The time of the file server that has a folder, in seconds since the epoch: of a file just written there.
+
+    Raises:
+        OSError: no file can be written there.
+    """
+    probe = _own_name(folder / "clock")
+    probe.touch()
+    try:
+        return probe.stat().st_mtime
+    finally:
+        probe.unlink(missing_ok=True)

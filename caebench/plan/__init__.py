@@ -1,1 +1,0 @@
-"""From a suite to jobs: scales, identity, graph, cost, store."""

@@ -1,0 +1,116 @@
+"""From a suite to jobs: rows times columns become a graph in which equal jobs are one."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TypeVar
+
+from caebench.specs.job import Job, Spec, make_job
+from caebench.specs.naming import deviation
+from caebench.specs.scale import Scale
+from caebench.suites.loading import Column, Row, Suite, SuiteError
+
+S = TypeVar("S", bound=Spec)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell of the table, and its jobs, one per seed; none if the row is quoted."""
+
+    row: Row
+    column: Column
+    jobs: tuple[Job, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A suite at a scale: its cells and their jobs."""
+
+    suite: Suite
+    scale: Scale
+    cells: tuple[Cell, ...]
+
+    @cached_property
+    def jobs(self) -> list[Job]:
+        """Every job once, inputs before their dependents."""
+        unique: dict[str, Job] = {}
+        for cell in self.cells:
+            for target in cell.jobs:
+                for job in (*target.ancestors(), target):
+                    unique.setdefault(job.id, job)
+        return list(unique.values())
+
+    def of_seeds(self, seeds: Sequence[int]) -> "Plan":
+        """The plan with the jobs of some of its seeds, and those without a seed."""
+        cells = (
+            replace(cell, jobs=tuple(job for job in cell.jobs if job.seed is None or job.seed in seeds))
+            for cell in self.cells
+        )
+        return replace(self, cells=tuple(cells))
+
+    @property
+    def jobs_asked(self) -> int:
+        """The number of jobs if nothing were shared: each cell's own and all its ancestors."""
+        return sum(1 + len(target.ancestors()) for cell in self.cells for target in cell.jobs)
+
+
+@dataclass(frozen=True)
+class Plans:
+    """The joint plan of some suites: equal jobs are one, whichever suite asks for them."""
+
+    name: str
+    plans: tuple[Plan, ...]
+
+    @cached_property
+    def jobs(self) -> list[Job]:
+        """Every job once, inputs before their dependents."""
+        return list({job.id: job for plan in self.plans for job in plan.jobs}.values())
+
+    @property
+    def jobs_asked(self) -> int:
+        """The number of jobs if nothing were shared, within a suite or between them."""
+        return sum(plan.jobs_asked for plan in self.plans)
+
+
+def make_plan(suite: Suite, scale: Scale, seeds: Sequence[int] = (0,)) -> Plan:
+    """Every row times every column, at a scale, for each seed.
+
+    Raises:
+        SuiteError: a row or column names something unknown, or asks for a job that cannot run.
+    """
+    cells: list[Cell] = []
+    for row in suite.rows:
+        encoders = [] if row.quoted else _encoders(suite, row, scale, seeds)
+        for column in suite.columns.values():
+            jobs = _evaluate(suite, row, column, scale, encoders) if encoders else []
+            cells.append(Cell(row, column, tuple({job.id: job for job in jobs}.values())))
+    return Plan(suite, scale, tuple(cells))
+
+
+def _encoders(suite: Suite, row: Row, scale: Scale, seeds: Sequence[int]) -> list[tuple[Job, int]]:
+    try:
+        wanted = suite.pretraining(row)
+        source, label = scale.apply(wanted), deviation(suite.default_pretraining(row), wanted)
+        return [(make_job(_seeded(source, seed), label), seed) for seed in seeds]
+    except SuiteError:
+        raise
+    except ValueError as error:
+        raise SuiteError(suite.where(row), str(error)) from error
+
+
+def _evaluate(suite: Suite, row: Row, column: Column, scale: Scale, encoders: list[tuple[Job, int]]) -> list[Job]:
+    """A cell's jobs, one per encoder; each has the seed of its pretraining if it uses randomness."""
+    config = suite.evaluation(row, column)
+    label = deviation(suite.evaluation(row, column.replace(set={})), config) if column.set else ""
+    if not config.NEEDS_ENCODER:  # its numbers do not depend on a seed
+        return [make_job(scale.apply(config), deviation(suite.default_pretraining(row), suite.pretraining(row)))]
+    try:
+        config = scale.apply(config)
+        return [make_job(_seeded(config, seed), label, encoder=encoder) for encoder, seed in encoders]
+    except ValueError as error:
+        raise SuiteError(suite.where(row), str(error)) from error
+
+
+def _seeded(config: S, seed: int) -> S:
+    """The config with a seed, if it uses randomness."""
+    return config.replace(seed=seed) if "seed" in type(config).model_fields else config

@@ -1,0 +1,3 @@
+"""What each kind of job is, and what suites, jobs and sites may say of it. No torch."""
+
+from caebench.specs import registry as registry

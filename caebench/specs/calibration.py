@@ -1,0 +1,46 @@
+"""How fast a site's device was measured to be: what turns a plan's arithmetic into hours."""
+
+from pathlib import Path
+
+from pydantic import PositiveFloat, ValidationError
+
+from caebench.specs.base import Config
+
+ENDING = ".calibration.json"
+
+
+class Calibration(Config):
+    """Speeds of one device, as `caebench bench calibrate` leaves them. It changes no number and enters no job id."""
+
+    device: str
+    measured: str  # the day, as YYYY-MM-DD
+    training: PositiveFloat  # FLOP/s of a pretraining step, by the plan's count of what it computes
+    frozen: PositiveFloat  # FLOP/s of a frozen encoder's forward pass
+    variant: str
+    batch: int
+    precision: str
+    commit: str | None = None
+
+
+def calibration_path(folder: Path, site: str) -> Path:
+    """Where a site's calibration lies: next to the site's file."""
+    return folder.expanduser() / f"{site}{ENDING}"
+
+
+def read_calibration(folder: Path, site: str) -> Calibration | None:
+    """A site's calibration; None where nobody has measured.
+
+    Raises:
+        ValueError: the file holds something else.
+    """
+    path = calibration_path(folder, site)
+    if not path.exists():
+        return None
+    try:
+        return Calibration.model_validate_json(path.read_text(encoding="utf8"))
+    except ValidationError as error:
+        problem = error.errors()[0]
+        field = ".".join(str(part) for part in problem["loc"]) or "the file"
+        raise ValueError(
+            f"{path}: {field}: {problem['msg'].lower()}. `caebench bench calibrate --site {site}` writes it again."
+        ) from error

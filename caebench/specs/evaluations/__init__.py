@@ -1,0 +1,1 @@
+"""The evaluations: a file each, with its recipes."""

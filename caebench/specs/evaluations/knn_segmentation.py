@@ -1,0 +1,61 @@
+"""k-NN segmentation on ADE20K."""
+
+from typing import ClassVar, Literal, Self
+
+from pydantic import PositiveFloat, PositiveInt
+
+from caebench.specs.arithmetic import encode
+from caebench.specs.evaluations.segmentation import ADE20K, METRICS, RULES
+from caebench.specs.inputs.dataset import Data
+from caebench.specs.job import Inputs, Protocol, Spec, Speed, encoder_size
+from caebench.specs.optim import Precision
+from caebench.specs.scale import Scale
+from caebench.specs.variants import VariantName, num_patches
+
+
+class KNNSegmentation(Spec):
+    """k-nearest-neighbour segmentation on frozen patch tokens (arXiv 2306.01667, Sec. 3.1)."""
+
+    VERSION: ClassVar[int] = 2
+    METRICS: ClassVar[tuple[str, ...]] = METRICS
+    LABELS: ClassVar[tuple[str, ...]] = ("map",)
+    SPEED: ClassVar[Speed] = "frozen"
+
+    kind: Literal["knn_segmentation"]
+    data: Data
+    image_size: PositiveInt  # pixels of the short side
+    bank_size: PositiveInt = 1_024_000  # patches kept of the training images, equally many of each
+    k: PositiveInt = 30
+    temperature: PositiveFloat = 0.02
+    precision: Precision = "bf16"
+    seed: int = 0
+
+    def check(self, inputs: Inputs) -> None:
+        """See `Spec`; and images that patches do not fill."""
+        super().check(inputs)
+        num_patches(self.image_size, encoder_size(inputs), "image_size")
+
+    def scaled(self, scale: Scale) -> Self:
+        """Smaller images."""
+        side = scale.rule("segmentation", RULES).side
+        size = round(self.image_size * side)
+        return self.replace(data=self.data.scaled(scale), image_size=size, precision=scale.precision)
+
+    def multiply_adds(self, inputs: Inputs) -> float:
+        """Every image encoded once, and every validation patch compared with the bank."""
+        variant, size, pixels = encoder_size(inputs), self.data.size, 4 / 3 * self.image_size**2
+        encoder = encode(variant, round(pixels**0.5)) * (size.train + size.val)
+        return encoder + size.val * pixels / variant.patch_size**2 * self.bank_size * variant.dim
+
+    def protocol(self) -> Protocol:
+        """See `Spec`."""
+        size = f"short side {self.image_size}"
+        return {"feature": "patch tokens", "norm": "final norm", "resolution": size, "precision": self.precision}
+
+
+def knn_segmentation(variant: VariantName = "vit_b") -> KNNSegmentation:
+    """Nearest neighbours of frozen patch tokens. Source: Hummingbird (arXiv 2306.01667), Sec. 3.1; not in the paper.
+
+    Differs from it: a tenth of its bank of patches, which then fits any GPU.
+    """
+    return KNNSegmentation(kind="knn_segmentation", data=ADE20K, image_size=512)

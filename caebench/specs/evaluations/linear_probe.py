@@ -1,0 +1,73 @@
+"""The linear probe on ImageNet-1k."""
+
+from collections.abc import Mapping
+from typing import ClassVar, Literal, Self
+
+from pydantic import Field, PositiveInt
+
+from caebench.specs.evaluations.frozen import (
+    POOLING,
+    TOP,
+    Feature,
+    FrozenProbe,
+    Selection,
+    best_epoch,
+    describe_crops,
+)
+from caebench.specs.inputs.dataset import IMAGE_SIZE, IMAGENET, Data
+from caebench.specs.job import Choice, Protocol
+from caebench.specs.optim import LARS, Optimization
+from caebench.specs.scale import Scale, Shrink
+from caebench.specs.variants import VariantName
+
+RULES: Mapping[str, Shrink] = {
+    "nano": Shrink(epochs=0.22, batch=64, lr=50.0),
+    "lab": Shrink(epochs=0.2, batch=16, lr=4.0),
+}
+
+
+class LinearProbe(FrozenProbe):
+    """Linear probe (CAE, Sec. 4.2; official tools/run_linear.py): batch norm without affine, then a linear layer."""
+
+    METRICS: ClassVar[tuple[str, ...]] = TOP
+
+    kind: Literal["linear_probe"]
+    data: Data
+    image_size: PositiveInt
+    optimization: Optimization
+    feature: Feature = "cls"
+    norm: bool = True  # features after the encoder's final norm
+    selection: Selection = "best_epoch"  # the official code reports its best epoch on the validation set
+    crop_scale_min: float = Field(default=0.08, gt=0.0, le=1.0)
+    seed: int = 0
+
+    def scaled(self, scale: Scale) -> Self:
+        """A shorter schedule on smaller images."""
+        shrink = scale.rule(self.kind, RULES)
+        return self.replace(optimization=shrink.apply(self.optimization, scale.precision), **scale.images(self))
+
+    def protocol(self) -> Protocol:
+        """See `Spec`."""
+        norm = "final norm" if self.norm else "no final norm"
+        own = {"feature": self.feature, "norm": f"{norm}, then batch norm", "pooling": POOLING[self.feature]}
+        return {**own, **describe_crops(self)}
+
+    def choice(self, metric: str) -> Choice | None:
+        """See `Spec`."""
+        return best_epoch(self, metric)
+
+
+def linear_probe(variant: VariantName = "vit_b") -> LinearProbe:
+    """Linear probe, the same for every variant. Source: the official tools/run_linear.py; MAE's FINETUNE.md.
+
+    Expects: 64.1 for CAE* ViT-B at 300 epochs (Table 1).
+    """
+    optimization = Optimization(
+        optimizer=LARS(kind="lars"),
+        epochs=90,
+        warmup_epochs=10,
+        warmup_end="before_peak",
+        global_batch=16384,
+        base_lr=0.1,
+    )
+    return LinearProbe(kind="linear_probe", data=IMAGENET, image_size=IMAGE_SIZE, optimization=optimization)

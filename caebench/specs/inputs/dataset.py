@@ -1,0 +1,108 @@
+"""Data sets as inputs of jobs: the real ones, and those rendered in their place, in the same on-disk layouts."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from caebench.datasets.base import Dataset, Roots
+from caebench.datasets.errors import DataError
+from caebench.datasets.registry import DATASETS
+from caebench.datasets.splits import Size
+from caebench.files.layout import WORLD
+from caebench.specs.job import Inputs, Job, Spec, make_job
+from caebench.specs.scale import Scale
+from caebench.specs.world import RealName, RenderedName, World
+
+
+class DataSpec(Spec):
+    """A data set, real or rendered."""
+
+    FOLDER: ClassVar[str | None] = "data"
+    IS_COMMON: ClassVar[bool] = True
+
+    name: str
+
+    @property
+    def dataset(self) -> Dataset:
+        """What is known of it."""
+        return DATASETS[self.name]
+
+    def slug(self, inputs: Inputs, mark: str) -> str:
+        """Its name."""
+        return self.name
+
+    def implied(self, inputs: Inputs) -> dict[str, Job]:
+        """The other data sets that it reads."""
+        return {known.name: make_job(self.replace(name=known.name)) for known in self.dataset.reads}
+
+
+class RealData(DataSpec):
+    """A real data set; its folder is named by the site file, its size and classes are those published."""
+
+    kind: Literal["real"]
+    name: RealName
+
+    @property
+    def size(self) -> Size:
+        """Images and classes, as published."""
+        assert self.dataset.published is not None, "the name is that of a published data set"
+        return self.dataset.published
+
+    def scaled(self, scale: Scale) -> Any:
+        """The stand-in of a scale that has one."""
+        return self if scale.world is None else SyntheticData(kind="synthetic", name=self.name, world=scale.world)
+
+    def roots(self, named: Roots, jobs: Mapping[str, Path]) -> Roots:
+        """The folders to read it from: those that the site names.
+
+        Raises:
+            DataError: the site file does not name one.
+        """
+        for known in (self.dataset, *self.dataset.reads):
+            if known.name not in named:
+                raise DataError(f"site file, [data] {known.name}", "not set", f"Name there {known.layout}.")
+        return named
+
+
+class SyntheticData(DataSpec):
+    """A synthetic data set, in place of the real one of that name."""
+
+    VERSION: ClassVar[int] = 4
+
+    kind: Literal["synthetic"]
+    name: RenderedName
+    world: World
+
+    @property
+    def size(self) -> Size:
+        """Images and classes."""
+        return self.dataset.rendered(self.world.amount(self.name))
+
+    def slug(self, inputs: Inputs, mark: str) -> str:
+        """Its name, and that it is no real data set."""
+        return f"{self.name}-synthetic"
+
+    def scaled(self, scale: Scale) -> "SyntheticData":
+        """As it is: it has its own size."""
+        return self
+
+    def roots(self, named: Roots, jobs: Mapping[str, Path]) -> Roots:
+        """The folders to read it from, in the finished jobs that rendered them; its own has the role `data`."""
+        own = {self.name: jobs["data"], **{known.name: jobs[known.name] for known in self.dataset.reads}}
+        return {name: job / WORLD / DATASETS[name].folder for name, job in own.items()}
+
+    def disk_bytes(self, inputs: Inputs) -> int:
+        """Of small JPEGs."""
+        return 2200 * len(self.layouts) * (self.size.train + self.size.val)
+
+    @property
+    def layouts(self) -> tuple[str, ...]:
+        """The data sets that its job renders."""
+        return (self.name, *(name for name, known in DATASETS.items() if known.rendered_with == self.name))
+
+
+Data = Annotated[RealData | SyntheticData, Field(discriminator="kind")]
+IMAGENET = RealData(kind="real", name="imagenet1k")
+IMAGE_SIZE = 224  # pixels of a side, in the recipes of pretraining and classification

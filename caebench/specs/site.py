@@ -1,0 +1,143 @@
+"""Where jobs run: data roots, store, devices. A site changes no number and enters no job id."""
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError, model_validator
+
+from caebench.datasets.registry import PUBLISHED
+from caebench.specs.base import Config, is_table
+from caebench.specs.calibration import Calibration, read_calibration
+from caebench.specs.scheduler import SchedulerSection
+from caebench.specs.slurm import Slurm, check_store
+from caebench.specs.variants import VARIANTS, Variant, VariantName
+from caebench.specs.world import RealName
+
+SITES = Path("~/.config/caebench/sites")
+SCHEDULERS = ("slurm",)  # the sections that name a scheduler: each is a field of Site, and a name in leases
+LOCAL = ("/tmp/", "/var/tmp/", "/dev/shm/")
+LOADERS = 8  # processes that load data for a CUDA device
+ScaleName = Literal["nano", "lab", "paper"]
+Resize = Literal["loader", "device"]
+
+
+class Assets(Config):
+    """Files that users bring themselves."""
+
+    dalle_encoder: Path | None = None
+    folder: Path | None = None  # where `caebench assets` keeps what it fetches
+
+
+class Site(Config):
+    """One machine or cluster."""
+
+    store: Path = Path(".caebench/store")
+    scale: ScaleName = "nano"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    num_workers: NonNegativeInt | None = None  # data loading processes a device; None: 8 on CUDA, 0 on CPU
+    per_device_batch: PositiveInt = 256  # the most images a device takes at once; the rest is accumulated
+    per_device_batch_of: dict[VariantName, PositiveInt] = Field(
+        default_factory=dict[VariantName, PositiveInt]
+    )  # where a variant's differs
+    resize: Resize = "loader"  # where plain crops become views; "device" frees the loaders of it (ADR 21)
+    compile: bool = False
+    activation_checkpointing: bool = False  # encoder blocks run again in the backward pass: memory for time
+    shard: bool = False  # pretrainings lie in shares over the processes (FSDP2): memory for traffic between them
+    code_cache_gb: PositiveFloat | None = None  # the most disk for a cache of codes that pretrainings share; None: none
+    checkpoint_minutes: PositiveFloat = 10.0
+    stale_after_minutes: PositiveFloat = 15.0  # without a heartbeat, after which others may take a running job over
+    data: dict[RealName, Path] = Field(default_factory=dict[RealName, Path])  # what `caebench data check` checks
+    assets: Assets = Assets()
+    slurm: Slurm | None = None  # None: jobs run on this machine
+    calibration: Calibration | None = None  # read from a file next to the site's
+    shared_store: bool = False  # that a store below /tmp is seen by every node after all
+
+    @property
+    def scheduler(self) -> str | None:
+        """The name of the scheduler that takes this site's jobs; None: they run on this machine."""
+        return next((name for name in SCHEDULERS if getattr(self, name) is not None), None)
+
+    @property
+    def section(self) -> SchedulerSection | None:
+        """What the file says of that scheduler."""
+        return None if self.scheduler is None else getattr(self, self.scheduler)
+
+    def among(self, num: int) -> "Site":
+        """For one of several processes on a device: its part of the data loaders."""
+        shared = max(1, LOADERS // num)
+        return self if num == 1 or self.num_workers is not None else self.replace(num_workers=shared)
+
+    def most_images(self, variant: Variant) -> int:
+        """The most images that a device takes at once with an encoder of this size."""
+        own = (most for name, most in self.per_device_batch_of.items() if VARIANTS[name] == variant)
+        return next(own, self.per_device_batch)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _check_sections(cls, content: Any) -> Any:
+        if is_table(content) and "extras" in content:
+            names = ", ".join(f"{name} ({known.layout})" for name, known in PUBLISHED.items() if known.reads)
+            raise ValueError(f"[extras] is no section any more. Name in [data] what it had: {names}")
+        return content
+
+    @model_validator(mode="after")
+    def _check_store(self) -> Self:
+        if self.scheduler is None:
+            return self
+        if not self.store.expanduser().is_absolute():
+            raise ValueError(f"store is '{self.store}': jobs start in other folders. Give an absolute path")
+        if self.slurm is not None:
+            check_store(self.store)
+        if not self.shared_store and str(self.store).startswith(LOCAL):
+            raise ValueError(
+                f"store is '{self.store}': other nodes do not see it. Name a shared folder, or set shared_store = true"
+            )
+        return self
+
+
+def load_site(name: str = "local") -> Site:
+    """Read `~/.config/caebench/sites/<name>.toml`; the site `local` needs no file.
+
+    Raises:
+        ValueError: the file is missing, is not TOML, or has an unknown or wrong field.
+    """
+    path = (SITES / f"{name}.toml").expanduser()
+    if not path.exists():
+        if name == "local":
+            return Site.model_validate({**_calibration(name), **_environment()})
+        known = sorted(p.stem for p in path.parent.glob("*.toml"))
+        raise ValueError(f"{path}: no such site. Known: {', '.join(['local', *known])}. Write the file, or use local.")
+    try:
+        written = tomllib.loads(path.read_text(encoding="utf8"))
+        return Site.model_validate({**_calibration(name), **written, **_environment()})
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"{path}: not valid TOML: {error}. Correct the file.") from error
+    except ValidationError as error:
+        raise ValueError(f"{path}: {describe(error)}") from error
+
+
+def describe(error: ValidationError) -> str:
+    """A validation error in one line: field, value, what is allowed."""
+    parts: list[str] = []
+    for item in error.errors():
+        field = ".".join(str(part) for part in item["loc"] if part != "[key]")
+        said = item["msg"].removeprefix("Value error, ")
+        if item["type"] == "extra_forbidden":
+            parts.append(f"unknown field '{field}'")
+        elif item["type"] == "missing":
+            parts.append(f"missing field '{field}'")
+        else:
+            parts.append(f"field '{field}' is {item['input']!r}: {said[0].lower()}{said[1:]}" if field else said)
+    return "; ".join(parts)
+
+
+def _calibration(name: str) -> dict[str, Calibration]:
+    found = read_calibration(SITES, name)
+    return {} if found is None else {"calibration": found}
+
+
+def _environment() -> dict[str, str]:
+    """CAEBENCH_STORE overrides the store, so that a test or a scratch run needs no site file."""
+    return {"store": os.environ["CAEBENCH_STORE"]} if "CAEBENCH_STORE" in os.environ else {}

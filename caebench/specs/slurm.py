@@ -1,0 +1,77 @@
+"""The section [slurm] of a site file: how a cluster under SLURM takes jobs."""
+
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+
+from caebench.specs.base import Config
+from caebench.specs.scheduler import SchedulerSection
+
+FORBIDDEN = {  # in a store's path
+    ":": "because it separates folders in PYTHONPATH",
+    "%": "because SLURM replaces it in the names of logs",
+    "\\": "because SLURM takes it for an escape in the names of logs",
+    "\n": "because an option of sbatch is one line",
+}
+
+
+class Resources(Config):
+    """What a job asks of SLURM, where it differs from the site's."""
+
+    partition: str | None = None
+    nodes: PositiveInt | None = None
+    gpus_per_node: NonNegativeInt | None = None
+    tasks_per_node: PositiveInt | None = None
+    cpus_per_task: PositiveInt | None = None
+    memory_gb: PositiveFloat | None = None  # of a node
+    minutes: PositiveInt | None = None
+
+
+class Slurm(SchedulerSection):
+    """How this cluster takes jobs. One process a GPU; without GPUs, `tasks_per_node` processes."""
+
+    account: str | None = None
+    qos: str | None = None
+    constraint: str | None = None
+    nodes: PositiveInt = 1
+    gpus_per_node: NonNegativeInt = 1
+    tasks_per_node: PositiveInt | None = None  # None: one a GPU, or one
+    cpus_per_task: PositiveInt = 8
+    memory_gb: PositiveFloat | None = None  # of a node; None: the partition's default
+    setup: tuple[str, ...] = ()  # shell lines before a job: modules, environment
+    venv: Path | None = None  # activated before a job, in place of the interpreter that submits
+    container: Path | None = None  # an Apptainer image whose python runs the job
+    binds: tuple[str, ...] = ()  # more folders that the container sees, as Apptainer writes them; the store is one
+    python: str | None = None  # any other command in place of the interpreter
+    srun: tuple[str, ...] = ()  # more options of srun, such as --container-image=... of pyxis
+    max_array: PositiveInt = 1000  # jobs in an array; scontrol show config: MaxArraySize - 1
+    stages: dict[str, Resources] = Field(default_factory=dict)  # kind of job -> what it asks instead
+
+    def of(self, kind: str) -> Self:
+        """The settings for a kind of job."""
+        changes = self.stages.get(kind, Resources()).model_dump(exclude_none=True)
+        return self.replace(**changes)
+
+    @model_validator(mode="after")
+    def _check_interpreter(self) -> Self:
+        given = [name for name in ("venv", "container", "python") if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise ValueError(f"{' and '.join(given)} both say which python runs a job: keep one")
+        return self
+
+    @property
+    def num_processes(self) -> int:
+        """Processes of a job."""
+        return self.nodes * (self.tasks_per_node or max(1, self.gpus_per_node))
+
+
+def check_store(store: Path) -> None:
+    """Check that the path of a store can stand in a batch script.
+
+    Raises:
+        ValueError: it has a character that cannot be quoted there.
+    """
+    for character, reason in FORBIDDEN.items():
+        if character in str(store):
+            raise ValueError(f"store is {str(store)!r}: {character!r} cannot be in it, {reason}. Choose another folder")

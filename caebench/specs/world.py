@@ -1,0 +1,52 @@
+"""The data sets by name, and the synthetic world: digits on photographs, rendered from a seed in the layout of each."""
+
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, NonNegativeInt, PositiveInt
+
+from caebench.datasets.registry import DATASETS, PUBLISHED
+from caebench.datasets.splits import Amount
+from caebench.specs.base import Config
+from caebench.specs.did_you_mean import suggest
+
+
+def known_dataset(name: str, known: Mapping[str, object] = PUBLISHED) -> str:
+    """A data set's name.
+
+    Raises:
+        ValueError: there is no such data set.
+    """
+    if name not in known:
+        raise ValueError(f"data set '{name}': unknown.{suggest(name, known)} Known: {', '.join(known)}.")
+    return name
+
+
+RealName = Annotated[str, AfterValidator(known_dataset)]
+RenderedName = Annotated[str, AfterValidator(lambda name: known_dataset(name, DATASETS))]
+
+
+class World(Config):
+    """How much is rendered, and how large.
+
+    The images come from packages (scikit-learn's digits, scikit-image's photographs): nothing is fetched.
+    """
+
+    kind: Literal["world"]
+    seed: NonNegativeInt = 0
+    image_size: PositiveInt = 48
+    num_train: PositiveInt = 1500  # of each data set that labels whole images
+    num_val: PositiveInt = 500
+    num_scenes_train: PositiveInt = 400  # of each that labels what is in them
+    num_scenes_val: PositiveInt = 240
+    scene_size: PositiveInt = 64  # pixels of a scene's side
+
+    def amount(self, name: str) -> Amount:
+        """How much is rendered of a data set."""
+        if DATASETS[name].labels in ("map", "instances"):
+            return Amount(self.seed, self.scene_size, self.num_scenes_train, self.num_scenes_val)
+        return Amount(self.seed, self.image_size, self.num_train, self.num_val)
+
+    def amounts(self, names: Iterable[str] = tuple(DATASETS)) -> dict[str, Amount]:
+        """How much of each of some data sets."""
+        return {name: self.amount(name) for name in names}

@@ -1,0 +1,1 @@
+"""Job folders: their files, their leases, their states."""

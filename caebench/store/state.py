@@ -1,0 +1,111 @@
+"""The state of a job: from our own records first, then a queue snapshot, then how the scheduler says it ended."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from caebench.files.atomic import read_json
+from caebench.files.layout import ATTEMPTS, CHECKPOINTS, FAILURE, JOB, LEASE, METRICS
+from caebench.store.lease import HolderId, holder, is_foreign, judge
+from caebench.store.queue import QueueSnapshot
+from caebench.store.store import Store, input_names
+
+NO_WORD = "left the queue without a word"
+Status = tuple[str, str]  # a job's state and the reason for it
+
+
+@dataclass(frozen=True)
+class Statuses:
+    """The states of jobs at one time: from our own records, then the queues, then how schedulers say they ended."""
+
+    store: Store
+    queues: Mapping[str, QueueSnapshot] = field(default_factory=dict[str, QueueSnapshot])  # by scheduler
+    _known: dict[Path, Status] = field(default_factory=dict[Path, Status])
+
+    def of(self, folder: Path) -> Status:
+        """A job's state and the reason for it."""
+        if folder not in self._known:
+            self._known[folder] = self._find(folder)
+        return self._known[folder]
+
+    def _find(self, folder: Path) -> Status:
+        state, lease = self.store.state_at(folder), holder(folder)
+        if state in ("done", "failed"):
+            return state, _failure(folder) if state == "failed" else ""
+        job = HolderId.of(lease)
+        snapshot = self.snapshot_of(job)
+        if job is None or snapshot is None:
+            if state == "running":
+                return state, ""
+            return self._blocked(folder) or (state, self.store.changed_input(folder) or "")
+        queued = snapshot.jobs.get(job.id)
+        if queued is None:
+            if is_foreign(lease) and job.id not in snapshot.ends and (held := judge(folder / LEASE, snapshot)).is_live:
+                return ("running" if lease.get("stale_after") else "queued"), held.words  # hidden from this user
+            return self._gone(folder, snapshot, job.id, is_ours="cancelled" in lease)
+        if queued.can_never_start:
+            return self._blocked(folder) or ("blocked", "a job that it waited for is gone")
+        if queued.is_running and lease.get("purpose") == "pack" and not _has_begun(folder, job):
+            return "queued", f"in {snapshot.title} job {job.id}, which runs others first"
+        return ("running", "") if queued.is_running else ("queued", queued.reason)
+
+    def snapshot_of(self, job: HolderId | None) -> QueueSnapshot | None:
+        """The snapshot that has a scheduler's job; None if that scheduler was not asked."""
+        return self.queues.get(job.scheduler) if job else None
+
+    def _gone(self, folder: Path, snapshot: QueueSnapshot, job_id: str, is_ours: bool) -> Status:
+        """The status of a job that left the queue without a result; `is_ours`: `caebench cancel` removed it."""
+        tries, end = attempts(folder), snapshot.ends.get(job_id)
+        stopped = tries[-1].get("stopped_by") if tries else None
+        saved = "; resumes from its checkpoint" if (folder / CHECKPOINTS).exists() else ""
+        cancelled = end is not None and end.how == "cancelled"
+        if is_ours or (cancelled and tries):
+            return "cancelled", ("cancelled" if tries else "cancelled before it started") + saved
+        if blocked := self._blocked(folder):  # a scheduler cancels the dependents of a failed job
+            return blocked
+        if cancelled:
+            return "cancelled", "cancelled before it started"
+        if (folder / FAILURE).exists():
+            return "failed", _failure(folder)
+        if stopped == "SIGTERM" and end is None:
+            return "cancelled", f"cancelled or preempted; {snapshot.title} has no account of which{saved}"
+        if stopped is not None and end is not None and end.how == "exited":
+            return "lost", f"stopped by {stopped}, and not requeued{saved}"
+        return "lost", (end.words if end else NO_WORD) + saved
+
+    def _blocked(self, folder: Path) -> Status | None:
+        """The status of a job with an input that can never be done; None if all can."""
+        names = input_names(read_json(folder / JOB)) if (folder / JOB).exists() else []
+        inputs = {name: self.of(self.store.at(name))[0] for name in names}
+        broken = [f"{name} ({state})" for name, state in inputs.items() if state in ("failed", "lost", "blocked")]
+        return ("blocked", f"depends on {', '.join(broken)}") if broken else None
+
+
+def _failure(folder: Path) -> str:
+    return str(read_json(folder / FAILURE)["error"])
+
+
+def attempts(folder: Path) -> list[dict[str, Any]]:
+    """Every attempt at a job, with how it ended, if known."""
+    path = folder / ATTEMPTS
+    found: list[dict[str, Any]] = []
+    for line in path.read_text(encoding="utf8").splitlines() if path.exists() else []:
+        facts = json.loads(line)
+        if "begins" in facts:
+            found.append(facts)
+        elif found and facts.get("pid") == found[-1].get("pid"):  # a slice that stopped before it began has another
+            found[-1] |= facts
+    return found
+
+
+def _has_begun(folder: Path, job: HolderId) -> bool:
+    tries = attempts(folder)
+    return bool(tries) and HolderId.of(tries[-1]) == job
+
+
+def last_activity(folder: Path) -> float | None:
+    """When a job last wrote metrics, in seconds since the epoch; None: never."""
+    path = folder / METRICS
+    return path.stat().st_mtime if path.exists() else None

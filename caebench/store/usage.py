@@ -1,0 +1,146 @@
+"""Disk usage of the store: bytes by kind of job, jobs that no suite plans any more, left-over files; and deletion."""
+
+import os
+from collections.abc import Container, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from caebench.files.atomic import PARTIAL, read_json, remove
+from caebench.files.layout import JOB, LEASE, SNAPSHOTS, id_in, name_of
+from caebench.specs.job import Job
+from caebench.specs.registry import read_config
+from caebench.specs.site import SCHEDULERS
+from caebench.store.lease import LeaseTaken, acquire, is_live
+from caebench.store.store import State, Store, input_names
+
+BY_HAND = "imported"  # a kind that a user adds to the store, without a suite's plan
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A job's folder, and whether it can be deleted."""
+
+    folder: Path
+    kind: str
+    num_bytes: int
+    state: State
+    newer: str | None = None  # the id that its config has today, if a default or a version has changed
+    is_unplanned: bool = False  # no suite asks for it
+    kept_for: str | None = None  # why it is kept although no suite asks for it
+
+    @property
+    def is_deletable(self) -> bool:
+        """Whether `--delete` deletes it."""
+        return self.is_unplanned and self.kept_for is None
+
+    def facts(self) -> dict[str, Any]:
+        """In plain values."""
+        return {
+            "job": name_of(self.folder),
+            "bytes": self.num_bytes,
+            "state": self.state,
+            "newer": self.newer,
+            "kept_for": self.kept_for,
+        }
+
+
+def look_through(store: Store, planned: Container[str]) -> list[Stored]:
+    """Every job folder with its size; `planned` has the ids that suites ask for.
+
+    Running jobs and the dependencies of planned or running jobs are kept.
+    """
+    jobs = {folder: read_json(folder / JOB) for folder in store.folders()}
+    unplanned = {f for f, job in jobs.items() if job["id"] not in planned and job["kind"] != BY_HAND}
+    needed = _needed(store, [folder for folder in jobs if folder not in unplanned])
+    running = {folder for folder in unplanned if is_live(folder / LEASE)}
+    needed |= dict.fromkeys(_needed(store, list(running)), "a running job")
+    return [
+        Stored(
+            folder,
+            job["kind"],
+            size_of_folder(folder),
+            store.state_at(folder),
+            todays_id(store, folder) if folder in unplanned else None,
+            folder in unplanned,
+            "it runs" if folder in running else needed.get(folder),
+        )
+        for folder, job in jobs.items()
+    ]
+
+
+def _needed(store: Store, kept: Sequence[Path]) -> dict[Path, str]:
+    """All dependencies of some jobs, direct or not, each with the name of one dependent."""
+    found: dict[Path, str] = {}
+    new = list(kept)
+    while new:
+        folder = new.pop()
+        for name in input_names(read_json(folder / JOB)) if (folder / JOB).exists() else ():
+            if (parent := store.at(name)) not in found:
+                found[parent] = name_of(folder)
+                new.append(parent)
+    return found
+
+
+def todays_id(store: Store, folder: Path) -> str | None:
+    """The id that a job's config and inputs have today; None if it is the same, or cannot be known."""
+    job = _today(store, folder)
+    return None if job is None or job.id == id_in(folder.name) else job.id
+
+
+def _today(store: Store, folder: Path) -> Job | None:
+    try:
+        content = read_json(folder / JOB)
+        config = read_config(content["config"])
+    except (OSError, ValueError):
+        return None  # an input is gone, or the config is of a kind or form that is no more
+    inputs = {role: _today(store, store.at(name)) for role, name in content["inputs"].items()}
+    known = {role: job for role, job in inputs.items() if job is not None}
+    return Job(config, known) if len(known) == len(inputs) else None
+
+
+def size_of_folder(folder: Path) -> int:
+    """Bytes of the files in a folder.
+
+    Raises:
+        PermissionError: this user may not look into it.
+    """
+    walked = os.walk(folder, onerror=_raise)
+    return sum(os.lstat(os.path.join(where, name)).st_size for where, _, names in walked for name in names)
+
+
+def _raise(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise error
+
+
+def others(store: Store) -> dict[str, int]:
+    """Bytes of everything that is not a job: logs, snapshots of the source, and leftovers of killed writers."""
+    left = list(store.root.rglob(f".*{PARTIAL}"))
+    sizes = {name: size_of_folder(store.root / name) for name in (*SCHEDULERS, SNAPSHOTS)}
+    sizes["left over"] = sum(size_of_folder(path) if path.is_dir() else path.lstat().st_size for path in left)
+    return {name: size for name, size in sizes.items() if size}
+
+
+def delete(found: Sequence[Stored]) -> int:
+    """Delete the deletable folders; returns the bytes that this frees.
+
+    Each is removed atomically, and only under its lease. A job that has started in the meantime is kept.
+    """
+    freed = 0
+    for one in found:
+        if one.is_deletable and _delete(one.folder):
+            freed += one.num_bytes
+    return freed
+
+
+def _delete(folder: Path) -> bool:
+    try:
+        acquire(folder)
+    except LeaseTaken:
+        return False
+    gone = folder.with_name(f".{folder.name}{PARTIAL}")
+    remove(gone)
+    folder.rename(gone)
+    remove(gone)
+    return True

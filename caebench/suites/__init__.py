@@ -1,0 +1,1 @@
+"""Suite files, and the published numbers that their rows mirror."""

@@ -1,0 +1,157 @@
+"""Files from strangers: what is read, what is refused, and that nothing in them runs."""
+
+import argparse
+import os
+import pickle
+import sys
+from collections import OrderedDict, defaultdict
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from caebench.checkpoints import load_encoder
+from caebench.checkpoints.hashing import sha256_of
+from caebench.checkpoints.reading import read
+from tests.unit.checkpoints.layouts import make, plain
+
+
+class Hostile:
+    """What a pickle could do."""
+
+    def __init__(self, command):
+        self.command = command
+
+    def __reduce__(self):
+        return os.system, (self.command,)
+
+
+@pytest.fixture
+def state():
+    return plain(make(positions="learnt"))
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+@pytest.mark.parametrize("place", ["args", "tensor", "all"])
+def test_a_hostile_pickle_is_refused_and_runs_nothing(tmp_path, state, place, zipped):
+    path, trace = tmp_path / "x.pth", tmp_path / "trace"
+    hostile = Hostile(f"touch {trace}")
+    content = {"args": {"model": state, "args": hostile}, "tensor": {**state, "norm.bias": hostile}, "all": hostile}
+    torch.save(content[place], path, _use_new_zipfile_serialization=zipped)
+    with pytest.raises(ValueError, match=r"refused: it calls `\w+\.system`"):
+        load_encoder(path)
+    assert not trace.exists()
+
+
+def test_a_bare_pickle_is_refused_and_runs_nothing(tmp_path):
+    path, trace = tmp_path / "x.pth", tmp_path / "trace"
+    path.write_bytes(pickle.dumps(Hostile(f"touch {trace}")))
+    with pytest.raises(ValueError, match=r"refused|cannot be read"):
+        load_encoder(path)
+    assert not trace.exists()
+
+
+@pytest.mark.parametrize("name", ["eval", "exec", "getattr", "__import__"])
+def test_no_builtin_function_is_called(tmp_path, name):
+    path = tmp_path / "x.pth"
+    path.write_bytes(b"\x80\x02c__builtin__\n" + name.encode() + b"\nX\x01\x00\x00\x001\x85R.")
+    with pytest.raises(ValueError, match=r"refused|cannot be read"):
+        read(path)
+
+
+def test_what_released_files_have_apart_from_tensors_is_read(tmp_path, state, monkeypatch):
+    path = tmp_path / "x.pth"
+    with monkeypatch.context() as patch:
+        config = make_yacs(patch)
+        best = {"best": np.float64(83.6), "history": np.zeros(2), "last": np.int64(3)}
+        counts = defaultdict(list, a=[1])
+        args = argparse.Namespace(lr=1e-3, nested=argparse.Namespace(model="vit"))
+        model = OrderedDict({f"module.{name}": tensor for name, tensor in state.items()})
+        torch.save({"model": model, "config": config, "args": args, "counts": counts, **best}, path)
+    encoder = load_encoder(path, num_heads=3)
+    assert set(encoder.report.unused_keys) >= {"config/", "args/", "counts/", "best/", "history/"}
+
+
+def make_yacs(patch):
+    """SimMIM's `config`: an instance of a class that is not there when the file is read."""
+    module = ModuleType("yacs.config")
+
+    class CfgNode(dict):
+        pass
+
+    CfgNode.__module__, CfgNode.__qualname__, module.CfgNode = "yacs.config", "CfgNode", CfgNode
+    patch.setitem(sys.modules, "yacs", ModuleType("yacs"))
+    patch.setitem(sys.modules, "yacs.config", module)
+    node = CfgNode(MODEL=CfgNode(TYPE="vit"))
+    node.__dict__["__immutable__"] = True
+    return node
+
+
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.5, 0.99])
+@pytest.mark.parametrize("kind", ["pth", "legacy", "safetensors"])
+def test_a_truncated_file_is_named(tmp_path, state, kind, share):
+    path = tmp_path / "x"
+    if kind == "safetensors":
+        save_file(state, path)
+    else:
+        torch.save(state, path, _use_new_zipfile_serialization=kind == "pth")
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+    with pytest.raises(ValueError, match=str(path)):
+        load_encoder(path, num_heads=3)
+
+
+@pytest.mark.parametrize("content", [[1, 2], "text", {1: torch.zeros(1)}, {}, {"model": {}}, {"epoch": 3}])
+def test_what_is_no_table_of_tensors_is_refused(tmp_path, content):
+    torch.save(content, tmp_path / "x.pth")
+    with pytest.raises(ValueError, match=r"x\.pth: (has|no entry)"):
+        load_encoder(tmp_path / "x.pth")
+
+
+@pytest.mark.parametrize("name", ["none.pth", "."])
+def test_a_missing_file_or_a_folder_is_named(tmp_path, name):
+    with pytest.raises(ValueError, match=r"no such file|a folder"):
+        load_encoder(tmp_path / name)
+
+
+def test_an_image_is_no_checkpoint(tmp_path):
+    (tmp_path / "x.pth").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
+    with pytest.raises(ValueError, match="cannot be read as a checkpoint"):
+        load_encoder(tmp_path / "x.pth")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_number_that_is_none_is_named(tmp_path, state, value):
+    state["blocks.1.mlp.fc1.weight"][3, 2] = value
+    torch.save(state, tmp_path / "x.pth")
+    with pytest.raises(ValueError, match=r"'blocks\.1\.mlp\.fc1\.weight' has NaN or Inf"):
+        load_encoder(tmp_path / "x.pth", num_heads=3)
+
+
+def test_a_tensor_that_claims_more_than_the_file_holds_is_refused(tmp_path, state):
+    state["blocks.0.mlp.fc1.weight"] = torch.zeros(1).expand(10**6, 10**6)
+    torch.save(state, tmp_path / "x.pth")
+    assert (tmp_path / "x.pth").stat().st_size < 10**6
+    with pytest.raises(ValueError, match="claims more numbers"):
+        load_encoder(tmp_path / "x.pth", num_heads=3)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda t: t.to_sparse(), "not a dense tensor"),
+        (lambda t: t.to(torch.int32), "expected floating-point"),
+        (lambda t: t[:-1], "expected"),
+    ],
+)
+def test_tensors_of_other_kinds_are_refused(tmp_path, state, change, said):
+    state["blocks.0.mlp.fc1.weight"] = change(state["blocks.0.mlp.fc1.weight"])
+    torch.save(state, tmp_path / "x.pth")
+    with pytest.raises(ValueError, match=said):
+        load_encoder(tmp_path / "x.pth", num_heads=3)
+
+
+def test_the_hash_is_that_of_the_file(tmp_path):
+    (tmp_path / "x").write_bytes(b"abc")
+    assert sha256_of(tmp_path / "x") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

@@ -1,0 +1,74 @@
+"""The table of `caebench status`."""
+
+import pytest
+
+from caebench.cli import status
+from caebench.planning.setup import is_suite
+
+FACT = {
+    "job": "pretrain/a-0123456789",
+    "state": "todo",
+    "detail": "",
+    "progress": "",
+    "share": None,
+    "images_per_second": None,
+    "slices": 0,
+    "num_slices": None,
+    "hours_used": 0.0,
+    "hours_left": None,
+    "expected_end": None,
+    "log": [],
+}
+RUNNING = FACT | {
+    "state": "running",
+    "progress": "epoch 12.0 of 300",
+    "share": 0.04,
+    "images_per_second": 812.4,
+    "slices": 2,
+    "num_slices": 11,
+    "hours_used": 16.0,
+    "hours_left": 1840.26,
+    "expected_end": "2031-05-06T12:00:00Z",
+}
+
+
+def table(*facts):
+    return status._table(facts)
+
+
+def test_columns_that_hold_nothing_are_left_out():
+    header, rows = table(FACT, FACT | {"state": "failed", "detail": "ValueError: [x]", "log": ["a", "b"]})
+    assert header == ["job", "state", "result or reason"]
+    assert rows[1][2].splitlines() == ["ValueError: \\[x]", "[dim]a[/]", "[dim]b[/]"]
+
+
+def test_a_job_that_runs_fills_every_column():
+    header, (row,) = table(RUNNING)
+    assert header == list(status.HEADER[:-1])
+    assert row[2:5] == ["epoch 12.0 of 300, 4 %", "812", "2 of 11"] and row[6:] == ["16.0", "1,840.3"]
+    assert row[5].startswith(("05 May", "06 May", "07 May"))
+
+
+def test_the_summary_adds_up():
+    done = FACT | {"state": "done", "hours_used": 4.0, "hours_left": 0.0}
+    said = status._summary([RUNNING, done, done])
+    assert said.startswith("2 done, 1 running; 24.0 device-hours used, about 1,840.3 left; running jobs end by ")
+    assert status._summary([FACT]) == "1 todo"
+
+
+@pytest.mark.parametrize(("name", "expected"), [("98cac62a22", False), ("98", False), ("all", True), ("my.toml", True)])
+def test_a_jobs_id_is_no_suite(name, expected):
+    assert is_suite(name) is expected
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--scale", "nano"), "--scale nano: only a suite has a scale and seeds. Name one, or leave it out."),
+        (("--seeds", "0,1"), "--seeds 0,1: only a suite has a scale and seeds. Name one, or leave it out."),
+        (("--watch", "--json"), "--watch: --json prints one document. Leave out one of them."),
+    ],
+)
+def test_flags_that_do_not_apply_are_an_error(desk, arguments, said):
+    answer = desk("status", *arguments)
+    assert (answer.status, answer.error) == (2, f"error: {said}\n")

@@ -1,0 +1,50 @@
+"""The script that sbatch gets, and the environment in which it runs."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from caebench.execution.schedulers.slurm.sbatch import make_executor, parameters, submitting
+from caebench.execution.schedulers.slurm.submissions import Submission
+from caebench.specs.slurm import Slurm
+
+HARD = ("a b", "a$HOME", "a`id`", "a'b", 'a"b', "a;b", "a&b", "größe")
+
+
+def setup_lines(code):
+    return parameters(Slurm(), Submission(()), {}, code)["slurm_setup"]
+
+
+@pytest.mark.parametrize("before", ["", "/known/path"])
+@pytest.mark.parametrize("name", HARD)
+def test_a_job_imports_the_snapshot_whatever_its_path_holds(name, before, tmp_path):
+    """The lines of the script, in bash: from a folder that has the same package."""
+    for folder, text in ((tmp_path / name, "snapshot"), (tmp_path / "cwd", "submitter's folder")):
+        (folder / "package").mkdir(parents=True)
+        (folder / "package" / "__init__.py").write_text(f'where = "{text}"')
+    ask = f"{sys.executable} -c 'import os, package; print(package.where, os.environ[\"PYTHONPATH\"], sep=chr(10))'"
+    script = "\n".join([*setup_lines(tmp_path / name), ask])
+    environment = {**os.environ, "PYTHONPATH": before}
+    done = subprocess.run(
+        ["bash", "-c", script], cwd=tmp_path / "cwd", env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines() == ["snapshot", f"{tmp_path / name}{':' if before else ''}{before}"]
+
+
+def test_a_job_has_its_submitters_environment_also_where_export_is_switched_off(fake_slurm, monkeypatch, tmp_path):
+    fake_slurm.put(srun="", sbatch=f"env > {tmp_path}/env; echo Submitted batch job 7")
+    for name in ("SBATCH_EXPORT", "SLURM_EXPORT_ENV"):
+        monkeypatch.setenv(name, "NONE")
+    monkeypatch.setenv("SLURM_MEM_PER_NODE", "100")
+    monkeypatch.setenv("SLURM_CONF", "/etc/slurm.conf")
+    executor = make_executor(Slurm(), tmp_path / "store")
+    with submitting():
+        assert executor.submit(print).job_id == "7"
+    seen = dict(line.partition("=")[::2] for line in (tmp_path / "env").read_text().splitlines())
+    hidden = ("SBATCH_EXPORT", "SLURM_EXPORT_ENV", "SLURM_MEM_PER_NODE")
+    assert not set(hidden) & set(seen) and seen["SLURM_CONF"] == "/etc/slurm.conf"
+    assert all(name in os.environ for name in hidden)
+    script = "\n".join([*setup_lines(None), 'echo "$SBATCH_EXPORT|$SLURM_EXPORT_ENV"'])
+    assert subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True).stdout == "|\n"
