@@ -148,7 +148,18 @@ def _create(path: Path, content: bytes) -> bool:
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write a JSON file atomically."""
-    write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+    write_text(path, _as_text(content))
+
+
+def write_if_changed(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a JSON file atomically, unless it has this content already."""
+    text = _as_text(content)
+    if not path.exists() or path.read_bytes() != text.encode():
+        write_text(path, text)
+
+
+def _as_text(content: Mapping[str, Any]) -> str:
+    return json.dumps(content, indent=2, allow_nan=False) + "\n"
 
 
 def write_text(path: Path, text: str) -> None:

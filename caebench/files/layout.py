@@ -39,6 +39,11 @@ ID_LENGTH = 10  # digits of a job's id, the last of its folder's name
 SNAPSHOTS = "snapshots"
 
 
+def checkpoint_file(folder: Path, step: int) -> Path:
+    """A job's checkpoint after so many steps."""
+    return folder / CHECKPOINTS / f"{step:09d}.pt"
+
+
 def epoch_file(folder: Path, epoch: int) -> Path:
     """The codes of an epoch."""
     return folder / f"epoch-{epoch:04}.npy"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from caebench.files.atomic import listed, read_json, write_json
+from caebench.files.atomic import listed, read_json, write_if_changed
 from caebench.files.layout import CHECKPOINTS, FAILURE, JOB, LEASE, RESULT, SNAPSHOTS, id_in, is_id
 from caebench.specs.cost import gpu_hours
 from caebench.specs.identity import differing, full
@@ -142,18 +142,16 @@ class Store:
         self._found[job.id] = folder
         self._listed[folder.parent.name] = folder.parent.stat().st_mtime_ns
         optional = {role: parent.name for role, parent in job.optional_inputs.items()}
-        write_json(
-            folder / JOB,
-            {
-                "id": job.id,
-                "kind": job.kind,
-                "config": full(job.config),
-                "inputs": {role: parent.name for role, parent in job.inputs.items()},
-                **({"optional_inputs": optional} if optional else {}),
-                **({"label": job.label} if job.label else {}),
-                "gpu_hours": round(gpu_hours(job), 6),  # the plan's estimate, on an A100
-            },
-        )
+        content = {
+            "id": job.id,
+            "kind": job.kind,
+            "config": full(job.config),
+            "inputs": {role: parent.name for role, parent in job.inputs.items()},
+            **({"optional_inputs": optional} if optional else {}),
+            **({"label": job.label} if job.label else {}),
+            "gpu_hours": round(gpu_hours(job), 6),  # the plan's estimate, on an A100
+        }
+        write_if_changed(folder / JOB, content)
         return folder
 
     def find(self, job_id: str) -> Path:

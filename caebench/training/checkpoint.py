@@ -1,4 +1,4 @@
-"""Training checkpoints: written atomically, the last two kept; a damaged newest one is skipped with a warning."""
+"""Training checkpoints: written atomically, with a checksum, the last two kept; a damaged one is never used."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,10 +9,13 @@ from torch import Tensor, nn
 
 from caebench.checkpoints.encoder_file import misfits
 from caebench.files.atomic import listed, replacing
-from caebench.files.layout import CHECKPOINTS
+from caebench.files.layout import CHECKPOINTS, checkpoint_file
+from caebench.training.distributed import Group
 from caebench.training.run import log
+from caebench.training.seal import require_intact, seal
 
 KEPT = 2
+DAMAGED = ".damaged"  # the ending that a damaged checkpoint gets; it goes with the others once the job is done
 
 
 def write(folder: Path, step: int, state: dict[str, Any]) -> None:
@@ -21,11 +24,13 @@ def write(folder: Path, step: int, state: dict[str, Any]) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    target = folder / CHECKPOINTS / f"{step:09d}.pt"
+    target = checkpoint_file(folder, step)
     target.parent.mkdir(exist_ok=True)
     try:
-        with replacing(target) as partial, partial.open("wb") as file:
-            torch.save(state, file)
+        with replacing(target) as partial:
+            with partial.open("wb") as file:  # given a path, torch writes its name into the file
+                torch.save(state, file)
+            seal(partial)
     except PermissionError:
         raise
     except (OSError, RuntimeError) as error:  # on a full disk torch raises a RuntimeError that names neither
@@ -34,24 +39,47 @@ def write(folder: Path, step: int, state: dict[str, Any]) -> None:
         old.unlink()
 
 
-def read_newest(folder: Path, device: torch.device) -> dict[str, Any] | None:
-    """The newest readable checkpoint; None if there is no checkpoint.
+def read_newest(folder: Path, group: Group) -> dict[str, Any] | None:
+    """The newest checkpoint that every process can read; None if there is no checkpoint. All must call this.
 
     Raises:
         ValueError: there are checkpoints, but none can be read.
         PermissionError: this user may not read one, or their folder.
     """
-    paths = [path for path in reversed(listed(folder / CHECKPOINTS)) if path.suffix == ".pt"]
-    for path in paths:
-        try:
-            return torch.load(path, map_location=device, weights_only=True)
-        except PermissionError:
-            raise
-        except Exception as error:  # a truncated or foreign file raises one of many types
-            log.warning("%s: cannot be read (%s); trying the one before", path, error)
-    if paths:
-        raise ValueError(f"{paths[0].parent}: no checkpoint can be read. Delete the job's folder to start again.")
+    steps = [int(path.stem) for path in reversed(listed(folder / CHECKPOINTS)) if path.suffix == ".pt"]
+    count = group.of_first(len(steps))  # another node may see an older folder
+    steps = [group.of_first(steps[i] if i < len(steps) else 0) for i in range(count)]
+    for number, step in enumerate(steps):
+        saved, error = _read(checkpoint_file(folder, step), group.device)
+        is_wrong, is_denied = group.any([error is not None, isinstance(error, PermissionError)])
+        if is_denied:
+            raise error or PermissionError(f"{folder / CHECKPOINTS}: another process may not read it")
+        if not is_wrong:
+            if group.is_main:
+                _set_aside(folder, steps[:number])
+            return saved
+        log.warning("%s; trying the one before", error or f"{folder}: another process cannot read step {step}")
+    if steps:
+        raise ValueError(f"{folder / CHECKPOINTS}: no checkpoint can be read. Delete the job's folder to start again.")
     return None
+
+
+def _read(path: Path, device: torch.device) -> tuple[dict[str, Any] | None, Exception | None]:
+    """A checkpoint, or what is wrong with it."""
+    try:
+        require_intact(path)
+        return torch.load(path, map_location=device, weights_only=True), None
+    except PermissionError as error:
+        return None, error
+    except Exception as error:  # a truncated or foreign file raises one of many types
+        return None, ValueError(f"{path}: cannot be read ({error})")
+
+
+def _set_aside(folder: Path, steps: list[int]) -> None:
+    """Keep damaged checkpoints from being tried again, once the training has gone on from an earlier one."""
+    for step in steps:
+        path = checkpoint_file(folder, step)
+        path.rename(path.with_name(path.name + DAMAGED))
 
 
 def check_same_model(folder: Path, module: nn.Module, saved: Mapping[str, Tensor]) -> None:

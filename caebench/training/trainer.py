@@ -132,7 +132,7 @@ class Trainer:
 
     def _restore(self) -> Position:
         position = Position()
-        if (saved := checkpoint.read_newest(self.run.folder, self.run.device)) is not None:
+        if (saved := checkpoint.read_newest(self.run.folder, self.run.group)) is not None:
             checkpoint.check_same_model(self.run.folder, self.module, saved["module"])
             self.module.load_state_dict(shard_state(saved["module"], self.module))
             self.optimizer.load_state_dict(shard_optimizer_state(saved["optimizer"], self.optimizer))

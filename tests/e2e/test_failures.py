@@ -13,6 +13,7 @@ from caebench.specs.job import make_job
 from caebench.specs.methods.cae import cae
 from caebench.store.store import Store
 from caebench.training import checkpoint
+from caebench.training.distributed import Group
 from tests.helpers import longer, metrics, own_copy, read, variation
 
 
@@ -99,7 +100,7 @@ def test_a_full_disk_leaves_nothing_that_looks_complete(bench, pretraining):
     error = run_to_failure(bench, pretraining, "eager", limit=200_000)
     assert f"{folder / 'checkpoints' / '000000010.pt'}: cannot be written" in error and "Is the disk full?" in error
     assert list((folder / "checkpoints").iterdir()) == []
-    assert checkpoint.read_newest(folder, torch.device("cpu")) is None
+    assert checkpoint.read_newest(folder, Group(0, 1, torch.device("cpu"))) is None
     command = bench.run("run", "job", pretraining.id, "--site", "eager")
     assert command.process.exitcode == 0, command.output
     assert [line["step"] for line in metrics(folder) if "loss" in line] == [10, 20, 30, 40, 50, 60]

@@ -244,7 +244,7 @@ class DenseJob:
 
     def restore(self, runner: Runner) -> int:
         """Load the newest checkpoint; returns the steps done."""
-        saved = checkpoint.read_newest(self.run.folder, self.run.device)
+        saved = checkpoint.read_newest(self.run.folder, self.run.group)
         if saved is not None:
             checkpoint.check_same_model(self.run.folder, bare(runner.model), saved["module"])
             bare(runner.model).load_state_dict(saved["module"])

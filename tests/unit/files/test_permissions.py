@@ -27,6 +27,7 @@ from caebench.store.store import Store
 from caebench.store.usage import size_of_folder
 from caebench.tasks.dvae import load_dvae
 from caebench.training import checkpoint
+from caebench.training.distributed import Group
 from tests.helpers import AS_ROOT, OTHER, as_other_user, open_folder
 
 pytestmark = AS_ROOT
@@ -124,11 +125,11 @@ def test_verbs_say_whose_store_it_is(store, monkeypatch, capfd, verb):
 def test_a_closed_checkpoint_is_no_damaged_one(shared):
     checkpoint.write(shared, 7, {"step": 7})
     path = shared / CHECKPOINTS / "000000007.pt"
-    cpu = torch.device("cpu")
-    assert as_other_user(lambda: checkpoint.read_newest(shared, cpu)) == {"step": 7}
+    alone = Group(0, 1, torch.device("cpu"))
+    assert as_other_user(lambda: checkpoint.read_newest(shared, alone)) == {"step": 7}
     for one in (path, path.parent):
         closed(one, 0o700 if one.is_dir() else 0o600)
-        error = as_other_user(lambda: checkpoint.read_newest(shared, cpu))
+        error = as_other_user(lambda: checkpoint.read_newest(shared, alone))
         assert isinstance(error, PermissionError) and error.filename == str(one)
         one.chmod(0o755)
     error = as_other_user(lambda: checkpoint.write(shared, 8, {"step": 8}))

@@ -150,6 +150,15 @@ def test_a_run_here_includes_the_dependents_of_what_is_not_done(store, job, fold
     assert store.to_run(plan) == [job, probe] and store.state(probe) == "done"
 
 
+def test_a_job_prepared_again_is_written_only_where_something_has_changed(store, job, folder):
+    before = (folder / "job.json").stat()
+    store.prepare(job)
+    assert (folder / "job.json").stat() == before
+    write_json(folder / "job.json", {**read_json(folder / "job.json"), "label": "of another suite"})
+    store.prepare(job)
+    assert "label" not in read_json(folder / "job.json")
+
+
 def test_a_changed_default_under_a_finished_job_is_drift(store, job, folder):
     finish(folder)
     content = read_json(folder / "job.json")
