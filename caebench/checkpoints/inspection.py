@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypedDict
 
-from caebench.checkpoints.hashing import sha256_of
 from caebench.checkpoints.loading import ImportedEncoder, build, find_heads, with_pixels
 from caebench.checkpoints.mapping import positions_of
 from caebench.checkpoints.parts import Parts, not_finite, open_parts, precision
 from caebench.checkpoints.pixels import stats_from_config
+from caebench.files.hashing import sha256_of
 from caebench.specs.family import PARITY
 from caebench.specs.pixel_stats import SourcedStats, settle
 

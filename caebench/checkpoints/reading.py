@@ -16,7 +16,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
-from caebench.checkpoints.hashing import require_file
+from caebench.files.hashing import require_file
 from caebench.files.permissions import check_readable
 
 Format = Literal["pickle", "safetensors"]

@@ -204,7 +204,7 @@ def _broken(store: "Store", jobs: "list[Job]") -> "list[Job]":
     broken: set[str] = set()
     for job in jobs:
         state, depends = states[job.id], any(parent.id in broken for parent in job.parents)
-        if state in ("failed", "cancelled", "lost") or (depends and state not in ("queued", "running")):
+        if state in ("failed", "damaged", "cancelled", "lost") or (depends and state not in ("queued", "running")):
             broken.add(job.id)
     return [job for job in jobs if job.id in broken]
 
@@ -223,7 +223,7 @@ def _broken_from(name: str, site_name: str, at: Path | None) -> "tuple[Setup, li
     states = _states(store, known)
     job = next(one for one in known if store.folder(one) == folder)
     if states[job.id] == "blocked":
-        broken = [one for one in job.ancestors() if states[one.id] in ("failed", "lost")]
+        broken = [one for one in job.ancestors() if states[one.id] in ("failed", "damaged", "lost")]
         names, first = ", ".join(one.name for one in broken), command("retry", broken[0].id, site=site_name, store=at)
         raise ValueError(f"{job.name}: blocked by {names}. Retry that job, and its dependents with it: {first}")
     present = {one.id for one in known if states[one.id] in ("done", "queued", "running")}

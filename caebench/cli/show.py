@@ -22,6 +22,7 @@ MARKS: Mapping[str, str] = {
     "paused": "[yellow]paused[/]",
     "todo": "todo",
     "failed": "[red]failed[/]",
+    "damaged": "[red]damaged[/]",
     "blocked": "[red]blocked[/]",
     "stopped": "[yellow]stopped[/]",
     "queued": "[cyan]queued[/]",

@@ -14,8 +14,8 @@ from urllib.request import urlopen
 
 from pydantic import TypeAdapter, ValidationError
 
-from caebench.checkpoints.hashing import digest_of
 from caebench.files.atomic import now, read_json, replacing, write_json
+from caebench.files.hashing import digest_of
 from caebench.specs.assets import Asset
 from caebench.specs.did_you_mean import suggest
 from caebench.specs.pixel_stats import SourcedStats

@@ -61,6 +61,7 @@ def run_plan(
     Probes share passes of their encoder where possible, unless `separate`.
     """
     outcomes = Outcomes()
+    store.mend(jobs)
     waiting = {job.id: job for job in store.to_run(jobs)}
     for job in jobs:
         if job.id in waiting:

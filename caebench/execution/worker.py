@@ -1,6 +1,5 @@
 """Run a job from its folder, or several in one pass: the only place where the planning half calls the training half."""
 
-import json
 import logging
 import os
 import socket
@@ -15,12 +14,25 @@ from typing import Any, Literal
 from caebench.execution import provenance
 from caebench.execution.schedulers.base import SchedulerJob
 from caebench.files.atomic import guarded, now, read_json, remove, write_json
-from caebench.files.layout import ATTEMPTS, CHECKPOINTS, FAILURE, INPUTS, JOB, PROVENANCE, RESULT, id_in, name_of
+from caebench.files.layout import (
+    ATTEMPTS,
+    CHECKPOINTS,
+    DAMAGED,
+    FAILURE,
+    INPUTS,
+    JOB,
+    PROVENANCE,
+    RESULT,
+    id_in,
+    name_of,
+)
+from caebench.files.lines import append_line
 from caebench.files.permissions import denied
+from caebench.files.result import damage, read_result, require_outputs, write_result
 from caebench.specs.progress import Progress, no_progress
 from caebench.specs.registry import read_config
 from caebench.specs.site import Site
-from caebench.store.heartbeat import beating
+from caebench.store.heartbeat import beating, free_reserve
 from caebench.store.lease import (
     HolderId,
     LeaseLost,
@@ -128,8 +140,10 @@ def join(site: Site) -> Any:
 def log_attempt(folder: Path, **facts: Any) -> None:
     """Add a line to the job's attempts: one when an attempt begins, one when it ends."""
     line = {"host": socket.gethostname(), "pid": os.getpid(), **facts}
-    with (folder / ATTEMPTS).open("a", encoding="utf8") as file:
-        file.write(json.dumps(line) + "\n")
+    try:
+        append_line(folder / ATTEMPTS, line)
+    except OSError as error:  # a full disk; what this attempt does counts all the same
+        log.error("%s: cannot be recorded: %s", folder / ATTEMPTS, error)
 
 
 @dataclass
@@ -184,10 +198,13 @@ def _begin(folder: Path, job: Mapping[str, Any], store: Path, site: Site, progre
     optional = {role: path for role, path in optional.items() if known.state_at(path) == "done"}
     if group.is_main:
         (folder / FAILURE).unlink(missing_ok=True)
+        _set_aside_damaged(folder)
     config = read_config(job["config"])
     require_inputs(inputs, known)
     seen: Mapping[str, Any] = {}
     if group.is_main:
+        for path in inputs.values():
+            require_outputs(path)
         seen = _note_inputs(folder, inputs)
         made_with = {
             **provenance.collect(),
@@ -201,9 +218,17 @@ def _begin(folder: Path, job: Mapping[str, Any], store: Path, site: Site, progre
     return Begun(folder, job, config, run, started, seen)
 
 
+def _set_aside_damaged(folder: Path) -> None:
+    """A damaged result is no result: keep it under another name until there is a new one."""
+    path = folder / RESULT
+    if path.exists() and (wrong := damage(folder)):
+        log.warning("%s: %s; it runs again", folder.name, wrong)
+        path.replace(path.with_name(RESULT + DAMAGED))
+
+
 def _note_inputs(folder: Path, inputs: Mapping[str, Path]) -> dict[str, Any]:
     """Record which results of its inputs a job begins with; if one has changed since, its checkpoints are deleted."""
-    path, found = folder / INPUTS, {role: read_json(one / RESULT).get("finished") for role, one in inputs.items()}
+    path, found = folder / INPUTS, {role: read_result(one).get("finished") for role, one in inputs.items()}
     before = read_json(path) if path.exists() else found
     changed = [name_of(one) for role, one in inputs.items() if before.get(role) != found[role]]
     if changed:
@@ -227,7 +252,7 @@ def _end(one: Begun, metrics: dict[str, Any], is_main: bool) -> Outcome:
             "seconds": round(time.monotonic() - one.started, 2),
             "finished": now(),
         }
-        write_json(one.folder / RESULT, content)
+        write_result(one.folder, content)
         _tidy(one.folder)
     return "done"
 
@@ -277,10 +302,23 @@ def record_error(folder: Path, error: Exception) -> None:
 
 def record_failure(folder: Path, reason: str, trace: str = "") -> None:
     """Write why a job failed: the word of the process that failed first, since the others only lose a connection."""
+    if (folder / FAILURE).exists():
+        return
+    facts = {"error": reason, "trace": trace, "time": now()}
     try:
-        if not (folder / FAILURE).exists():
-            write_json(folder / FAILURE, {"error": reason, "trace": trace, "time": now()})
-    except (OSError, LeaseLost) as other:  # a full disk; another holder's folder
+        write_json(folder / FAILURE, facts)
+    except LeaseLost as other:
+        log.error("%s: the failure is not written: %s", folder, other)
+    except OSError:
+        _record_on_full_disk(folder, facts)
+
+
+def _record_on_full_disk(folder: Path, facts: Mapping[str, Any]) -> None:
+    """Write why a job failed to the room that its heartbeat has kept for that."""
+    free_reserve(folder)
+    try:
+        write_json(folder / FAILURE, facts)
+    except OSError as other:
         log.error("%s: the failure cannot be written: %s", folder, other)
 
 
@@ -295,7 +333,8 @@ def in_words(error: Exception) -> str:
 
 def _tidy(folder: Path) -> None:
     """Delete a finished job's checkpoints and what resuming needs; its outputs are in its folder."""
-    (folder / INPUTS).unlink(missing_ok=True)
+    for name in (INPUTS, RESULT + DAMAGED):
+        (folder / name).unlink(missing_ok=True)
     for path in (folder / CHECKPOINTS).glob("*"):
         path.unlink()
     if (folder / CHECKPOINTS).exists():

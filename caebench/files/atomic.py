@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS)  # what file systems without hard links answer
 PARTIAL = ".partial"  # the ending of what a killed writer leaves
@@ -102,15 +102,18 @@ def listed(folder: Path) -> list[Path]:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON file.
+    """A JSON file with an object.
 
     Raises:
         ValueError: it is damaged.
     """
     try:
-        return json.loads(path.read_text(encoding="utf8"))
-    except json.JSONDecodeError as error:
+        content: object = json.loads(path.read_bytes())
+        if not isinstance(content, dict):
+            raise ValueError("no JSON object")
+    except ValueError as error:  # no JSON, or no UTF-8
         raise ValueError(f"{path}: damaged ({error}). Delete the job's folder and run the suite again.") from error
+    return cast(dict[str, Any], content)
 
 
 def create_json(path: Path, content: Mapping[str, Any]) -> bool:

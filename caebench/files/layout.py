@@ -23,6 +23,7 @@ METRICS = "metrics.jsonl"
 CHECKPOINTS = "checkpoints"
 INPUTS = "inputs.json"
 RESULT = "result.json"
+DAMAGED = ".damaged"  # the ending of a result or a checkpoint that is set aside until its job is done
 
 WORLD = "world"  # a folder: the files of a rendered data set
 ENCODER = "encoder.safetensors"  # of every job that leaves an encoder

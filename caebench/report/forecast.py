@@ -1,6 +1,5 @@
 """A job's progress, hours used and hours left: from its own speed, or from the plan before it has one."""
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -9,6 +8,7 @@ from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter
 
+from caebench.files.lines import read_lines
 from caebench.specs.inputs.dataset import Data
 
 TAIL = 2048  # bytes of metrics.jsonl: its last half a dozen lines
@@ -38,7 +38,7 @@ class Slices(NamedTuple):
 
 def read_pace(path: Path, config: Mapping[str, Any]) -> Pace | None:
     """The pace of a job that trains; None before its first line, and for jobs that do not train."""
-    lines = tail(path)
+    lines = read_lines(path, TAIL)
     if not lines or "optimization" not in config:
         return None
     optimization, last = config["optimization"], lines[-1]
@@ -58,24 +58,6 @@ def _speed(lines: Sequence[Mapping[str, Any]]) -> float | None:
     """Images per second over the last lines, each of which covers the same number of images."""
     speeds = [line["images_per_second"] for line in lines if line.get("images_per_second")]
     return len(speeds) / math.fsum(1 / speed for speed in speeds) if speeds else None
-
-
-def tail(path: Path) -> list[dict[str, Any]]:
-    """The last complete lines of a JSON-lines file, without reading all of it."""
-    if not path.exists():
-        return []
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - TAIL))
-        lines = file.read().splitlines()
-    found: list[dict[str, Any]] = []
-    for line in lines:
-        if not line.startswith(b"{"):
-            continue  # cut by the seek
-        try:
-            found.append(json.loads(line))
-        except json.JSONDecodeError:
-            continue  # being written
-    return found
 
 
 def hours_used(tries: Sequence[Mapping[str, Any]], seen: float | None, now: float | None) -> float:

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from caebench.files.atomic import read_json
-from caebench.files.layout import FAILURE, JOB, METRICS, RESULT, name_of
+from caebench.files.layout import FAILURE, JOB, METRICS, name_of
+from caebench.files.result import read_result
 from caebench.report.forecast import Pace, hours_used, read_pace, slices
 from caebench.specs.scheduler import SchedulerSection
 from caebench.store.lease import HolderId, holder_id
@@ -34,7 +35,7 @@ def folder_facts(
     snapshot = statuses.snapshot_of(holder)
     queued = snapshot.jobs.get(holder.id) if holder and snapshot else None
     if state == "done":
-        metrics = read_json(folder / RESULT)["metrics"]
+        metrics = read_result(folder)["metrics"]
         facts["detail"] = " ".join(f"{name} {value:.4g}" for name, value in list(metrics.items())[:3])
     elif pace and pace.loss is not None and not reason:
         facts["detail"] = f"loss {pace.loss:.4g}"

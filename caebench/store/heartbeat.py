@@ -1,6 +1,7 @@
 """The heartbeat of a running job: a file that a thread touches while the process lives (ADR 14)."""
 
 import logging
+import os
 import threading
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
@@ -8,6 +9,7 @@ from pathlib import Path
 
 from caebench.files.layout import HEARTBEAT
 
+RESERVE = 2**16  # bytes of a heartbeat: room on a full disk for the record of the failure
 BEATS = 15  # heartbeats before a lease would be stale
 log = logging.getLogger("caebench")
 
@@ -43,8 +45,17 @@ def _beat(folders: tuple[Path, ...], is_held: Callable[[Path], bool], seconds: f
 
 def _touch(path: Path) -> None:
     """Give a file the file server's time; one that another user has left is replaced."""
+    if not path.exists():
+        path.write_bytes(bytes(RESERVE))
     try:
         path.touch()
     except PermissionError:
         path.unlink()
         path.touch()
+
+
+def free_reserve(folder: Path) -> None:
+    """Free the room that a heartbeat keeps for the record of a failure, where the disk is full."""
+    path = folder / HEARTBEAT
+    if path.exists():
+        os.truncate(path, 0)

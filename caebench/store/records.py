@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from caebench.files.atomic import read_json, write_json
-from caebench.files.layout import JOB, PROVENANCE, RESULT, name_of
+from caebench.files.layout import JOB, PROVENANCE, name_of
+from caebench.files.result import read_result
 from caebench.specs.identity import differing, full
 from caebench.specs.job import Job
 from caebench.store.store import DriftError, State, Store
@@ -54,7 +55,7 @@ class Records:
 
 def read_record(folder: Path) -> Record:
     """The record of a finished job's folder."""
-    job, result = read_json(folder / JOB), read_json(folder / RESULT)
+    job, result = read_json(folder / JOB), read_result(folder)
     provenance = read_json(folder / PROVENANCE) if (folder / PROVENANCE).exists() else {}
     return {"name": name_of(folder), **job, **result, "provenance": provenance}
 

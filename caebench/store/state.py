@@ -1,6 +1,5 @@
 """The state of a job: from our own records first, then a queue snapshot, then how the scheduler says it ended."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,10 +7,13 @@ from typing import Any
 
 from caebench.files.atomic import read_json
 from caebench.files.layout import ATTEMPTS, CHECKPOINTS, FAILURE, JOB, LEASE, METRICS
+from caebench.files.lines import read_lines
+from caebench.files.result import damage, intact
 from caebench.store.lease import HolderId, holder, is_foreign, judge
 from caebench.store.queue import QueueSnapshot
 from caebench.store.store import Store, input_names
 
+BROKEN = ("failed", "damaged", "lost", "blocked")  # what depends on such a job is blocked
 NO_WORD = "left the queue without a word"
 Status = tuple[str, str]  # a job's state and the reason for it
 
@@ -34,6 +36,8 @@ class Statuses:
         state, lease = self.store.state_at(folder), holder(folder)
         if state in ("done", "failed"):
             return state, _failure(folder) if state == "failed" else ""
+        if state == "damaged":
+            return state, damage(folder) or ""
         job = HolderId.of(lease)
         snapshot = self.snapshot_of(job)
         if job is None or snapshot is None:
@@ -79,20 +83,18 @@ class Statuses:
         """The status of a job with an input that can never be done; None if all can."""
         names = input_names(read_json(folder / JOB)) if (folder / JOB).exists() else []
         inputs = {name: self.of(self.store.at(name))[0] for name in names}
-        broken = [f"{name} ({state})" for name, state in inputs.items() if state in ("failed", "lost", "blocked")]
+        broken = [f"{name} ({state})" for name, state in inputs.items() if state in BROKEN]
         return ("blocked", f"depends on {', '.join(broken)}") if broken else None
 
 
 def _failure(folder: Path) -> str:
-    return str(read_json(folder / FAILURE)["error"])
+    return str(intact(folder, FAILURE).get("error", f"{FAILURE} is damaged; the job's log has more"))
 
 
 def attempts(folder: Path) -> list[dict[str, Any]]:
     """Every attempt at a job, with how it ended, if known."""
-    path = folder / ATTEMPTS
     found: list[dict[str, Any]] = []
-    for line in path.read_text(encoding="utf8").splitlines() if path.exists() else []:
-        facts = json.loads(line)
+    for facts in read_lines(folder / ATTEMPTS):
         if "begins" in facts:
             found.append(facts)
         elif found and facts.get("pid") == found[-1].get("pid"):  # a slice that stopped before it began has another

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from caebench.files.atomic import listed, read_json, write_if_changed
 from caebench.files.layout import CHECKPOINTS, FAILURE, JOB, LEASE, RESULT, SNAPSHOTS, id_in, is_id
+from caebench.files.result import damage, intact, read_result
 from caebench.specs.cost import gpu_hours
 from caebench.specs.identity import differing, full
 from caebench.specs.job import Job
@@ -16,7 +17,7 @@ from caebench.specs.registry import read_config
 from caebench.specs.site import SCHEDULERS
 from caebench.store.lease import is_live
 
-State = Literal["done", "running", "failed", "paused", "todo"]
+State = Literal["done", "running", "failed", "damaged", "paused", "todo"]
 
 
 class DriftError(ValueError):
@@ -79,33 +80,34 @@ class Store:
             DriftError: it is done, and a default that it depends on has changed since.
         """
         folder = self.folder(job)
-        if (folder / RESULT).exists():
+        if (folder / RESULT).exists() and damage(folder) is None:
             self._check_drift(job)
         return self.state_at(folder)
 
     def state_at(self, folder: Path) -> State:
         """A job's state from the files in its folder, and in those of its inputs: if one has changed, it is to do."""
-        if (folder / RESULT).exists() and self.changed_input(folder) is None:
+        wrong = damage(folder)
+        if wrong is None and (folder / RESULT).exists() and self.changed_input(folder) is None:
             return "done"
         if is_live(folder / LEASE):
             return "running"
         if (folder / FAILURE).exists():
             return "failed"
+        if wrong is not None:
+            return "damaged"
         return "paused" if (folder / CHECKPOINTS).exists() else "todo"
 
     def changed_input(self, folder: Path) -> str | None:
         """Which input of a finished job has been recomputed since the job began, or is to be; None: none has.
 
-        An input that was deleted to free its disk does not invalidate the result.
+        An input that was deleted to free its disk, or is damaged by now, does not invalidate the result.
         """
-        if not (folder / RESULT).exists() or not (folder / JOB).exists():
-            return None
-        seen = read_json(folder / RESULT).get("inputs_finished", {})
-        for role, name in read_json(folder / JOB).get("inputs", {}).items():
+        seen = intact(folder, RESULT).get("inputs_finished", {})
+        for role, name in intact(folder, JOB).get("inputs", {}).items() if seen else ():
             path = self.at(name)
-            if not (path / RESULT).exists():
+            if not (result := intact(path, RESULT)):
                 continue
-            found = read_json(path / RESULT).get("finished")
+            found = result.get("finished")
             if role in seen and found != seen[role]:
                 return f"its {role} {name} has changed: finished {found}, and {seen[role]} when this job began"
             if deeper := self.changed_input(path):
@@ -131,9 +133,19 @@ class Store:
         return list(found.values())
 
     def result(self, job: Job) -> dict[str, Any] | None:
-        """A finished job's result."""
-        path = self.folder(job) / RESULT
-        return read_json(path) if path.exists() else None
+        """A finished job's result.
+
+        Raises:
+            Damaged: it is not what was written.
+        """
+        folder = self.folder(job)
+        return read_result(folder) if (folder / RESULT).exists() else None
+
+    def mend(self, jobs: Sequence[Job]) -> None:
+        """Write `job.json` again where it is damaged: all in it is known from the job."""
+        for job in jobs:
+            if (self.folder(job) / JOB).exists() and damage(self.folder(job)) is not None:
+                self.prepare(job)
 
     def prepare(self, job: Job) -> Path:
         """Create the job's folder with its `job.json`."""

@@ -14,7 +14,8 @@ from caebench.data.loading import Key, Samples, Steps
 from caebench.data.samples.tokenizer_view import TokenizerView
 from caebench.datasets.errors import DataError
 from caebench.files.atomic import write_text
-from caebench.files.layout import EPOCHS, MADE_OF, RESULT, TOKENIZER, epoch_file
+from caebench.files.layout import EPOCHS, MADE_OF, TOKENIZER, epoch_file
+from caebench.files.result import read_result
 from caebench.models.tokenizer import Tokenizer
 from caebench.specs.inputs.code_cache import CODES, Codes
 from caebench.specs.targets import DALLETarget, DVAETarget, Target
@@ -49,8 +50,7 @@ def cache_codes(config: Codes, run: Run) -> dict[str, Any]:
 
 def _forget_others(config: Codes, run: Run) -> None:
     """Delete what was made with inputs that have been recomputed since."""
-    results = {role: json.loads((path / RESULT).read_text(encoding="utf8")) for role, path in run.inputs.items()}
-    inputs = {role: result.get("finished") for role, result in sorted(results.items())}
+    inputs = {role: read_result(path).get("finished") for role, path in sorted(run.inputs.items())}
     now, path = json.dumps({"config": config.model_dump(mode="json"), "inputs": inputs}), run.folder / MADE_OF
     if not path.exists() or path.read_text(encoding="utf8") != now:
         for old in run.folder.glob(EPOCHS):

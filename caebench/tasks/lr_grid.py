@@ -1,11 +1,10 @@
 """Choose among the learning rates of a grid: no training, only the results of the jobs that trained."""
 
-import json
 import statistics
 from collections.abc import Mapping
 from typing import Any
 
-from caebench.files.layout import RESULT
+from caebench.files.result import read_result
 from caebench.specs.evaluations.lr_grid import LearningRateGrid
 from caebench.tasks.intervals import Interval
 from caebench.training.run import Run
@@ -41,4 +40,4 @@ def _of_choice(
 
 
 def _read(run: Run, role: str) -> dict[str, Any]:
-    return json.loads((run.inputs[role] / RESULT).read_text(encoding="utf8"))
+    return read_result(run.inputs[role])

@@ -9,8 +9,8 @@ from typing import Any
 from safetensors.torch import save_file
 
 from caebench.checkpoints.dalle import read_dalle
-from caebench.checkpoints.hashing import sha256_of
 from caebench.files.atomic import replacing
+from caebench.files.hashing import sha256_of
 from caebench.files.layout import TOKENIZER
 from caebench.specs.inputs.tokenizer import Released
 from caebench.training.run import Run

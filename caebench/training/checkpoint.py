@@ -9,13 +9,12 @@ from torch import Tensor, nn
 
 from caebench.checkpoints.encoder_file import misfits
 from caebench.files.atomic import listed, replacing
-from caebench.files.layout import CHECKPOINTS, checkpoint_file
+from caebench.files.layout import CHECKPOINTS, DAMAGED, checkpoint_file
 from caebench.training.distributed import Group
 from caebench.training.run import log
 from caebench.training.seal import require_intact, seal
 
 KEPT = 2
-DAMAGED = ".damaged"  # the ending that a damaged checkpoint gets; it goes with the others once the job is done
 
 
 def write(folder: Path, step: int, state: dict[str, Any]) -> None:

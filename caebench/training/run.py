@@ -1,6 +1,5 @@
 """What a stage gets in addition to its config: its folder, its inputs, the machine."""
 
-import json
 import logging
 import os
 from collections.abc import Iterable, Mapping
@@ -14,7 +13,9 @@ from torch import nn
 from caebench.datasets.errors import DataError
 from caebench.datasets.splits import SPLITS, ImageSplit, SceneSplit, Split
 from caebench.files.atomic import check_guard
-from caebench.files.layout import METRICS, RESULT
+from caebench.files.layout import METRICS
+from caebench.files.lines import append_line
+from caebench.files.result import read_result
 from caebench.specs.inputs.dataset import Data
 from caebench.specs.progress import Progress, no_progress
 from caebench.specs.site import LOADERS, Site
@@ -96,7 +97,7 @@ class Run:
     def _note(self, name: str, found: ImageSplit | SceneSplit) -> None:
         """Record a split's fingerprint, and compare it with those of the input jobs."""
         for role, folder in {**self.inputs, **self.optional_inputs}.items():
-            seen = json.loads((folder / RESULT).read_text(encoding="utf8")).get("fingerprints", {}).get(name)
+            seen = read_result(folder).get("fingerprints", {}).get(name)
             if seen not in (None, found.fingerprint):
                 what = f"{name} has fingerprint {found.fingerprint}, but the {role} job saw {seen} ({folder})"
                 raise DataError(found.root, what, "Point the site file to the data that job saw, or run it again.")
@@ -113,8 +114,7 @@ class Run:
         """Add one line to `metrics.jsonl`, in the main process only."""
         if self.group.is_main:
             check_guard(self.folder / METRICS)
-            with (self.folder / METRICS).open("a", encoding="utf8") as file:
-                file.write(json.dumps(values) + "\n")
+            append_line(self.folder / METRICS, values)
 
 
 def truncate_metrics(run: Run, num_bytes: int) -> None:

@@ -9,7 +9,8 @@ closed = with_config(ConfigDict(extra="forbid", strict=True))
 open_ended = with_config(ConfigDict(extra="allow", strict=True))  # of a record whose fields are a config's
 
 State = Literal[
-    "done", "failed", "blocked", "cancelled", "lost", "todo", "paused", "queued", "held", "suspended", "running"
+    *("done", "failed", "damaged", "blocked", "cancelled", "lost", "todo", "paused"),
+    *("queued", "held", "suspended", "running"),
 ]
 CellState = Literal["done", "quoted", "not run"]
 

@@ -13,8 +13,8 @@ import torch
 from safetensors.torch import save_file
 
 from caebench.checkpoints import load_encoder
-from caebench.checkpoints.hashing import sha256_of
 from caebench.checkpoints.reading import read
+from caebench.files.hashing import sha256_of
 from tests.unit.checkpoints.layouts import make, plain
 
 

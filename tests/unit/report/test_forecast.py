@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from caebench.report.forecast import hours_used, read_pace, slices, tail
+from caebench.files.lines import read_lines
+from caebench.report.forecast import TAIL, hours_used, read_pace, slices
 
 DATA = {"kind": "real", "name": "clipart"}  # 33,525 training images
 EPOCHS = {"optimization": {"epochs": 100}, "data": DATA}
@@ -48,7 +49,7 @@ def test_before_the_first_line_and_without_training_there_is_no_pace(write, tmp_
 
 def test_lines_that_are_cut_or_half_written_do_not_count(write):
     long = [{"step": number, "filler": "x" * 100} for number in range(100)]
-    found = tail(write(*long, '{"step": 100, "fil'))
+    found = read_lines(write(*long, '{"step": 100, "fil'), TAIL)
     assert found[-1]["step"] == 99 and 10 < len(found) < 100
 
 

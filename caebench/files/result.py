@@ -1,0 +1,84 @@
+"""A job's result: its numbers with a checksum, and the checksums of the files that other jobs read."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from caebench.files.atomic import read_json, write_json
+from caebench.files.hashing import sha256_of
+from caebench.files.layout import DVAE, ENCODER, JOB, PROVENANCE, RESULT, TOKENIZER
+
+CHECKSUM = "checksum"
+OUTPUTS = (ENCODER, DVAE, TOKENIZER)  # what other jobs read; code caches and archives of images have checksums inside
+
+
+class Damaged(ValueError):
+    """A file is not what caebench wrote."""
+
+
+def write_result(folder: Path, content: Mapping[str, Any]) -> None:
+    """Write a job's result, which makes it done."""
+    files = {name: sha256_of(folder / name) for name in OUTPUTS if (folder / name).exists()}
+    whole = {**content, **({"files": files} if files else {})}
+    write_json(folder / RESULT, {**whole, CHECKSUM: _checksum(whole)})
+
+
+def read_result(folder: Path) -> dict[str, Any]:
+    """A finished job's result; one without a checksum is of an earlier version.
+
+    Raises:
+        Damaged: its content is not what was written.
+    """
+    content = _read(folder / RESULT)
+    stated = content.pop(CHECKSUM, None)
+    if stated is not None and stated != _checksum(content):
+        raise Damaged(f"{folder / RESULT}: its checksum does not fit: it has changed since it was written")
+    return content
+
+
+def intact(folder: Path, name: str) -> dict[str, Any]:
+    """What a file of a job's folder says; nothing if it is not there, or is damaged."""
+    if not (folder / name).exists():
+        return {}
+    try:
+        return read_result(folder) if name == RESULT else _read(folder / name)
+    except Damaged:
+        return {}
+
+
+def damage(folder: Path) -> str | None:
+    """What is wrong with the files that say what a job is, what it found and how; None: nothing."""
+    try:
+        for name in (JOB, PROVENANCE):
+            if (folder / name).exists():
+                _read(folder / name)
+        if (folder / RESULT).exists():
+            read_result(folder)
+    except Damaged as error:
+        return str(error)
+    return None
+
+
+def require_outputs(folder: Path) -> None:
+    """Check the files of a finished job that others read.
+
+    Raises:
+        Damaged: one is gone, or is not what the job wrote.
+    """
+    for name, digest in read_result(folder).get("files", {}).items():
+        if not (folder / name).exists() or sha256_of(folder / name) != digest:
+            raise Damaged(f"{folder / name}: gone, or changed since the job wrote it")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = read_json(path)
+    except ValueError as error:  # no JSON, or no text
+        raise Damaged(str(error)) from error
+    return content
+
+
+def _checksum(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
