@@ -31,6 +31,8 @@ from caebench.tasks.pretrain import pretrain, random_encoder
 from caebench.tasks.released import read_released
 from caebench.training.distributed import device_name as device_name
 from caebench.training.distributed import join_group as join_group
+from caebench.training.repeating import Diverged as Diverged
+from caebench.training.repeating import Repetition as Repetition
 from caebench.training.run import Run
 from caebench.training.signals import Interrupted as Interrupted
 

@@ -20,8 +20,9 @@ from typing import Any, Literal, NamedTuple
 
 from caebench.execution.devices import MASK, visible_gpus
 from caebench.execution.logs import write_plain_logs
+from caebench.execution.recording import log_attempt, record_error, record_failure
 from caebench.execution.schedulers.base import SchedulerJob
-from caebench.execution.worker import log_attempt, record_error, record_failure, run_jobs
+from caebench.execution.worker import run_jobs
 from caebench.files.atomic import now
 from caebench.specs.job import Job
 from caebench.specs.site import Site

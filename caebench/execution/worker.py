@@ -1,53 +1,21 @@
-"""Run a job from its folder, or several in one pass: the only place where the planning half calls the training half."""
+"""Run a job from its folder, or several in one pass, under their leases."""
 
 import logging
-import os
-import socket
-import time
-import traceback
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
 
-from caebench.execution import provenance
+from caebench.execution.attempt import Outcome, attempt, join
+from caebench.execution.recording import log_attempt
 from caebench.execution.schedulers.base import SchedulerJob
-from caebench.files.atomic import guarded, now, read_json, remove, write_json
-from caebench.files.layout import (
-    ATTEMPTS,
-    CHECKPOINTS,
-    DAMAGED,
-    FAILURE,
-    INPUTS,
-    JOB,
-    PROVENANCE,
-    RESULT,
-    id_in,
-    name_of,
-)
-from caebench.files.lines import append_line
-from caebench.files.permissions import denied
-from caebench.files.result import damage, read_result, require_outputs, write_result
+from caebench.files.atomic import guarded, now
+from caebench.files.layout import RESULT
 from caebench.specs.progress import Progress, no_progress
-from caebench.specs.registry import read_config
 from caebench.specs.site import Site
-from caebench.store.heartbeat import beating, free_reserve
-from caebench.store.lease import (
-    HolderId,
-    LeaseLost,
-    LeaseTaken,
-    acquire,
-    is_held,
-    release,
-    require_held,
-    wait_again,
-)
+from caebench.store.heartbeat import beating
+from caebench.store.lease import HolderId, LeaseTaken, acquire, is_held, release, require_held, wait_again
 from caebench.store.state import last_activity
-from caebench.store.store import Store
 
-Outcome = Literal["done", "failed", "stopped"]
-OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory")  # torch's words, and the kernel's
 log = logging.getLogger("caebench")
 
 
@@ -77,7 +45,7 @@ def run_jobs(
     """
     group, own_id = join(site), own_job.holder if own_job else None
     if not group.is_main:
-        return _attempt(jobs, store, site, group)
+        return attempt(jobs, store, site, group)
     stale_after = 60.0 * site.stale_after_minutes
     mine = _acquire(jobs, own_job, stale_after, may_leave_out=group.size == 1)
     place = {**HolderId.facts(own_id), "restart": own_job.restart if own_job else None, "processes": group.size}
@@ -88,7 +56,7 @@ def run_jobs(
             for folder in mine:
                 shared_by = len(mine) * num_concurrent
                 log_attempt(folder, begins=now(), seen=last_activity(folder), shared_by=shared_by, **place)
-            outcomes |= _attempt(mine, store, site, group)
+            outcomes |= attempt(mine, store, site, group)
         return outcomes
     except SystemExit:  # a warning outside of a training loop: submitit's handler has requested a requeue
         outcomes = {folder: "done" if (folder / RESULT).exists() else "stopped" for folder in mine}
@@ -128,214 +96,3 @@ def _acquire(
             release(folder, holder)
         raise refused
     return mine
-
-
-def join(site: Site) -> Any:
-    """This process's group."""
-    from caebench.stages import join_group
-
-    return join_group(site.device)
-
-
-def log_attempt(folder: Path, **facts: Any) -> None:
-    """Add a line to the job's attempts: one when an attempt begins, one when it ends."""
-    line = {"host": socket.gethostname(), "pid": os.getpid(), **facts}
-    try:
-        append_line(folder / ATTEMPTS, line)
-    except OSError as error:  # a full disk; what this attempt does counts all the same
-        log.error("%s: cannot be recorded: %s", folder / ATTEMPTS, error)
-
-
-@dataclass
-class Begun:
-    """A job that has begun."""
-
-    folder: Path
-    job: Mapping[str, Any]  # of job.json
-    config: Any
-    run: Any
-    started: float
-    inputs_finished: Mapping[str, Any]  # when each input's result was finished; in the main process
-
-
-def _attempt(jobs: Mapping[Path, Progress], store: Path, site: Site, group: Any) -> dict[Path, Outcome]:
-    from caebench.stages import run_stages
-
-    outcomes: dict[Path, Outcome] = {}
-    begun: list[Begun] = []
-    for folder, job in {folder: read_json(folder / JOB) for folder in jobs}.items():
-        try:
-            begun.append(_begin(folder, job, store, site, jobs[folder], group))
-        except Exception as error:  # a job may fail in any way; the run continues with other jobs
-            outcomes[folder] = _end_without(folder, error, group.is_main)
-            if group.size > 1:  # the other processes would wait for it
-                return {folder: _end_without(folder, error, group.is_main) for folder in jobs}
-
-    def ended(number: int, found: dict[str, Any] | Exception) -> None:
-        one = begun[number]
-        if isinstance(found, Exception):
-            outcomes[one.folder] = _end_without(one.folder, found, group.is_main)
-        else:
-            outcomes[one.folder] = _end(one, found, group.is_main)
-
-    group.any([False])  # no process reads a checkpoint before the main one has looked at the inputs
-    try:
-        run_stages([(one.config, one.run) for one in begun], ended)
-    except Exception as error:  # as above
-        for one in begun:
-            if one.folder not in outcomes:
-                outcomes[one.folder] = _end_without(one.folder, error, group.is_main)
-    return outcomes
-
-
-def _begin(folder: Path, job: Mapping[str, Any], store: Path, site: Site, progress: Progress, group: Any) -> Begun:
-    from caebench.stages import Run
-
-    started = time.monotonic()
-    known = Store(store)
-    inputs = {role: known.at(name) for role, name in job["inputs"].items()}
-    optional = {role: known.at(name) for role, name in job.get("optional_inputs", {}).items()}
-    optional = {role: path for role, path in optional.items() if known.state_at(path) == "done"}
-    if group.is_main:
-        (folder / FAILURE).unlink(missing_ok=True)
-        _set_aside_damaged(folder)
-    config = read_config(job["config"])
-    require_inputs(inputs, known)
-    seen: Mapping[str, Any] = {}
-    if group.is_main:
-        for path in inputs.values():
-            require_outputs(path)
-        seen = _note_inputs(folder, inputs)
-        made_with = {
-            **provenance.collect(),
-            "device": device_name(group.device),
-            "processes": group.size,
-            "started": now(),
-            **({"optional_inputs": {role: path.name for role, path in optional.items()}} if optional else {}),
-        }
-        write_json(folder / PROVENANCE, made_with)
-    run = Run(folder, inputs, site, group, progress, optional_inputs=optional)
-    return Begun(folder, job, config, run, started, seen)
-
-
-def _set_aside_damaged(folder: Path) -> None:
-    """A damaged result is no result: keep it under another name until there is a new one."""
-    path = folder / RESULT
-    if path.exists() and (wrong := damage(folder)):
-        log.warning("%s: %s; it runs again", folder.name, wrong)
-        path.replace(path.with_name(RESULT + DAMAGED))
-
-
-def _note_inputs(folder: Path, inputs: Mapping[str, Path]) -> dict[str, Any]:
-    """Record which results of its inputs a job begins with; if one has changed since, its checkpoints are deleted."""
-    path, found = folder / INPUTS, {role: read_result(one).get("finished") for role, one in inputs.items()}
-    before = read_json(path) if path.exists() else found
-    changed = [name_of(one) for role, one in inputs.items() if before.get(role) != found[role]]
-    if changed:
-        said = f"{', '.join(changed)} changed since an earlier attempt: it starts again from nothing"
-        log.warning("%s: %s", folder.name, said)
-        log_attempt(folder, started_again=said)
-        remove(folder / CHECKPOINTS)
-    if changed or not path.exists():
-        write_json(path, found)
-    return found
-
-
-def _end(one: Begun, metrics: dict[str, Any], is_main: bool) -> Outcome:
-    if is_main:
-        content = {
-            "id": one.job["id"],
-            "metrics": metrics,
-            "intervals": one.run.intervals,
-            "inputs_finished": one.inputs_finished,
-            "fingerprints": one.run.fingerprints,
-            "seconds": round(time.monotonic() - one.started, 2),
-            "finished": now(),
-        }
-        write_result(one.folder, content)
-        _tidy(one.folder)
-    return "done"
-
-
-def _end_without(folder: Path, error: Exception, is_main: bool) -> Outcome:
-    """End a job that was stopped or failed."""
-    from caebench.stages import Interrupted
-
-    if isinstance(error, LeaseLost):  # what is in the folder is another holder's
-        log.error("%s", error)
-        return "failed"
-    if not isinstance(error, Interrupted):
-        record_error(folder, error)
-        return "failed"
-    log.warning("%s: %s", folder.name, error)
-    if is_main:
-        log_attempt(folder, stopped_by=error.signal)
-    return "stopped"
-
-
-def require_inputs(inputs: Mapping[str, Path], store: Store) -> None:
-    """Check that the inputs are done, with inputs of theirs that have not changed since.
-
-    Raises:
-        ValueError: an input job is not done.
-    """
-    for role, folder in inputs.items():
-        if store.state_at(folder) != "done":
-            why = store.changed_input(folder) or "it has no result"
-            raise ValueError(
-                f"input '{role}': {folder.name} is not done: {why}. Run it first: caebench run job {id_in(folder.name)}"
-            )
-
-
-def device_name(device: Any) -> str:
-    """The device's name, for the record."""
-    from caebench.stages import device_name as name_device
-
-    return name_device(device)
-
-
-def record_error(folder: Path, error: Exception) -> None:
-    """Write why a job failed."""
-    record_failure(folder, in_words(error), "".join(traceback.format_exception(error)))
-    log.error("%s failed: %s", folder.name, error)
-
-
-def record_failure(folder: Path, reason: str, trace: str = "") -> None:
-    """Write why a job failed: the word of the process that failed first, since the others only lose a connection."""
-    if (folder / FAILURE).exists():
-        return
-    facts = {"error": reason, "trace": trace, "time": now()}
-    try:
-        write_json(folder / FAILURE, facts)
-    except LeaseLost as other:
-        log.error("%s: the failure is not written: %s", folder, other)
-    except OSError:
-        _record_on_full_disk(folder, facts)
-
-
-def _record_on_full_disk(folder: Path, facts: Mapping[str, Any]) -> None:
-    """Write why a job failed to the room that its heartbeat has kept for that."""
-    free_reserve(folder)
-    try:
-        write_json(folder / FAILURE, facts)
-    except OSError as other:
-        log.error("%s: the failure cannot be written: %s", folder, other)
-
-
-def in_words(error: Exception) -> str:
-    """An error's type and message; for the many out-of-memory errors also what to do."""
-    said = f"{type(error).__name__}: {denied(error) if isinstance(error, PermissionError) else error}"
-    is_memory = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
-    if is_memory or any(words in str(error).lower() for words in OUT_OF_MEMORY):
-        return f"out of memory: lower per_device_batch in the site file, or give the job more ({said})"
-    return said
-
-
-def _tidy(folder: Path) -> None:
-    """Delete a finished job's checkpoints and what resuming needs; its outputs are in its folder."""
-    for name in (INPUTS, RESULT + DAMAGED):
-        (folder / name).unlink(missing_ok=True)
-    for path in (folder / CHECKPOINTS).glob("*"):
-        path.unlink()
-    if (folder / CHECKPOINTS).exists():
-        (folder / CHECKPOINTS).rmdir()

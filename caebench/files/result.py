@@ -69,7 +69,7 @@ def require_outputs(folder: Path) -> None:
     """
     for name, digest in read_result(folder).get("files", {}).items():
         if not (folder / name).exists() or sha256_of(folder / name) != digest:
-            raise Damaged(f"{folder / name}: gone, or changed since the job wrote it")
+            raise Damaged(f"{folder / name}: gone, or changed since written. Delete its job's folder and run it again.")
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from caebench.specs.base import Config
-from caebench.specs.identity import differing, full
+from caebench.specs.identity import differing, full, identity
 from caebench.specs.job import Protocol, Spec
 from caebench.store.records import Record
 
@@ -30,7 +30,7 @@ def protocol(config: Spec, record: Record | None) -> Protocol:
 
 def fingerprint(config: Spec, record: Record) -> str:
     """Eight digits that are equal for numbers made in the same way."""
-    content = {"config": {**full(config), "seed": None}, **protocol(config, record)}
+    content = {"config": {**identity(config), "seed": None}, **protocol(config, record)}  # a new field moves none
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]
 
 

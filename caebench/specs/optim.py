@@ -4,7 +4,7 @@ and the base learning rate. Per-device batch, accumulation and world size are de
 
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from caebench.specs.base import Config
 
@@ -60,6 +60,7 @@ class Optimization(Config):
     clip_grad: PositiveFloat | None = None  # the largest norm of the gradient
     clip_grad_of: Literal["all", "each"] = "all"  # all parameters together, or each parameter, as in DINO
     precision: Precision = "bf16"
+    max_skipped_steps: NonNegativeInt = 0  # steps that may be left out because their loss is not finite, however often
 
     @property
     def lr(self) -> float:

@@ -24,7 +24,7 @@ from caebench.tasks.linear_grid import make_linear_probe_grid
 from caebench.tasks.probes import MakeProbe, Part, Probe, make_attentive_probe, make_linear_probe
 from caebench.training.distributed import Group
 from caebench.training.hooks import LOG_EVERY
-from caebench.training.monitor import Diverged
+from caebench.training.repeating import Diverged
 from caebench.training.run import Run
 from caebench.training.signals import Interrupted, watch_signals
 from caebench.training.step import Batch, autocast, micro_batch, to_device

@@ -8,19 +8,20 @@ import torch
 from torch import Tensor
 
 from caebench.files.layout import METRICS
+from caebench.training.repeating import Diverged
 from caebench.training.run import Run
 from caebench.training.signals import Interrupted, first_raised
 from caebench.training.stopping import StopInterval
 
 SPEED = "images_per_second"
-
-
-class Diverged(ArithmeticError):
-    """A loss that is not finite."""
+GRADIENT = "grad_norm"
 
 
 class Monitor:
     """Lines of metrics, progress, and the time of the next checkpoint."""
+
+    may_skip = 0  # steps that the recipe allows to leave out
+    is_scaled = False  # whether the loss is, for fp16: then the scaler looks after gradients that are not finite
 
     def __init__(self, run: Run, *, step: int, total: int, global_batch: int, lr_field: str) -> None:
         self.run, self.total, self.global_batch, self.lr_field = run, total, global_batch, lr_field
@@ -42,25 +43,28 @@ class Monitor:
         """Write one line of metrics, and show progress.
 
         Raises:
-            Diverged: the loss is not finite.
+            Diverged: the loss or the gradient is not finite.
         """
         self.run.append_metrics(step=step, **{**more, SPEED: self.speed(step), **shown})
         self.run.progress(step, self.total, shown)
         self.interval.measure(step)
         self.logged_step, self.last_log = step, time.monotonic()
-        self.check(step, shown["loss"])
+        self.check(step, shown)
 
-    def check(self, step: int, loss: float) -> None:
-        """Check a loss.
+    def check(self, step: int, values: Mapping[str, float]) -> None:
+        """Check the loss of a step, and the norm of its gradient if that is known.
 
         Raises:
-            Diverged: it is not finite.
+            Diverged: one is not finite.
         """
-        if not math.isfinite(loss):
-            raise Diverged(
-                f"{self.run.folder}: loss is {loss} at step {step} of {self.total}. "
-                f"See {METRICS}; lower {self.lr_field} or use fp32, and run the suite again."
-            )
+        for name in ("loss",) if self.is_scaled else ("loss", GRADIENT):
+            if not math.isfinite(value := values.get(name, 0.0)):
+                raise Diverged(
+                    f"{self.run.folder}: {name} is {value} at step {step} of {self.total}. "
+                    f"See {METRICS}; lower {self.lr_field} or use fp32, and run the suite again.",
+                    step,
+                    self.may_skip,
+                )
 
     def decide(self) -> tuple[str | None, bool]:
         """The signal to stop for, if any, and whether a checkpoint is due: the same in every process."""
@@ -68,15 +72,15 @@ class Monitor:
         due, *signals = self.run.group.any([overdue, *self.run.stop.flags])
         return first_raised(signals), due
 
-    def stop_between(self, step: int, loss: Tensor) -> str | None:
+    def stop_between(self, step: int, values: Mapping[str, Tensor]) -> str | None:
         """The signal to stop for after a step that is not logged, if any; asked as often as it has to be.
 
         Raises:
-            Diverged: there is one, and the loss is not finite: a checkpoint would keep that.
+            Diverged: the loss or the gradient is not finite, and a checkpoint would keep that; or this step was sought.
         """
         signal = self.run.agreed_stop() if self.interval.is_over(step) else None
-        if signal is not None:
-            self.check(step, self.means({"loss": loss})["loss"])
+        if signal is not None or self.run.repetition.checks_every_step:
+            self.check(step, self.means(values))
         return signal
 
     def saved(self) -> None:

@@ -20,6 +20,7 @@ from caebench.specs.inputs.dataset import Data
 from caebench.specs.progress import Progress, no_progress
 from caebench.specs.site import LOADERS, Site
 from caebench.training.distributed import Group
+from caebench.training.repeating import Repetition
 from caebench.training.signals import Interrupted, StopRequest, first_raised
 
 log = logging.getLogger("caebench")
@@ -39,6 +40,8 @@ class Run:
         default_factory=dict[str, Path]
     )  # role ("codes") -> folder; may be gone
     intervals: dict[str, tuple[float, float]] = field(default_factory=dict)  # 95 %, of metrics; in the main process
+    repetition: Repetition = field(default_factory=Repetition)  # of steps whose loss was not finite
+    skipped_steps: list[int] = field(default_factory=list[int])  # steps that the training has left out
     stop: StopRequest = field(default_factory=StopRequest)  # of this process; set by `watch_signals`
 
     @property

@@ -20,7 +20,7 @@ from caebench.specs.optim import Optimization
 from caebench.training import checkpoint
 from caebench.training.distributed import Group
 from caebench.training.hooks import Hooks, StepInfo
-from caebench.training.monitor import SPEED, Monitor
+from caebench.training.monitor import GRADIENT, SPEED, Monitor
 from caebench.training.optim import (
     ParamGroup,
     clip_gradients,
@@ -86,10 +86,11 @@ class Position:
     history: History = field(default_factory=list)  # one entry per epoch, from `after_epoch`
     metrics_bytes: int = 0  # length of metrics.jsonl, so that a resumed job does not repeat lines
     line: dict[str, float] = field(default_factory=dict)  # of metrics, to be written after a pending evaluation
+    skipped: list[int] = field(default_factory=list)  # steps that were left out
 
     def contents(self) -> dict[str, Any]:
-        """Its part of a checkpoint: with a line of metrics only if a stop interrupted an evaluation."""
-        return {name: value for name, value in vars(self).items() if name != "line" or value}
+        """Its part of a checkpoint: `line` only if a stop interrupted an evaluation, `skipped` if there is any."""
+        return {name: value for name, value in vars(self).items() if name not in ("line", "skipped") or value}
 
 
 def fit(training: Training, run: Run) -> dict[str, Any]:
@@ -129,6 +130,7 @@ class Trainer:
         self.position = self._restore()
         step, batch = self.position.step, config.global_batch
         self.monitor = Monitor(run, step=step, total=self.total, global_batch=batch, lr_field="base_lr")
+        self.monitor.may_skip, self.monitor.is_scaled = config.max_skipped_steps, self.scaler.is_enabled()
 
     def _restore(self) -> Position:
         position = Position()
@@ -175,17 +177,30 @@ class Trainer:
             Diverged: the loss is not finite.
         """
         self._after_step()  # does nothing unless a stop interrupted it after the last step
+        if self.position.step + 1 in self.run.repetition.skipped:
+            self._skip(micro_batches)
+            return
         info = StepInfo(self.position.step, self.total, self.per_epoch)
         self._prepare(info)
         means = self._accumulate(micro_batches)
         norm = self._update(info)
         self.training.hooks.after_step(info)
         self.position.step += 1
+        values = {**means, GRADIENT: norm}
         if info.is_logged:
-            self.position.line = self.monitor.means({**means, "grad_norm": norm})
+            self.position.line = self.monitor.means(values)
         self._after_step()
-        if not info.is_logged and (signal := self.monitor.stop_between(self.position.step, means["loss"])):
+        if not info.is_logged and (signal := self.monitor.stop_between(self.position.step, values)):
             self.stop(signal)
+
+    def _skip(self, micro_batches: Iterable[Batch]) -> None:
+        """Leave a step out: the samples are taken, and nothing is learnt from them."""
+        for _ in micro_batches:
+            pass
+        self.position.step += 1
+        self.position.skipped.append(self.position.step)
+        log.warning("%s: step %d is left out: its loss is not finite", self.run.folder.name, self.position.step)
+        self._after_step()
 
     def _prepare(self, info: StepInfo) -> None:
         self.module.train()
@@ -258,6 +273,7 @@ class Trainer:
             Interrupted: a signal asked for a stop in an evaluation, and the state before it is saved.
         """
         self._after_step()  # as in `step`
+        self.run.skipped_steps = self.position.skipped
         return self._repeatable(lambda: self.training.finish(self.position.history))
 
     def _repeatable(self, evaluate: Callable[[], T]) -> T:

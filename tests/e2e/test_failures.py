@@ -2,12 +2,14 @@
 
 import json
 import os
+import re
 
 import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from caebench.files.result import read_result, write_result
 from caebench.planning.scale import SCALES
 from caebench.specs.job import make_job
 from caebench.specs.methods.cae import cae
@@ -69,6 +71,7 @@ def test_an_encoder_file_of_other_widths_is_refused(quickstart, bench, probe):
         sizes = json.loads(file.metadata()["encoder"])
     sizes["variant"][0] *= 2
     save_file(load_file(path), path, metadata={"encoder": json.dumps(sizes)})
+    write_result(path.parent, read_result(path.parent))  # as if the job had written it
     error = run_to_failure(bench, probe)
     assert str(path) in error and "not an encoder of" in error and "expected" in error
 
@@ -145,7 +148,7 @@ def test_a_diverging_job_stops_and_says_where(quickstart, bench):
     found = quickstart.job("pretrain", "cae-pixels")
     job = variation(bench, found, longer(found, base_lr=1e30, warmup_epochs=0.0, clip_grad=None))
     error = run_to_failure(bench, job)
-    assert "Diverged" in error and "at step 10 of 60" in error and "lower base_lr" in error
+    assert re.search(r"Diverged: .*: (loss|grad_norm) is (nan|inf) at step \d of 60\. .*lower base_lr", error), error
 
 
 def test_a_job_that_runs_is_not_started_twice(bench, pretraining):

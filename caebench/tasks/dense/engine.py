@@ -170,7 +170,7 @@ class TrainLoop(BaseLoop):
                 self._iter += 1
                 if self._iter % LOG_EVERY == 0 or self._iter == self._max_iters:
                     self._after_step(monitor, values)
-                elif signal := monitor.stop_between(self._iter, values["loss"]):
+                elif signal := monitor.stop_between(self._iter, values):
                     job.save(runner, self._iter)
                     raise monitor.interruption(self._iter, signal)
         runner.call_hook("after_train")

@@ -14,7 +14,7 @@ from caebench.checkpoints.reading import read
 from caebench.cli import main
 from caebench.data.loading import open_image
 from caebench.datasets.errors import DataError
-from caebench.execution.worker import in_words
+from caebench.execution.recording import in_words
 from caebench.files.atomic import listed, read_json, write_json
 from caebench.files.layout import CHECKPOINTS, DVAE, ENCODER, HEARTBEAT, LEASE, RESULT, TOKENIZER
 from caebench.files.permissions import denied, denied_at

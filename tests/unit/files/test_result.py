@@ -68,5 +68,5 @@ def test_an_output_that_has_changed_is_refused(folder):
     require_outputs(folder)
     for change in ((folder / ENCODER).write_bytes, lambda _: (folder / ENCODER).unlink()):
         change(b"weighty")
-        with pytest.raises(Damaged, match=f"{folder / ENCODER}: gone, or changed since the job wrote it"):
+        with pytest.raises(Damaged, match=f"{folder / ENCODER}: gone, or changed since written"):
             require_outputs(folder)

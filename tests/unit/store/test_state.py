@@ -7,7 +7,7 @@ import time
 import pytest
 import torch
 
-from caebench.execution.worker import in_words
+from caebench.execution.recording import in_words
 from caebench.files.atomic import write_json
 from caebench.files.layout import LEASE
 from caebench.store.lease import HolderId, mark_cancelled

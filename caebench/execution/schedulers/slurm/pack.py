@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from caebench.execution.attempt import Outcome, require_inputs
 from caebench.execution.local import Outcomes, Watcher, run_plan
 from caebench.execution.pool import Allocation
 from caebench.execution.schedulers.slurm.payload import Payload, own_id, own_job
 from caebench.execution.schedulers.slurm.queue import NAME
-from caebench.execution.worker import Outcome, require_inputs
 from caebench.specs.job import Job
 from caebench.specs.site import Site
 from caebench.store.lease import HolderId

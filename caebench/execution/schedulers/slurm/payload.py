@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from caebench.execution import provenance
+from caebench.execution.attempt import Outcome
+from caebench.execution.recording import log_attempt
 from caebench.execution.schedulers.base import SchedulerJob
 from caebench.execution.schedulers.slurm import rendezvous
 from caebench.execution.schedulers.slurm.queue import NAME, TITLE, cause, queued_among, requeue
-from caebench.execution.worker import Outcome, log_attempt, run_jobs
+from caebench.execution.worker import run_jobs
 from caebench.files.atomic import now, read_json, write_json
 from caebench.files.layout import FAILURE
 from caebench.specs.progress import no_progress

@@ -18,8 +18,8 @@ class Probe:
 
     def __call__(self) -> dict[str, Any]:
         """Host, device, whether the store is shared, free disk, and whether and how fast the processes communicate."""
+        from caebench.execution.attempt import device_name, join
         from caebench.execution.schedulers.slurm.payload import own_id
-        from caebench.execution.worker import device_name, join
 
         rendezvous.export(own_id())
         started = time.monotonic()
