@@ -7,7 +7,7 @@ from typing import Any
 
 from caebench.files.atomic import read_json
 from caebench.files.layout import FAILURE, JOB, METRICS, name_of
-from caebench.files.result import read_result
+from caebench.files.result import intact, read_result
 from caebench.report.forecast import Pace, hours_used, read_pace, slices
 from caebench.specs.scheduler import SchedulerSection
 from caebench.store.lease import HolderId, holder_id
@@ -124,7 +124,7 @@ def last_lines(folder: Path, logs: Sequence[Path]) -> list[str]:
             file.seek(max(0, path.stat().st_size - LOG_TAIL))
             if lines := _lines(file.read().decode("utf8", errors="replace")):
                 return lines
-    return _lines(read_json(folder / FAILURE).get("trace", "")) if (folder / FAILURE).exists() else []
+    return _lines(str(intact(folder, FAILURE).get("trace", "")))
 
 
 def _lines(text: str) -> list[str]:

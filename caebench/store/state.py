@@ -35,7 +35,7 @@ class Statuses:
     def _find(self, folder: Path) -> Status:
         state, lease = self.store.state_at(folder), holder(folder)
         if state in ("done", "failed"):
-            return state, _failure(folder) if state == "failed" else ""
+            return state, failure_of(folder) if state == "failed" else ""
         if state == "damaged":
             return state, damage(folder) or ""
         job = HolderId.of(lease)
@@ -72,7 +72,7 @@ class Statuses:
         if cancelled:
             return "cancelled", "cancelled before it started"
         if (folder / FAILURE).exists():
-            return "failed", _failure(folder)
+            return "failed", failure_of(folder)
         if stopped == "SIGTERM" and end is None:
             return "cancelled", f"cancelled or preempted; {snapshot.title} has no account of which{saved}"
         if stopped is not None and end is not None and end.how == "exited":
@@ -87,7 +87,8 @@ class Statuses:
         return ("blocked", f"depends on {', '.join(broken)}") if broken else None
 
 
-def _failure(folder: Path) -> str:
+def failure_of(folder: Path) -> str:
+    """Why a job failed, in its own words."""
     return str(intact(folder, FAILURE).get("error", f"{FAILURE} is damaged; the job's log has more"))
 
 
