@@ -47,17 +47,12 @@ def folder_facts(
 
 
 def _status(folder: Path, statuses: Statuses) -> Status:
-    """A job's state and its reason. A stalled job has a state of its own.
+    """A job's state and its reason.
 
     The scheduler's word on a failure is first: if a process is killed, the job's own record is often only that another
     process has lost its connection.
     """
     state, reason = statuses.of(folder)
-    holder = holder_id(folder)
-    snapshot = statuses.snapshot_of(holder)
-    queued = snapshot.jobs.get(holder.id) if holder and snapshot else None
-    if queued and queued.stalled and state in ("queued", "running"):
-        return queued.stalled, reason
     if state == "failed" and (words := _why_stopped(folder, statuses)):
         return state, f"{words} ({reason})"
     return state, reason

@@ -15,6 +15,7 @@ from caebench.store.store import Store, input_names
 
 BROKEN = ("failed", "damaged", "lost", "blocked")  # what depends on such a job is blocked
 NO_WORD = "left the queue without a word"
+IN_QUEUE = ("queued", "running", "held", "suspended")  # states of a job that its scheduler has
 Status = tuple[str, str]  # a job's state and the reason for it
 
 
@@ -51,6 +52,8 @@ class Statuses:
             return self._gone(folder, snapshot, job.id, is_ours="cancelled" in lease)
         if queued.can_never_start:
             return self._blocked(folder) or ("blocked", "a job that it waited for is gone")
+        if queued.stalled:
+            return queued.stalled, "" if queued.is_running else queued.reason
         if queued.is_running and lease.get("purpose") == "pack" and not _has_begun(folder, job):
             return "queued", f"in {snapshot.title} job {job.id}, which runs others first"
         return ("running", "") if queued.is_running else ("queued", queued.reason)
