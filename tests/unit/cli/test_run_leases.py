@@ -53,6 +53,7 @@ def submitted(monkeypatch):
     monkeypatch.setattr(submit.Cluster, "_submit", take)
     monkeypatch.setattr(snapshots, "take", lambda store, dirty: None)
     monkeypatch.setattr(queue, "snapshot_now", snapshot)
+    monkeypatch.setattr(queue, "complete", lambda snapshot, job_ids: snapshot)
     monkeypatch.setattr(registry, "query", lambda folders: {"slurm": snapshot()})
     return names
 

@@ -16,7 +16,7 @@ from caebench.execution.attempt import Outcome
 from caebench.execution.recording import log_attempt, record_error
 from caebench.execution.schedulers.base import SchedulerJob
 from caebench.execution.schedulers.slurm import rendezvous
-from caebench.execution.schedulers.slurm.queue import NAME, TITLE, cause, queued_among, requeue
+from caebench.execution.schedulers.slurm.queue import NAME, PATIENCE, TITLE, cause, complete, queued_among, requeue
 from caebench.execution.worker import run_jobs
 from caebench.files.atomic import now, read_json, write_json
 from caebench.files.layout import FAILURE
@@ -144,9 +144,10 @@ def own_job(folders: Iterable[Path]) -> SchedulerJob:
     """
     now, own = time.time(), HolderId(NAME, own_id())
     holders = {found for folder in folders if (found := holder_id(folder)) and found.scheduler == NAME}
-    takes_leases = is_first_process()
-    jobs = queued_among({own.id, *(one.id for one in holders)}) if takes_leases and holders - {own} else {}
-    return SchedulerJob(own, QueueSnapshot(NAME, TITLE, now, jobs), os.environ.get("SLURM_RESTART_COUNT"))
+    others = {one.id for one in holders - {own}} if is_first_process() else set[str]()
+    jobs = queued_among(others, own.id) if others else {}
+    snapshot = complete(QueueSnapshot(NAME, TITLE, now, jobs), others, PATIENCE)
+    return SchedulerJob(own, snapshot, os.environ.get("SLURM_RESTART_COUNT"))
 
 
 def is_first_process() -> bool:

@@ -1,15 +1,19 @@
 """The script that sbatch gets, submitit's executor that writes it, and the environment in which sbatch runs."""
 
+import logging
 import os
 import re
 import shlex
 import shutil
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager, redirect_stderr
-from io import StringIO
+import subprocess
+import time
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from caebench.execution.schedulers.base import SchedulerSilent
+from caebench.execution.schedulers.slurm import queue
 from caebench.execution.schedulers.slurm.queue import NAME
 from caebench.execution.schedulers.slurm.submissions import Submission
 from caebench.specs.slurm import Slurm
@@ -24,7 +28,16 @@ STOP_AT_FAILURE = (  # bash; an error inside a file that a line sources is that 
     'echo "Correct [slurm] setup in the site file; || true after a line lets it fail." >&2; '
     "exit $s; }' ERR"
 )
+ACCEPTED = re.compile(r"^Submitted batch job \d+", re.MULTILINE)
+NO_CONTACT = ("timed out", "timeout", "unable to contact", "communication", "connection", "zero bytes", "i/o error")
+LOOKS = (2.0, 4.0)  # seconds between looking for a job whose sbatch did not answer
+LATE = (
+    "A job that SLURM accepts later ends by itself a minute after its start, without running. "
+    "Run the command again once SLURM answers; what was submitted before stays."
+)
 NO_EXPORT = ("SBATCH_EXPORT", "SLURM_EXPORT_ENV")  # with NONE, a job and its processes would lose their environment
+
+log = logging.getLogger("caebench")
 
 
 def make_executor(settings: Slurm, store: Path) -> "AutoExecutor":
@@ -108,15 +121,77 @@ def submitting() -> Generator[None]:
 
     Raises:
         ValueError: sbatch rejects a job.
+        SchedulerSilent: it does not answer.
     """
     from submitit.core.utils import FailedJobError
 
     try:
-        with _own_environment(), redirect_stderr(StringIO()):  # submitit also prints the error
+        with _own_environment(), _checked_answers():
             yield
     except FailedJobError as error:
-        said = "; ".join(line.strip() for line in str(error).splitlines() if line.strip())
-        raise ValueError(f"{said}. Correct [slurm] in the site file; what was submitted before stays.") from error
+        raise ValueError(
+            f"{_in_one_line(str(error))}. Correct [slurm] in the site file; what was submitted before stays."
+        ) from error
+
+
+@contextmanager
+def _checked_answers() -> Generator[None]:
+    """Have submitit call sbatch through `run_sbatch`; by itself it would wait for ever, and believe any answer."""
+    from submitit.core import utils
+
+    class Sbatch(utils.CommandFunction):
+        def __call__(self, *_: object, **__: object) -> str:
+            return run_sbatch(self.command)
+
+    theirs = utils.CommandFunction
+    utils.CommandFunction = Sbatch
+    try:
+        yield
+    finally:
+        utils.CommandFunction = theirs
+
+
+def run_sbatch(command: list[str]) -> str:
+    """sbatch's answer. Without one, SLURM may still have taken the job: then it is in the queue with its script.
+
+    Raises:
+        FailedJobError: sbatch rejects the job.
+        SchedulerSilent: it does not answer, and no such job is found.
+    """
+    from submitit.core.utils import FailedJobError
+
+    try:
+        if found := ACCEPTED.search(printed := queue.call(command).stdout):
+            return found[0]
+        said, is_rejected = f"its answer {printed[:60]!r} has no job's id", False
+    except subprocess.TimeoutExpired:
+        said, is_rejected = f"no answer within {queue.CALL_LIMIT:g} s", False
+    except subprocess.CalledProcessError as error:
+        said = error.stderr.strip() or str(error)
+        is_rejected = not any(words in said.lower() for words in NO_CONTACT)
+    if (job_id := _find_submitted(Path(command[-1]), said, looks=() if is_rejected else LOOKS)) is not None:
+        log.warning("sbatch: %s; but SLURM has the job, as %s", _in_one_line(said), job_id)
+        return f"Submitted batch job {job_id}"
+    if is_rejected:
+        raise FailedJobError(said)
+    raise SchedulerSilent(f"sbatch: {_in_one_line(said)}; squeue lists no job with its script. {LATE}")
+
+
+def _find_submitted(script: Path, said: str, looks: Sequence[float]) -> str | None:
+    """The id of the job with a script whose sbatch did not answer; SLURM may be slow, so that it appears later."""
+    for pause in (*looks, None):
+        try:
+            found = queue.submitted_as(script)
+        except SchedulerSilent as error:
+            raise SchedulerSilent(f"sbatch: {_in_one_line(said)}; {error} {LATE}") from error
+        if found is not None or pause is None:
+            return found
+        time.sleep(pause)
+    return None
+
+
+def _in_one_line(said: str) -> str:
+    return "; ".join(line.strip().rstrip(".") for line in said.splitlines() if line.strip())
 
 
 @contextmanager

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from caebench.datasets.registry import PUBLISHED
-from caebench.execution.schedulers.slurm.queue import NAME, ask, seconds_in
+from caebench.execution.schedulers.slurm.answers import seconds_in
+from caebench.execution.schedulers.slurm.queue import NAME, ask
 from caebench.execution.schedulers.slurm.sbatch import (
     make_executor,
     make_log_folder,

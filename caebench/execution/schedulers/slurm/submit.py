@@ -47,6 +47,11 @@ class Cluster(Submitter):
         job_id = self._id_of(job)
         return job_id is not None and self.snapshot.can_run(job_id)
 
+    def _complete_snapshot(self, jobs: Sequence[Job]) -> None:
+        """Look twice for jobs that were submitted and are not in the queue: none of them may run a second time."""
+        left = [job_id for job in jobs if (job_id := self._id_of(job)) and self.store.state(job) != "done"]
+        self.snapshot = queue.complete(self.snapshot, left)
+
     def _id_of(self, job: Job) -> str | None:
         """The SLURM id of a job; None if it was not submitted to SLURM."""
         found = holder_id(self.store.folder(job))
@@ -56,8 +61,10 @@ class Cluster(Submitter):
         """Submit the missing jobs of a plan; returns the SLURM id of each job, by the job's.
 
         Raises:
-            ValueError: a batch cannot be divided over the processes of its job, or sbatch fails.
+            ValueError: a batch cannot be divided over the processes of its job, or sbatch rejects a job.
+            SchedulerSilent: SLURM does not answer.
         """
+        self._complete_snapshot(jobs)
         missing = self.missing(jobs)
         check_batches(missing, self.slurm)
         self.submitted = read_facts(code) if code else None
@@ -102,6 +109,7 @@ class Cluster(Submitter):
 
     def preview(self, jobs: Sequence[Job], code: Path | None) -> list[str]:
         """The sbatch files of the missing jobs, with names in place of ids that SLURM has not assigned yet."""
+        self._complete_snapshot(jobs)
         missing = self.missing(jobs)
         check_batches(missing, self.slurm)
         ids = {job.id: job_id for job in jobs if self.is_queued(job) and (job_id := self._id_of(job))}

@@ -38,6 +38,7 @@ def test_a_job_with_its_own_leases_asks_nothing(folder, fake_slurm, in_job):
 @pytest.mark.parametrize(("holder", "is_taken"), [("8", True), ("9", False)])
 def test_another_jobs_lease_is_looked_up_though_squeue_fails_at_first(folder, fake_slurm, in_job, holder, is_taken):
     fake_slurm.put_failing("squeue", 2, OTHERS)
+    fake_slurm.put(sacct="", scontrol="echo No jobs in the system")
     lease(folder, holder)
     os.utime(folder / LEASE, (1, 1))
     found = own_job([folder])

@@ -7,7 +7,8 @@ import pytest
 
 from caebench.execution.schedulers.base import SchedulerSilent
 from caebench.execution.schedulers.slurm import queue
-from caebench.execution.schedulers.slurm.queue import cause, expand, query, requeue, seconds_in
+from caebench.execution.schedulers.slurm.answers import ENDS, expand, seconds_in
+from caebench.execution.schedulers.slurm.queue import cause, query, requeue
 from caebench.files.atomic import write_json
 from caebench.files.layout import LEASE
 from caebench.store.state import Statuses
@@ -38,7 +39,7 @@ def status(tmp_path, answer):
     """The state of a job with the lease of SLURM job 7, by what SLURM's commands answer."""
 
     def find(squeue="", sacct="", attempt=BEGUN):
-        answer(squeue=squeue, sacct=f"7|{sacct}\n" if sacct else "")
+        answer(squeue=squeue, sacct=f"7|{sacct}\n" if sacct else "", scontrol="No jobs in the system\n")
         folder = tmp_path / "pretrain" / "a"
         folder.mkdir(parents=True)
         write_json(folder / LEASE, {"scheduler": "slurm", "scheduler_id": "7"})
@@ -141,7 +142,7 @@ def test_a_command_that_is_not_installed_is_not_asked_again(in_job, monkeypatch,
 
 def test_a_job_asks_for_the_ids_that_it_names_only(fake_slurm, in_job):
     fake_slurm.put_failing("squeue", 2, 'echo "7|RUNNING|None|0:01|1:00|n1"')
-    assert set(queue.queued_among({"7", "9_1"})) == {"7"}
+    assert set(queue.queued_among({"9_1"}, "7")) == {"7"}
     assert [call.partition("--jobs ")[2] for call in fake_slurm.calls("squeue")] == ["7,9_1"] * 3
 
 
@@ -173,4 +174,4 @@ def test_a_process_that_ran_out_of_memory_counts_for_its_job(fake_slurm):
     lines = ["7|FAILED", "7.batch|FAILED", "7.0|OUT_OF_MEMORY", "8_1|FAILED", "8_1.0|FAILED"]
     fake_slurm.put(squeue="", sacct="\n".join(f"echo '{line}'" for line in lines))
     words = {job_id: end.words for job_id, end in query({"me"}, {"7", "8_1"}).ends.items()}
-    assert words == {"7": queue.ENDS["OUT_OF_MEMORY"].words, "8_1": queue.ENDS["FAILED"].words}
+    assert words == {"7": ENDS["OUT_OF_MEMORY"].words, "8_1": ENDS["FAILED"].words}
