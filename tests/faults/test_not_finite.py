@@ -57,11 +57,15 @@ def outputs(folder):
     return read_result(folder)["metrics"], metrics(folder), (folder / ENCODER).read_bytes()
 
 
-@pytest.mark.parametrize("site", [RARELY, OFTEN], ids=["from the start", "from a checkpoint"])
 @pytest.mark.parametrize(
-    ("faults", "gradient_only"),
-    [({33: 1}, False), ({30: 1}, True), ({60: 1}, False), ({7: 1, 23: 1, 24: 1}, False)],
-    ids=["a loss", "a logged gradient", "the last step", "three"],
+    ("faults", "gradient_only", "site"),
+    [
+        pytest.param({33: 1}, False, OFTEN, id="a loss"),
+        pytest.param({30: 1}, True, OFTEN, id="a logged gradient", marks=pytest.mark.slow),
+        pytest.param({60: 1}, False, RARELY, id="the last step", marks=pytest.mark.slow),
+        pytest.param({7: 1, 23: 1, 24: 1}, False, RARELY, id="three", marks=pytest.mark.slow),
+        pytest.param({7: 1, 23: 1, 24: 1}, False, OFTEN, id="three, with checkpoints", marks=pytest.mark.slow),
+    ],
 )
 def test_a_transient_fault_gives_the_undisturbed_bits(
     bench, pretraining, undisturbed, poison, site, faults, gradient_only
@@ -75,7 +79,7 @@ def test_a_transient_fault_gives_the_undisturbed_bits(
     assert 1 <= sum("repeated" in line for line in read_lines(folder / ATTEMPTS)) <= count
 
 
-@pytest.mark.parametrize("gradient_only", [False, True])
+@pytest.mark.parametrize("gradient_only", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_the_same_step_again_fails_with_step_and_loss_and_goes_on_where_it_was(
     bench, pretraining, undisturbed, poison, gradient_only
 ):
@@ -100,6 +104,7 @@ def test_steps_are_left_out_only_as_the_recipe_allows_and_the_result_names_them(
     assert "loss is nan at step 34 of 60" in read(bench.folder(fewer) / FAILURE)["error"]
 
 
+@pytest.mark.slow
 def test_what_was_left_out_does_not_depend_on_where_it_is_repeated_from(bench, pretraining, poison):
     job = pretraining(max_skipped_steps=1)
     folder, found = bench.folder(job), []
