@@ -93,9 +93,9 @@ class _Attempt:
     def _begin(self, jobs: Mapping[Path, Progress]) -> list[Begun]:
         """Begin jobs; of several processes each must begin all, or none: the others would wait for it."""
         begun: list[Begun] = []
-        for folder, job in {folder: read_json(folder / JOB) for folder in jobs}.items():
+        for folder, progress in jobs.items():
             try:
-                one = _begin(folder, job, self.store, self.site, jobs[folder], self.group)
+                one = _begin(folder, self.store, self.site, progress, self.group)
                 one.run.repetition = self.repetitions[folder]
                 begun.append(one)
             except Exception as error:  # as above
@@ -120,10 +120,10 @@ class _Attempt:
             self.outcomes[one.folder] = _end_without(one.folder, found, self.group.is_main)
 
 
-def _begin(folder: Path, job: Mapping[str, Any], store: Path, site: Site, progress: Progress, group: Any) -> Begun:
+def _begin(folder: Path, store: Path, site: Site, progress: Progress, group: Any) -> Begun:
     from caebench.stages import Run
 
-    started = time.monotonic()
+    started, job = time.monotonic(), read_json(folder / JOB)
     known = Store(store)
     inputs = {role: known.at(name) for role, name in job["inputs"].items()}
     optional = {role: known.at(name) for role, name in job.get("optional_inputs", {}).items()}

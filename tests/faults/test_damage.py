@@ -195,6 +195,14 @@ def test_a_damaged_job_file_is_written_again_and_the_job_stays_done(bench, probe
     assert (folder / RESULT).stat().st_mtime_ns == before
 
 
+def test_a_job_whose_file_is_damaged_fails_with_that_where_nothing_can_write_it_again(bench, probe):
+    folder = bench.folder(probe)
+    (folder / RESULT).unlink()
+    (folder / JOB).write_bytes(b"{")
+    assert run_job(folder, bench.store, SITE) == "failed"
+    assert f"{folder / JOB}: damaged" in read(folder / FAILURE)["error"] and not (folder / LEASE).exists()
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_an_encoder_file_that_has_changed_is_used_by_no_job(quickstart, bench, probe, kills, way):
     encoder = own_copy(bench, quickstart.job("pretrain", "cae-pixels"))
