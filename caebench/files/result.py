@@ -73,6 +73,8 @@ def require_outputs(folder: Path) -> None:
 
 
 def _read(path: Path) -> dict[str, Any]:
+    if not path.is_file():  # reading a pipe would wait for ever
+        raise Damaged(f"{path}: damaged (no regular file). Delete the job's folder and run the suite again.")
     try:
         content = read_json(path)
     except ValueError as error:  # no JSON, or no text

@@ -1,6 +1,8 @@
 """Results: a checksum tells what the disk has changed."""
 
 import json
+import os
+from pathlib import Path
 
 import pytest
 
@@ -49,6 +51,14 @@ def test_a_result_that_is_cut_is_damaged(folder, end):
     assert said is not None and str(path) in said and intact(folder, RESULT) == {}
     with pytest.raises(Damaged, match="damaged"):
         read_result(folder)
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
+@pytest.mark.parametrize("name", [RESULT, JOB])
+def test_what_is_no_file_is_damage(folder, name, make):
+    (folder / name).unlink()
+    make(folder / name)
+    assert f"{folder / name}: damaged (no regular file)" in (damage(folder) or "")
 
 
 @pytest.mark.parametrize("content", [b"[]", b"\xff\xfe", b'"text"', b"{"])
