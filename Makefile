@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 CAEBENCH := $(BIN)/caebench
 READY := $(VENV)/.ready
 
-.PHONY: demo demo-seeds test test-all test-slurm lint format lock clean
+.PHONY: demo demo-seeds test test-all test-slurm test-faults lint format lock clean
 
 demo: $(READY)
 	$(CAEBENCH) run suite quickstart --scale nano
@@ -23,6 +23,11 @@ test-all: $(READY)
 test-slurm: $(READY)
 	$(BIN)/python -m tests.slurm.install
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/slurm -o faulthandler_timeout=3600 -m slurm
+
+# Prints the seed of every random choice; CAEBENCH_KILLS=... sets another.
+test-faults: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/faults tests/unit/training/test_checkpoint.py tests/unit/files \
+		-n 2 --dist loadgroup -rP -o faulthandler_timeout=3600 -m "not gpu"
 
 lint: $(READY)
 	$(BIN)/ruff check .

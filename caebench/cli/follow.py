@@ -1,6 +1,7 @@
 """Verbs for jobs that were started earlier: `logs`, `cancel`, `retry`."""
 
 import codecs
+import math
 import sys
 import time
 from pathlib import Path
@@ -20,14 +21,20 @@ from caebench.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from caebench.execution.schedulers.base import SchedulerSilent
     from caebench.planning.setup import Setup
     from caebench.specs.job import Job
+    from caebench.store.queue import QueueSnapshot
+    from caebench.store.state import Statuses
     from caebench.store.store import Store
 
 JobName = Annotated[str, typer.Argument(help="A job's id, or a prefix of it.")]
 Target = Annotated[str, typer.Argument(help="A suite, `all`, or a job's id.", metavar="SUITE|JOB")]
 YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
-FOLLOW_EVERY = 1.0  # seconds
+READ_EVERY = 1.0  # seconds between two looks at a log that is followed
+ASK_EVERY = 10.0  # seconds between two queries of the queue meanwhile; a login node has many followers
 
 
 def logs(
@@ -46,9 +53,11 @@ def logs(
     where = open_store(load_site(site), store)
     folder = where.find(job)
     readers: dict[Path, TailReader] = {}
-    said = ""
+    said, queue = "", RecentQueue(folder)
     while True:
-        is_queued, words = _in_queue(where, folder) if follow else (False, "")  # first: so the last lines are read
+        is_queued, words = (
+            _in_queue(where, folder, queue) if follow else (False, "")
+        )  # first: so the last lines are read
         for path in log_files(folder, where.root):
             print(readers.setdefault(path, TailReader(path)).read(), end="", flush=True)
         if words and words != said:
@@ -56,7 +65,7 @@ def logs(
         said = words
         if not is_queued:
             break
-        time.sleep(FOLLOW_EVERY)
+        time.sleep(READ_EVERY)
     if not readers:
         raise ValueError(
             f"{folder.name}: has no log. It has not run, or it ran on this machine and printed to the terminal."
@@ -79,22 +88,51 @@ class TailReader:
         return self.decoder.decode(new)
 
 
-def _in_queue(store: "Store", folder: Path) -> tuple[bool, str]:
+class RecentQueue:
+    """What the schedulers said of a job, asked again after some seconds: a queue changes less often than a log."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.asked = folder, -math.inf
+        self.found: Mapping[str, QueueSnapshot] | SchedulerSilent = {}
+
+    def statuses(self, store: "Store", latest: bool = False) -> "Statuses":
+        """States from the records now, and from the last answer; or, if it should be the latest, from a new one.
+
+        Raises:
+            SchedulerSilent: there was no answer.
+        """
+        from caebench.execution.schedulers.base import SchedulerSilent
+        from caebench.execution.schedulers.registry import query
+        from caebench.store.state import Statuses
+
+        if latest or time.monotonic() - self.asked >= ASK_EVERY:
+            try:
+                self.found = query([self.folder])
+            except SchedulerSilent as error:
+                self.found = error
+            self.asked = time.monotonic()
+        if isinstance(self.found, SchedulerSilent):
+            raise self.found
+        return Statuses(store, self.found)
+
+
+def _in_queue(store: "Store", folder: Path, queue: RecentQueue) -> tuple[bool, str]:
     """Whether a job waits or runs, and what its follower should know: that it waits, or that nobody answers."""
     from caebench.execution.schedulers.base import SchedulerSilent
-    from caebench.execution.schedulers.registry import query
     from caebench.store.lease import holder_id
-    from caebench.store.state import Statuses
+    from caebench.store.state import IN_QUEUE
 
     try:
-        statuses = Statuses(store, query([folder]))
+        statuses = queue.statuses(store)
+        if statuses.of(folder)[0] not in (*IN_QUEUE, "done", "failed"):  # it may have been submitted again
+            statuses = queue.statuses(store, latest=True)
     except SchedulerSilent as error:
         return True, f"{error} Asking again."
     state, reason = statuses.of(folder)
     holder = holder_id(folder)
-    if state == "queued" and holder and (snapshot := statuses.snapshot_of(holder)):
+    if state in ("queued", "held") and holder and (snapshot := statuses.snapshot_of(holder)):
         return True, f"waiting: {snapshot.title} job {holder.id} is pending ({reason})"
-    return state in ("queued", "running"), ""
+    return state in IN_QUEUE, ""
 
 
 def cancel(
@@ -200,11 +238,13 @@ def _inputs_first(jobs: "list[Job]") -> "list[Job]":
 
 def _broken(store: "Store", jobs: "list[Job]") -> "list[Job]":
     """The failed ones among some jobs (inputs first), and their dependents."""
+    from caebench.store.state import IN_QUEUE
+
     states = _states(store, jobs)
     broken: set[str] = set()
     for job in jobs:
         state, depends = states[job.id], any(parent.id in broken for parent in job.parents)
-        if state in ("failed", "damaged", "cancelled", "lost") or (depends and state not in ("queued", "running")):
+        if state in ("failed", "damaged", "cancelled", "lost") or (depends and state not in IN_QUEUE):
             broken.add(job.id)
     return [job for job in jobs if job.id in broken]
 
@@ -215,6 +255,7 @@ def _broken_from(name: str, site_name: str, at: Path | None) -> "tuple[Setup, li
     from caebench.planning.scale import find_scale
     from caebench.planning.setup import Setup, open_store
     from caebench.specs.site import load_site
+    from caebench.store.state import IN_QUEUE
 
     site = load_site(site_name)
     store = open_store(site, at)
@@ -226,7 +267,7 @@ def _broken_from(name: str, site_name: str, at: Path | None) -> "tuple[Setup, li
         broken = [one for one in job.ancestors() if states[one.id] in ("failed", "damaged", "lost")]
         names, first = ", ".join(one.name for one in broken), command("retry", broken[0].id, site=site_name, store=at)
         raise ValueError(f"{job.name}: blocked by {names}. Retry that job, and its dependents with it: {first}")
-    present = {one.id for one in known if states[one.id] in ("done", "queued", "running")}
+    present = {one.id for one in known if states[one.id] in ("done", *IN_QUEUE)}
     chosen: list[Job] = []
     for one in _broken(store, [one for one in known if job.id in (one.id, *(below.id for below in one.ancestors()))]):
         if {parent.id for parent in one.parents} <= present | {other.id for other in chosen}:

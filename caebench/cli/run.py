@@ -202,11 +202,11 @@ def run_one_job(
     """Run one job that a plan has prepared, in this process; under torchrun, in all of them."""
     from caebench.execution.logs import write_plain_logs
     from caebench.execution.worker import run_job
-    from caebench.files.atomic import read_json
     from caebench.files.layout import FAILURE
     from caebench.planning.setup import open_store
     from caebench.specs.site import load_site
     from caebench.store.lease import LeaseTaken
+    from caebench.store.state import failure_of
 
     write_plain_logs()
     where = load_site(site)
@@ -223,7 +223,7 @@ def run_one_job(
         raise ValueError(str(error)) from error
     print(f"{folder.name}: {outcome}")
     if outcome == "failed" and (folder / FAILURE).exists():  # not there on a full disk, or in another process
-        print(f"error: {read_json(folder / FAILURE)['error']}")
+        print(f"error: {failure_of(folder)}")
     if outcome != "done":
         raise typer.Exit(1)
 

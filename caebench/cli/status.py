@@ -142,11 +142,13 @@ def _hours(hours: float | None) -> str:
 
 
 def _clock(time_utc: str | None) -> str:
-    """A local time, without the date if it is today."""
+    """A local time: without the date if it is today, with the year if that is another."""
     if time_utc is None:
         return ""
-    local = datetime.fromisoformat(time_utc).astimezone()
-    return local.strftime("%H:%M" if local.date() == datetime.now().astimezone().date() else "%d %b %H:%M")
+    local, today = datetime.fromisoformat(time_utc).astimezone(), datetime.now().astimezone().date()
+    if local.date() == today:
+        return local.strftime("%H:%M")
+    return local.strftime("%d %b %H:%M" if local.year == today.year else "%d %b %Y")
 
 
 def _summary(facts: Sequence[dict[str, Any]]) -> str:

@@ -9,13 +9,14 @@ from typing import Any, Literal
 
 from caebench.execution import provenance
 from caebench.execution.recording import log_attempt, record_error
-from caebench.files.atomic import now, read_json, remove, write_json
+from caebench.files.atomic import PARTIAL, now, read_json, remove, write_json
 from caebench.files.layout import (
     CHECKPOINTS,
     DAMAGED,
     FAILURE,
     INPUTS,
     JOB,
+    LEASE,
     PROVENANCE,
     RESULT,
     id_in,
@@ -112,9 +113,9 @@ class _Attempt:
             self.outcomes[one.folder] = _end(one, found, self.group.is_main)
         elif isinstance(found, Diverged) and self.repetitions[one.folder].again(found):
             self.left.add(one.folder)
-            log.warning("%s; repeated from the last checkpoint", found)
+            log.warning("%s: repeated from the last checkpoint", found.what)
             if self.group.is_main:
-                log_attempt(one.folder, repeated=str(found))
+                log_attempt(one.folder, repeated=found.what)
         else:
             self.outcomes[one.folder] = _end_without(one.folder, found, self.group.is_main)
 
@@ -129,6 +130,7 @@ def _begin(folder: Path, job: Mapping[str, Any], store: Path, site: Site, progre
     optional = {role: path for role, path in optional.items() if known.state_at(path) == "done"}
     if group.is_main:
         (folder / FAILURE).unlink(missing_ok=True)
+        _clear_left_overs(folder)
         _set_aside_damaged(folder)
     config = read_config(job["config"])
     require_inputs(inputs, known)
@@ -147,6 +149,13 @@ def _begin(folder: Path, job: Mapping[str, Any], store: Path, site: Site, progre
         write_json(folder / PROVENANCE, made_with)
     run = Run(folder, inputs, site, group, progress, optional_inputs=optional)
     return Begun(folder, job, config, run, started, seen)
+
+
+def _clear_left_overs(folder: Path) -> None:
+    """Delete what a killed attempt was writing; what is of a lease may be of another process that wants it now."""
+    for path in folder.rglob(f".*{PARTIAL}"):
+        if LEASE not in path.name:
+            remove(path)
 
 
 def _set_aside_damaged(folder: Path) -> None:

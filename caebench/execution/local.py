@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from caebench.execution.pool import Allocation, Message, Pool
-from caebench.files.atomic import read_json
 from caebench.files.layout import FAILURE, LEASE
 from caebench.planning.passes import find_passes
 from caebench.specs.job import Job
 from caebench.specs.site import Site
 from caebench.store.lease import judge
+from caebench.store.state import failure_of
 from caebench.store.store import Store
 
 Outcome = Literal["done", "cached", "failed", "blocked", "stopped"]
@@ -166,7 +166,7 @@ def _end(outcomes: Outcomes, watcher: Watcher, job: Job, outcome: Outcome, reaso
 
 def _reason(store: Store, job: Job, outcome: Outcome, reason: str) -> str:
     path = store.folder(job) / FAILURE
-    return read_json(path)["error"] if outcome == "failed" and path.exists() and not reason else reason
+    return failure_of(path.parent) if outcome == "failed" and path.exists() and not reason else reason
 
 
 def _blocking(job: Job, outcomes: Outcomes) -> str:

@@ -1,19 +1,30 @@
 """Run a job from its folder, or several in one pass, under their leases."""
 
 import logging
+import os
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
 from caebench.execution.attempt import Outcome, attempt, join
-from caebench.execution.recording import log_attempt
+from caebench.execution.recording import log_attempt, record_error
 from caebench.execution.schedulers.base import SchedulerJob
 from caebench.files.atomic import guarded, now
-from caebench.files.layout import RESULT
+from caebench.files.layout import FAILURE, LEASE, RESULT
 from caebench.specs.progress import Progress, no_progress
 from caebench.specs.site import Site
 from caebench.store.heartbeat import beating
-from caebench.store.lease import HolderId, LeaseTaken, acquire, is_held, release, require_held, wait_again
+from caebench.store.lease import (
+    HolderId,
+    LeaseTaken,
+    acquire,
+    is_held,
+    is_live,
+    process_number,
+    release,
+    require_held,
+    wait_again,
+)
 from caebench.store.state import last_activity
 
 log = logging.getLogger("caebench")
@@ -43,11 +54,18 @@ def run_jobs(
     Raises:
         LeaseTaken: other live processes run all of them.
     """
-    group, own_id = join(site), own_job.holder if own_job else None
+    own_id, stale_after = own_job.holder if own_job else None, 60.0 * site.stale_after_minutes
+    earlier = {folder: _written(folder / FAILURE) for folder in jobs}
+    try:
+        group = join(site)
+    except Exception as error:  # a name that is not known, a port in use, a process that never came
+        return _end_apart(jobs, error, own_job, stale_after, earlier)
     if not group.is_main:
-        return attempt(jobs, store, site, group)
-    stale_after = 60.0 * site.stale_after_minutes
+        main = group.of_first(0)  # waits until it has the leases
+        with guarded({folder: partial(require_held, folder, own_id, main) for folder in jobs}):
+            return attempt(jobs, store, site, group)
     mine = _acquire(jobs, own_job, stale_after, may_leave_out=group.size == 1)
+    group.of_first(process_number())
     place = {**HolderId.facts(own_id), "restart": own_job.restart if own_job else None, "processes": group.size}
     outcomes: dict[Path, Outcome] = dict.fromkeys(mine, "failed")
     checks = {folder: partial(require_held, folder, own_id) for folder in mine}
@@ -75,6 +93,38 @@ def _leave(folder: Path, outcome: Outcome, own_id: HolderId | None) -> None:
         wait_again(folder, own_id)
     else:
         release(folder, own_id)
+
+
+def _end_apart(
+    jobs: Mapping[Path, Progress],
+    error: Exception,
+    own_job: SchedulerJob | None,
+    stale_after: float,
+    earlier: Mapping[Path, float | None],
+) -> dict[Path, Outcome]:
+    """Record the failed attempt of a process that found no group; `earlier`: when each job had failed before.
+
+    Raises:
+        LeaseTaken: another live process runs one of the jobs.
+    """
+    own_id, is_main = own_job.holder if own_job else None, os.environ.get("RANK", "0") == "0"
+    mine = _acquire(jobs, own_job, stale_after, may_leave_out=False) if is_main else jobs
+    for folder in mine:
+        if is_main:
+            log_attempt(folder, begins=now(), **HolderId.facts(own_id))
+        elif not is_held(folder, own_id) and is_live(folder / LEASE):
+            continue  # another holder's folder
+        if earlier[folder] == _written(folder / FAILURE):
+            (folder / FAILURE).unlink(missing_ok=True)
+        record_error(folder, error)
+        if is_main:
+            _leave(folder, "failed", own_id)
+    return dict.fromkeys(jobs, "failed")
+
+
+def _written(path: Path) -> float | None:
+    """When a file was written; None: there is none."""
+    return path.stat().st_mtime if path.exists() else None
 
 
 def _acquire(

@@ -5,6 +5,7 @@ from typing import Any
 
 from caebench.files.atomic import read_json
 from caebench.files.layout import FAILURE, JOB, METRICS, PROVENANCE, RESULT, name_of
+from caebench.files.result import intact
 from caebench.report.facts import cell_fact
 from caebench.report.protocol import protocol
 from caebench.report.reports import Reports
@@ -60,7 +61,7 @@ def explain(store: Store, folder: Path) -> dict[str, Any]:
     """Everything known about a job."""
     job = read_json(folder / JOB)
     files = {"provenance": PROVENANCE, "result": RESULT, "failure": FAILURE}
-    known = {name: read_json(folder / file) for name, file in files.items() if (folder / file).exists()}
+    known = {name: intact(folder, file) for name, file in files.items() if (folder / file).exists()}
     return {
         "folder": str(folder),
         "state": store.state_at(folder),

@@ -7,7 +7,7 @@ from typing import Any
 
 from caebench.files.atomic import read_json
 from caebench.files.layout import FAILURE, JOB, METRICS, name_of
-from caebench.files.result import read_result
+from caebench.files.result import intact, read_result
 from caebench.report.forecast import Pace, hours_used, read_pace, slices
 from caebench.specs.scheduler import SchedulerSection
 from caebench.store.lease import HolderId, holder_id
@@ -47,17 +47,12 @@ def folder_facts(
 
 
 def _status(folder: Path, statuses: Statuses) -> Status:
-    """A job's state and its reason. A stalled job has a state of its own.
+    """A job's state and its reason.
 
     The scheduler's word on a failure is first: if a process is killed, the job's own record is often only that another
     process has lost its connection.
     """
     state, reason = statuses.of(folder)
-    holder = holder_id(folder)
-    snapshot = statuses.snapshot_of(holder)
-    queued = snapshot.jobs.get(holder.id) if holder and snapshot else None
-    if queued and queued.stalled and state in ("queued", "running"):
-        return queued.stalled, reason
     if state == "failed" and (words := _why_stopped(folder, statuses)):
         return state, f"{words} ({reason})"
     return state, reason
@@ -124,7 +119,7 @@ def last_lines(folder: Path, logs: Sequence[Path]) -> list[str]:
             file.seek(max(0, path.stat().st_size - LOG_TAIL))
             if lines := _lines(file.read().decode("utf8", errors="replace")):
                 return lines
-    return _lines(read_json(folder / FAILURE).get("trace", "")) if (folder / FAILURE).exists() else []
+    return _lines(str(intact(folder, FAILURE).get("trace", "")))
 
 
 def _lines(text: str) -> list[str]:

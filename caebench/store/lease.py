@@ -129,24 +129,31 @@ def release(folder: Path, own_id: HolderId | None = None) -> None:
         (folder / LEASE).unlink(missing_ok=True)
 
 
-def is_held(folder: Path, own_id: HolderId | None = None) -> bool:
-    """Whether this process has the lease, or its scheduler job, to which its submitter has just handed it over."""
-    content, ours = holder(folder), _lease_of(None, "run")
-    if all(content.get(name) == ours[name] for name in ("host", "pid", "started")):
+def is_held(folder: Path, own_id: HolderId | None = None, process: int | None = None) -> bool:
+    """Whether this process has the lease (or `process`, the main one), or its scheduler job, just handed over."""
+    content = holder(folder)
+    if process_number(content) == (process or process_number()):
         return True
     return own_id is not None and HolderId.of(content) == own_id and content.get("stale_after") is None
 
 
-def require_held(folder: Path, own_id: HolderId | None = None) -> None:
-    """Check that this process may still write to the job's folder.
+def require_held(folder: Path, own_id: HolderId | None = None, process: int | None = None) -> None:
+    """Check that this process may still write to the job's folder; see `is_held`.
 
     Raises:
         LeaseLost: another holder has its lease, or nobody has.
     """
-    if not is_held(folder, own_id):
+    if not is_held(folder, own_id, process):
         content = holder(folder)
         who = f"{_who(content)} has it" if content else "it is gone"
         raise LeaseLost(f"{folder}: this process has lost its lease ({who}), and leaves the folder as it is")
+
+
+def process_number(lease: Mapping[str, Any] | None = None) -> int:
+    """A number for this process, or for the one that has a lease; no two processes share it, on any machine."""
+    named = _lease_of(None, "run") if lease is None else lease
+    text = json.dumps([named.get(name) for name in ("host", "pid", "started")])
+    return int(hashlib.sha256(text.encode()).hexdigest()[:12], 16)
 
 
 def take_over(folder: Path, snapshot: QueueSnapshot | None = None) -> str | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from caebench.files.atomic import read_json, write_json
-from caebench.files.layout import JOB, PROVENANCE, name_of
+from caebench.files.layout import JOB, PROVENANCE, RESULT, name_of
 from caebench.files.result import read_result
 from caebench.specs.identity import differing, full
 from caebench.specs.job import Job
@@ -31,7 +31,7 @@ class Records:
     folder: Path | None = None
 
     def state(self, job: Job) -> State:
-        """A job's state; a job that is not in the store may have a record."""
+        """A job's state; a job that has no result in the store may have a record."""
         state = self.store.state(job)
         return "done" if state == "todo" and self._kept(job) is not None else state
 
@@ -42,7 +42,8 @@ class Records:
 
     def _kept(self, job: Job) -> Record | None:
         path = self.folder / f"{job.id}.json" if self.folder is not None else None
-        if path is None or not path.exists():
+        is_to_do_again = (self.store.folder(job) / RESULT).exists()  # since an input has changed
+        if path is None or not path.exists() or is_to_do_again:
             return None
         record = read_json(path)
         if changed := differing(record["config"], full(job.config)):

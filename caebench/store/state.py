@@ -15,6 +15,7 @@ from caebench.store.store import Store, input_names
 
 BROKEN = ("failed", "damaged", "lost", "blocked")  # what depends on such a job is blocked
 NO_WORD = "left the queue without a word"
+IN_QUEUE = ("queued", "running", "held", "suspended")  # states of a job that its scheduler has
 Status = tuple[str, str]  # a job's state and the reason for it
 
 
@@ -35,7 +36,7 @@ class Statuses:
     def _find(self, folder: Path) -> Status:
         state, lease = self.store.state_at(folder), holder(folder)
         if state in ("done", "failed"):
-            return state, _failure(folder) if state == "failed" else ""
+            return state, failure_of(folder) if state == "failed" else ""
         if state == "damaged":
             return state, damage(folder) or ""
         job = HolderId.of(lease)
@@ -51,6 +52,8 @@ class Statuses:
             return self._gone(folder, snapshot, job.id, is_ours="cancelled" in lease)
         if queued.can_never_start:
             return self._blocked(folder) or ("blocked", "a job that it waited for is gone")
+        if queued.stalled:
+            return queued.stalled, "" if queued.is_running else queued.reason
         if queued.is_running and lease.get("purpose") == "pack" and not _has_begun(folder, job):
             return "queued", f"in {snapshot.title} job {job.id}, which runs others first"
         return ("running", "") if queued.is_running else ("queued", queued.reason)
@@ -72,7 +75,7 @@ class Statuses:
         if cancelled:
             return "cancelled", "cancelled before it started"
         if (folder / FAILURE).exists():
-            return "failed", _failure(folder)
+            return "failed", failure_of(folder)
         if stopped == "SIGTERM" and end is None:
             return "cancelled", f"cancelled or preempted; {snapshot.title} has no account of which{saved}"
         if stopped is not None and end is not None and end.how == "exited":
@@ -87,7 +90,8 @@ class Statuses:
         return ("blocked", f"depends on {', '.join(broken)}") if broken else None
 
 
-def _failure(folder: Path) -> str:
+def failure_of(folder: Path) -> str:
+    """Why a job failed, in its own words."""
     return str(intact(folder, FAILURE).get("error", f"{FAILURE} is damaged; the job's log has more"))
 
 

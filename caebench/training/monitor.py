@@ -60,7 +60,7 @@ class Monitor:
         for name in ("loss",) if self.is_scaled else ("loss", GRADIENT):
             if not math.isfinite(value := values.get(name, 0.0)):
                 raise Diverged(
-                    f"{self.run.folder}: {name} is {value} at step {step} of {self.total}. "
+                    f"{self.run.folder}: {name} is {value} at step {step} of {self.total}",
                     f"See {METRICS}; lower {self.lr_field} or use fp32, and run the suite again.",
                     step,
                     self.may_skip,

@@ -13,8 +13,9 @@ MOST = 10  # repetitions in one attempt: a device that fails as often is not to 
 class Diverged(ArithmeticError):
     """A loss, or a gradient, that is not finite."""
 
-    def __init__(self, message: str, step: int, may_skip: int = 0) -> None:
-        super().__init__(message)
+    def __init__(self, what: str, advice: str, step: int, may_skip: int = 0) -> None:
+        super().__init__(f"{what}. {advice}")
+        self.what = what  # is not finite, and where
         self.step = step  # counted from 1
         self.may_skip = may_skip  # steps that the recipe allows to leave out
 

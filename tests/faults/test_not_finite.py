@@ -66,7 +66,7 @@ def outputs(folder):
 def test_a_transient_fault_gives_the_undisturbed_bits(
     bench, pretraining, undisturbed, poison, site, faults, gradient_only
 ):
-    folder, count = bench.folder(pretraining()), len(faults)
+    folder, count, faults = bench.folder(pretraining()), len(faults), dict(faults)
     poison(faults, gradient_only)
     assert run_job(folder, bench.store, site) == "done"
     assert set(faults.values()) == {0}, "each has struck"

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -242,7 +243,17 @@ def test_two_nodes_with_two_processes_each_give_the_same_losses(started):
 
 def test_hundreds_of_jobs_are_submitted_and_seen_with_few_commands(commands, tiny, tmp_path):
     bench = Bench(tmp_path / "store", partition="closed")
-    jobs = Plans("all", tuple(make_plan(table, tiny, [0]) for table in suites.load_all("all"))).jobs
+    check_few_commands(bench, commands, make_plan(suites.load("classification-transfer"), tiny, list(range(20))).jobs)
+
+
+@pytest.mark.slow
+def test_all_suites_are_submitted_and_seen_with_few_commands(commands, tiny, tmp_path):
+    bench = Bench(tmp_path / "store", partition="closed")
+    plans = Plans("all", tuple(make_plan(table, tiny, [0, 1, 2]) for table in suites.load_all("all")))
+    check_few_commands(bench, commands, plans.jobs)
+
+
+def check_few_commands(bench: Bench, commands: Callable[[], Counter[str]], jobs: list[Job]) -> None:
     assert len(jobs) > 300
     ids = bench.submit(jobs)
     arrays = {slurm_id.partition("_")[0] for slurm_id in ids.values()}

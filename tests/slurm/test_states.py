@@ -147,6 +147,26 @@ def test_a_job_that_never_reaches_python_shows_its_log(started):
     assert "python3.99" in "\n".join(bench.facts(job)["log"])
 
 
+def submit_with_a_failing_line(scene: Scene) -> tuple[Bench, list[Job]]:
+    setup = ("export MODULES=1", "module load cuda/99", "echo not reached")
+    bench, jobs = (
+        Bench(scene.folder / "store", setup=setup),
+        with_knn(scene.tiny, pretraining(scene.tiny, epochs=1))[:2],
+    )
+    bench.submit(jobs)
+    return bench, jobs
+
+
+@begins(submit_with_a_failing_line)
+def test_a_failing_line_of_setup_ends_the_job_and_is_in_its_log(started, login):
+    bench, (job, dependent) = started
+    assert bench.wait([job, dependent]) == {job.id: "lost", dependent.id: "blocked"}
+    assert login.job(str(bench.slurm_id(job)))["JobState"] == "FAILED"
+    log = "\n".join(bench.facts(job)["log"])
+    assert "setup: module load cuda/99 failed with status 127. Correct [slurm] setup in the site file" in log
+    assert bench.attempts(job) == [] and "not reached" not in log
+
+
 @pytest.mark.slow
 def test_a_warning_outside_of_training_starts_over_under_its_id(login, tiny, tmp_path):
     """A measurement of costs hears no signal itself, and submitit's handler does.

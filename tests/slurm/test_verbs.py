@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -72,7 +73,7 @@ def jobs(desk, tiny) -> list[Job]:
 
 def test_a_dry_run_prints_what_it_would_submit_and_submits_nothing(desk, jobs):
     before = set(queued_jobs())
-    answer = desk("run", "suite", str(desk.suite), "--dry-run")
+    answer = desk("run", "suite", str(desk.suite), "--dry-run", "--dirty")
     assert answer.status == 0
     assert all(job.name in answer.out for job in jobs)
     for words in (
@@ -84,14 +85,14 @@ def test_a_dry_run_prints_what_it_would_submit_and_submits_nothing(desk, jobs):
     ):
         assert words in answer.out
     assert f"#SBATCH --output={desk.bench.store.root}/slurm/%j_0_log.out" in answer.out
-    pairs = desk("run", "suite", str(desk.suite), "--dry-run", "--seeds", "0,1").out
+    pairs = desk("run", "suite", str(desk.suite), "--dry-run", "--dirty", "--seeds", "0,1").out
     (encoder,) = [job for job in jobs if job.kind == "pretrain"]
     assert "#SBATCH --array=0-1%2" in pairs and f"--dependency='aftercorr:<{encoder.name}>'" in pairs
     assert set(queued_jobs()) <= before and not desk.bench.store.root.exists()
 
 
 def test_a_dry_run_of_packs_shows_one_job_for_an_encoder_and_its_probes(desk, jobs):
-    text = desk("run", "suite", str(desk.suite), "--dry-run", "--pack", "2").out
+    text = desk("run", "suite", str(desk.suite), "--dry-run", "--dirty", "--pack", "2").out
     (encoder,) = [job for job in jobs if job.kind == "pretrain"]
     chain = [encoder, *(job for job in jobs if encoder in job.parents)]
     (line,) = [line for line in text.splitlines() if line.startswith("#") and encoder.name in line and " + " in line]

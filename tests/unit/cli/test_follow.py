@@ -55,10 +55,15 @@ def submitted(desk, job, fake_slurm):
     return folder
 
 
-def happen(monkeypatch, module, *steps):
-    """In each pause of a verb, the next thing happens; after the last one it must have ended."""
-    left = iter(steps)
-    monkeypatch.setattr(module, "time", SimpleNamespace(sleep=lambda _: next(left)()))
+def happen(monkeypatch, module, *steps, seconds=10.0):
+    """In each pause of a verb, the next thing happens and time goes on; after the last one it must have ended."""
+    left, passed = iter(steps), []
+
+    def sleep(_):
+        passed.append(seconds)
+        next(left)()
+
+    monkeypatch.setattr(module, "time", SimpleNamespace(sleep=sleep, monotonic=lambda: sum(passed)))
 
 
 def nothing():
@@ -108,6 +113,61 @@ def test_following_waits_for_a_job_that_is_queued(desk, submitted, fake_slurm, m
     answer = desk("logs", submitted.name.rpartition("-")[2], "-f", "--site", "cluster")
     assert (answer.status, answer.out) == (0, "begin\nepoch 1: größe\n")
     assert answer.error == "waiting: SLURM job 7 is pending (Priority)\n"
+
+
+def test_following_asks_the_queue_every_ten_seconds_and_sees_the_end_at_once(desk, submitted, fake_slurm, monkeypatch):
+    fake_slurm.put(squeue=RUNS)
+    log = desk.store / "slurm" / "7_0_log.err"
+    log.parent.mkdir()
+    log.write_text("")
+
+    def write():
+        with log.open("a") as file:
+            file.write("line\n")
+
+    def end():
+        write()
+        write_json(submitted / "result.json", {})
+
+    happen(monkeypatch, follow, *[write] * 24, end, seconds=1.0)
+    answer = desk("logs", submitted.name.rpartition("-")[2], "-f", "--site", "cluster")
+    assert (answer.status, answer.out) == (0, "line\n" * 25)
+    assert len(fake_slurm.calls("squeue")) == 3, "at 0, 10 and 20 s"
+
+
+def test_following_goes_on_with_a_job_that_is_submitted_again(desk, submitted, fake_slurm, monkeypatch):
+    """Within the seconds in which the queue is not asked, the lease names a job that was not in it."""
+    fake_slurm.put(squeue=RUNS)
+    (desk.store / "slurm").mkdir()
+    (desk.store / "slurm" / "7_0_log.err").write_text("first\n")
+
+    def submit_again():
+        fake_slurm.put(squeue=RUNS.replace("7|", "8|"))
+        write_json(submitted / "submission.json", {"scheduler": "slurm", "scheduler_id": "8", "user": user_name()})
+        os.utime(submitted / "submission.json", (time.time() - 3600,) * 2)
+
+    def end():
+        (desk.store / "slurm" / "8_0_log.err").write_text("second\n")
+        write_json(submitted / "result.json", {})
+
+    happen(monkeypatch, follow, submit_again, nothing, end, seconds=1.0)
+    answer = desk("logs", submitted.name.rpartition("-")[2], "-f", "--site", "cluster")
+    assert (answer.status, answer.out) == (0, "first\nsecond\n")
+
+
+def test_following_waits_for_a_job_that_is_held(desk, submitted, fake_slurm, monkeypatch):
+    fake_slurm.put(squeue='echo "7|PENDING|JobHeldUser|0:00|1:00|"')
+    log = desk.store / "slurm" / "7_0_log.err"
+    log.parent.mkdir()
+
+    def end():
+        log.write_text("ran\n")
+        write_json(submitted / "result.json", {})
+
+    happen(monkeypatch, follow, nothing, end)
+    answer = desk("logs", submitted.name.rpartition("-")[2], "-f", "--site", "cluster")
+    assert (answer.status, answer.out) == (0, "ran\n")
+    assert answer.error == "waiting: SLURM job 7 is pending (JobHeldUser)\n"
 
 
 def test_cancelling_without_squeue_says_that_it_cannot_know(desk, submitted, monkeypatch, tmp_path):

@@ -1,5 +1,7 @@
 """The table of `caebench status`."""
 
+from datetime import datetime
+
 import pytest
 
 from caebench.cli import status
@@ -46,7 +48,15 @@ def test_a_job_that_runs_fills_every_column():
     header, (row,) = table(RUNNING)
     assert header == list(status.HEADER[:-1])
     assert row[2:5] == ["epoch 12.0 of 300, 4 %", "812", "2 of 11"] and row[6:] == ["16.0", "1,840.3"]
-    assert row[5].startswith(("05 May", "06 May", "07 May"))
+    assert row[5] in ("05 May 2031", "06 May 2031", "07 May 2031"), "the local day, with its year"
+
+
+def test_a_time_says_as_much_as_is_needed():
+    soon = datetime.now().astimezone()
+    assert status._clock(soon.isoformat()) == soon.strftime("%H:%M")
+    other = soon.replace(month=1 if soon.month > 6 else 12, day=15)
+    assert status._clock(other.isoformat()) == other.strftime("%d %b %H:%M")
+    assert status._clock(None) == ""
 
 
 def test_the_summary_adds_up():

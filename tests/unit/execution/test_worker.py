@@ -5,6 +5,7 @@ import logging
 import time
 
 import pytest
+import torch
 
 from caebench import stages
 from caebench.execution.schedulers.base import SchedulerJob
@@ -26,11 +27,12 @@ from caebench.specs.inputs.random_encoder import RandomEncoder
 from caebench.specs.job import make_job
 from caebench.specs.progress import no_progress
 from caebench.specs.site import Site
-from caebench.store.lease import HolderId
+from caebench.store.lease import HolderId, LeaseTaken, process_number
 from caebench.store.queue import QueueSnapshot
-from caebench.store.state import attempts
+from caebench.store.state import Statuses, attempts
 from caebench.store.store import Store
 from caebench.training import checkpoint
+from caebench.training.distributed import Group
 from caebench.training.signals import Interrupted
 
 SITE = Site(device="cpu")
@@ -131,6 +133,83 @@ def test_an_orphan_writes_no_checkpoint(store, folder, during, caplog):
     assert run_job(folder, store.root, SITE) == "failed"
     assert list((folder / CHECKPOINTS).iterdir()) == [], "no part of one either"
     assert "lost its lease" in caplog.text and "disk full" not in caplog.text
+
+
+# ---- processes of a group -------------------------------------------------------------------------------------------
+
+OWN = SchedulerJob(HolderId("slurm", "7"), QueueSnapshot("slurm", "SLURM", 0.0), "0")
+QUEUED = {"purpose": "run", "host": "login", "pid": 1, "started": "1", "scheduler": "slurm", "scheduler_id": "7"}
+
+
+@pytest.fixture
+def second(monkeypatch):
+    """Have this process be the second of two, whose first one has a lease by then."""
+
+    def joins(first):
+        group = Group(rank=1, size=2, device=torch.device("cpu"))
+        monkeypatch.setattr(Group, "any", lambda self, flags: flags)
+        monkeypatch.setattr(Group, "of_first", lambda self, number: process_number(first))
+        monkeypatch.setattr(stages, "join_group", lambda device: group)
+
+    return joins
+
+
+@pytest.mark.parametrize("next_holder", [None, OTHERS, {}])
+def test_another_process_of_a_group_writes_a_failure_only_under_its_first_ones_lease(
+    store, folder, during, second, caplog, next_holder
+):
+    first = {**QUEUED, "host": "n1", "pid": 4, "stale_after": 900.0}
+    write_json(folder / LEASE, first)
+    second(first)
+
+    def fail():
+        if next_holder is not None:
+            (folder / LEASE).write_text(json.dumps(next_holder), encoding="utf8")
+        raise ValueError("no")
+
+    during(fail)
+    assert run_jobs({folder: no_progress}, store.root, SITE, OWN) == {folder: "failed"}
+    assert (folder / FAILURE).exists() == (next_holder is None)
+    assert ("lost its lease" in caplog.text) == (next_holder is not None)
+
+
+@pytest.fixture
+def alone(monkeypatch):
+    """Have this process find no group."""
+
+    def fails(device):
+        raise RuntimeError("timed out after 1801 s waiting for clients")
+
+    monkeypatch.setattr(stages, "join_group", fails)
+
+
+@pytest.mark.parametrize("own_job", [None, OWN])
+def test_a_process_that_finds_no_group_leaves_a_failure_and_an_attempt(store, folder, alone, own_job):
+    if own_job:
+        write_json(folder / LEASE, QUEUED)
+    write_json(folder / FAILURE, {"error": "of last week", "trace": ""})
+    assert run_jobs({folder: no_progress}, store.root, SITE, own_job) == {folder: "failed"}
+    assert Statuses(store).of(folder) == ("failed", "RuntimeError: timed out after 1801 s waiting for clients")
+    (attempt,) = attempts(folder)
+    assert attempt["outcome"] == "failed" and attempt["scheduler_id"] == ("7" if own_job else None)
+    assert not (folder / LEASE).exists()
+
+
+def test_a_process_that_finds_no_group_leaves_anothers_folder_alone(store, folder, alone, caplog):
+    write_json(folder / LEASE, OTHERS)
+    with pytest.raises(LeaseTaken):
+        run_job(folder, store.root, SITE)
+    assert not (folder / FAILURE).exists() and not (folder / ATTEMPTS).exists()
+
+
+@pytest.mark.parametrize(("lease", "is_ours"), [(QUEUED, True), (None, True), (OTHERS, False)])
+def test_the_second_process_may_be_the_first_to_find_no_group(store, folder, alone, monkeypatch, lease, is_ours):
+    monkeypatch.setenv("RANK", "1")
+    if lease:
+        write_json(folder / LEASE, lease)
+    assert run_jobs({folder: no_progress}, store.root, SITE, OWN) == {folder: "failed"}
+    assert (folder / FAILURE).exists() == is_ours and not (folder / ATTEMPTS).exists()
+    assert read_json(folder / LEASE) == lease if lease else not (folder / LEASE).exists()
 
 
 # ---- which inputs were used -----------------------------------------------------------------------------------------

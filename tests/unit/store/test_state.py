@@ -83,6 +83,8 @@ def test_our_own_cancel_needs_no_accounting(tmp_path):
     [
         (RUNS, ("running", "")),
         (pending("Priority"), ("queued", "Priority")),
+        (RUNS._replace(stalled="suspended"), ("suspended", "")),
+        (pending("JobHeldUser")._replace(stalled="held"), ("held", "JobHeldUser")),
         (pending("DependencyNeverSatisfied", can_never_start=True), ("blocked", "a job that it waited for is gone")),
     ],
 )

@@ -158,9 +158,9 @@ def test_probes_that_were_saved_at_different_steps_resume(configs, begin, monkey
 def test_of_several_processes_none_trains_on_without_a_probe():
     """Only an end that all of them see alike leaves the rest of a pass."""
     alone, two = Group(0, 1, torch.device("cpu")), Group(1, 2, torch.device("cpu"))
-    for error in (ValueError("here alone"), Interrupted("everywhere", "SIGTERM"), Diverged("everywhere", 1)):
+    for error in (ValueError("here alone"), Interrupted("everywhere", "SIGTERM"), Diverged("everywhere", "", 1)):
         check_same_error(error, alone)
-    for error in (Interrupted("everywhere", "SIGTERM"), Diverged("everywhere", 1)):
+    for error in (Interrupted("everywhere", "SIGTERM"), Diverged("everywhere", "", 1)):
         check_same_error(error, two)
     with pytest.raises(ValueError, match="here alone"):
         check_same_error(ValueError("here alone"), two)

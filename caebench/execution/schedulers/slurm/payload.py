@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 from caebench.execution import provenance
 from caebench.execution.attempt import Outcome
-from caebench.execution.recording import log_attempt
+from caebench.execution.recording import log_attempt, record_error
 from caebench.execution.schedulers.base import SchedulerJob
 from caebench.execution.schedulers.slurm import rendezvous
 from caebench.execution.schedulers.slurm.queue import NAME, PATIENCE, TITLE, cause, complete, queued_among, requeue
@@ -22,7 +22,7 @@ from caebench.files.atomic import now, read_json, write_json
 from caebench.files.layout import FAILURE
 from caebench.specs.progress import no_progress
 from caebench.specs.site import Site
-from caebench.store.lease import HolderId, holder_id
+from caebench.store.lease import HolderId, holder_id, is_held
 from caebench.store.queue import QueueSnapshot
 from caebench.store.state import attempts
 from caebench.store.store import Store
@@ -52,7 +52,7 @@ class Payload:
             return "done"
         self._check_code(missing)
         write_plain_logs()
-        rendezvous.export(own_id())
+        self._meet(missing)
         outcomes, stopped_by = self.run(missing)
         if "stopped" in outcomes.values():
             if is_first_process():
@@ -62,6 +62,17 @@ class Payload:
             if outcome == "failed":
                 raise RuntimeError(_why(folder))
         return "done"
+
+    def _meet(self, missing: Sequence[Path]) -> None:
+        """Tell this process where it meets the others; if it cannot be known, the jobs have failed."""
+        try:
+            rendezvous.export(own_id())
+        except Exception as error:
+            for folder in missing if is_first_process() else ():
+                if is_held(folder, HolderId(NAME, own_id())):
+                    (folder / FAILURE).unlink(missing_ok=True)
+                    record_error(folder, error)
+            raise
 
     def _check_code(self, missing: Sequence[Path]) -> None:
         """Check that the code of this process is that of the submission.

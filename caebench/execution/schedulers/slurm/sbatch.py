@@ -22,6 +22,12 @@ if TYPE_CHECKING:
     from submitit import AutoExecutor
 
 SLICES = 1_000_000  # submitit stops requeueing after so many time limits; a plan never needs as many
+STOP_AT_FAILURE = (  # bash; an error inside a file that a line sources is that file's own affair
+    "trap 's=$?; [ ${#BASH_SOURCE[@]} -gt 1 ] || { "
+    'printf "caebench: setup: %s failed with status %s. " "$(sed -n ${LINENO}p "$0")" $s >&2; '
+    'echo "Correct [slurm] setup in the site file; || true after a line lets it fail." >&2; '
+    "exit $s; }' ERR"
+)
 ACCEPTED = re.compile(r"^Submitted batch job \d+", re.MULTILINE)
 NO_CONTACT = ("timed out", "timeout", "unable to contact", "communication", "connection", "zero bytes", "i/o error")
 LOOKS = (2.0, 4.0)  # seconds between looking for a job whose sbatch did not answer
@@ -75,7 +81,10 @@ def parameters(settings: Slurm, submission: Submission, ids: Mapping[str, str], 
         "cpus_per_task": settings.cpus_per_task,
         "timeout_min": settings.minutes,
         "slurm_signal_delay_s": settings.warning_seconds,
-        "slurm_setup": [f"unset {' '.join(NO_EXPORT)}", *settings.setup, *activation, *_use_code(code)],
+        "slurm_setup": [
+            f"unset {' '.join(NO_EXPORT)}",
+            *(STOP_AT_FAILURE, *settings.setup, *activation, *_use_code(code), "trap - ERR"),
+        ],
         "slurm_srun_args": ["--kill-on-bad-exit=1", *settings.srun],  # a failed process ends the others
         "slurm_partition": settings.partition,
         "slurm_account": settings.account,

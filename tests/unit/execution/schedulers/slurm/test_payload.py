@@ -5,6 +5,7 @@ import os
 import pytest
 
 from caebench.execution import provenance
+from caebench.execution.schedulers.slurm import payload
 from caebench.execution.schedulers.slurm.payload import Payload, own_job
 from caebench.files.atomic import read_json, write_json
 from caebench.files.layout import LEASE
@@ -63,6 +64,16 @@ def test_a_warning_outside_of_training_requeues_though_the_controller_is_silent_
         job.checkpoint()
     assert fake_slurm.calls("scontrol")[-1] == "requeue 7" and len(fake_slurm.calls("scontrol")) == 5
     assert '"cause": "time limit"' in (folder / "attempts.jsonl").read_text()
+
+
+@pytest.mark.parametrize(("holder", "is_ours"), [("7", True), ("8", False)])
+def test_a_job_that_cannot_know_where_its_processes_meet_has_failed(folder, in_job, monkeypatch, holder, is_ours):
+    monkeypatch.setattr(payload.rendezvous, "export", lambda _: 1 / 0)
+    lease(folder, holder)
+    with pytest.raises(ZeroDivisionError):
+        Payload([folder], folder.parents[1], Site())()
+    assert (folder / "failure.json").exists() == is_ours
+    assert not is_ours or read_json(folder / "failure.json")["error"] == "ZeroDivisionError: division by zero"
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from caebench.specs.slurm import Slurm
 HARD = ("a b", "a$HOME", "a`id`", "a'b", 'a"b', "a;b", "a&b", "größe")
 
 
-def setup_lines(code):
-    return parameters(Slurm(), Submission(()), {}, code)["slurm_setup"]
+def setup_lines(code, **settings):
+    return parameters(Slurm(**settings), Submission(()), {}, code)["slurm_setup"]
 
 
 @pytest.mark.parametrize("before", ["", "/known/path"])
@@ -48,3 +48,35 @@ def test_a_job_has_its_submitters_environment_also_where_export_is_switched_off(
     assert all(name in os.environ for name in hidden)
     script = "\n".join([*setup_lines(None), 'echo "$SBATCH_EXPORT|$SLURM_EXPORT_ENV"'])
     assert subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True).stdout == "|\n"
+
+
+@pytest.fixture
+def script(tmp_path):
+    """Runs a script with these lines of `setup`, and then what stands for srun."""
+
+    def run(*setup):
+        path = tmp_path / "script"
+        path.write_text("\n".join(["#!/bin/bash", *setup_lines(None, setup=setup), "false", "echo ran"]))
+        return subprocess.run(["bash", path], capture_output=True, text=True, check=False)
+
+    return run
+
+
+@pytest.mark.parametrize("line", ["module load cuda/99", "source /nowhere/activate", "cd /nowhere; true", "(exit 3)"])
+def test_a_failing_line_of_setup_ends_the_job_and_is_named(script, line):
+    """Without this it would run in another environment than the site's."""
+    done = script("echo begun", line, "echo more")
+    assert done.returncode != 0 and done.stdout == "begun\n"
+    said = f"caebench: setup: {line} failed with status {done.returncode}. Correct [slurm] setup in the site file"
+    assert said in done.stderr
+
+
+@pytest.mark.parametrize("line", ["false || true", "[ -e /nowhere ] && echo there", "if false; then true; fi"])
+def test_a_line_of_setup_may_ask(script, line):
+    done = script(line)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "ran\n", "")
+
+
+def test_a_sourced_file_may_have_commands_that_fail(script, tmp_path):
+    (tmp_path / "activate").write_text("false\nexport ACTIVE=1\n")
+    assert script(f"source {tmp_path}/activate", "echo $ACTIVE").stdout == "1\nran\n"

@@ -113,7 +113,7 @@ def test_what_a_site_says_reaches_sbatch():
         *("gpu", "vision"),
         *(2, 8),
     )
-    assert asked["slurm_setup"][1] == "module load cuda" and "/store/snapshots/abc" in asked["slurm_setup"][3]
+    assert asked["slurm_setup"][2] == "module load cuda" and "/store/snapshots/abc" in asked["slurm_setup"][4]
     assert asked["slurm_additional_parameters"]["kill-on-invalid-dep"] == "yes" and "slurm_qos" not in asked
 
 
