@@ -32,7 +32,7 @@ JOB_ID = re.compile(
 )  # `12`, `12_3`, `12_[0-3,7%2]`, `12+1` of a heterogeneous job
 STATE = re.compile(r"[A-Z]+(_[A-Z]+)*")
 NOBODY = "No jobs in the system"  # scontrol's words for an empty queue
-NAMED = re.compile(r" (JobName|Comment|AdminComment)=.*?(?= [A-Z][A-Za-z]*=)")  # text that a user chooses
+NAMED = re.compile(r" JobName=.*? (?=UserId=\S+ GroupId=)")  # text that a user chooses, and that may contain fields
 Facts = Mapping[str, str]
 
 
@@ -141,7 +141,7 @@ def read_jobs(printed: str) -> dict[str, Facts]:
 def _facts(line: str) -> Facts:
     """The fields of one line of `scontrol --oneliner`; the first of a name counts, since paths may contain others."""
     found: dict[str, str] = {}
-    for name, _, value in (pair.partition("=") for pair in NAMED.sub("", line).split()):
+    for name, _, value in (pair.partition("=") for pair in NAMED.sub(" ", line).split()):
         found.setdefault(name, value)
     return found
 
