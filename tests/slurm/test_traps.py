@@ -205,6 +205,7 @@ def submit_after_a_death(scene: Scene) -> tuple[Bench, Job, str]:
     return bench, data, slurm_id
 
 
+@pytest.mark.slow
 @begins(submit_after_a_death)
 def test_submitted_again_after_a_dead_submitter_it_runs_once(started, login):
     bench, data, slurm_id = started
@@ -223,6 +224,7 @@ def submit_as_a_job(scene: Scene) -> tuple[Bench, Job]:
     return bench, data
 
 
+@pytest.mark.slow
 @begins(submit_as_a_job)
 def test_a_job_can_submit(started):
     """srun refuses to start under two limits of memory: the outer job's variables must not reach it."""
