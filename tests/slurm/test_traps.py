@@ -186,6 +186,7 @@ def rendering(scene: Scene) -> Job:
     return pretraining(scene.tiny, epochs=1).inputs["data"]
 
 
+@pytest.mark.slow
 @begins(submit_and_die)
 def test_a_job_whose_submitter_died_takes_its_lease(started):
     bench, data = started
