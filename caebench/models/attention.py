@@ -6,7 +6,6 @@ from functools import cache
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from scipy.interpolate import make_interp_spline
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -101,6 +100,8 @@ def resample_table(table: Float[Tensor, "entries heads"], grid: tuple[int, int])
 @cache
 def spline_weights(source: int, target: int) -> Float[np.ndarray, "new_offsets offsets"]:
     """The weight of each offset of a grid of `source` patches at each offset of one of `target`, along one axis."""
+    from scipy.interpolate import make_interp_spline  # half a second that only a table of another grid takes
+
     places = place_offsets(source, target)
     spline = make_interp_spline(places, np.eye(len(places)), k=min(3, len(places) - 1))
     wanted = np.arange(1 - target, target, dtype=float)

@@ -25,7 +25,7 @@ class Settings:
     node_timeout: int = 30  # a silent node is set down
     grace: int = 10  # from the warning signal of a preemption to TERM
     kill_wait: int = 3  # from TERM to KILL
-    requeue_wait: int = 8  # a requeued job starts no sooner; also how long a job's credential is good
+    requeue_wait: int = 16  # a requeued job starts no sooner; its former srun, which kills by id, must be gone
     accounting: Literal["stand-in", "slurmdbd", "none"] = "stand-in"
     extra: tuple[str, ...] = ()  # lines of slurm.conf
 

@@ -139,6 +139,7 @@ def test_slurms_own_accounting_keeps_what_a_requeue_hides(state):
         assert cluster.run(*question, "-D") == "NODE_FAIL\nCOMPLETED\n"
 
 
+@pytest.mark.slow
 def test_stop_leaves_no_process_and_start_begins_anew(state):
     cluster = Cluster(state, Settings(num_nodes=3, gpus=0, kill_wait=1, accounting="none"))
     with cluster:

@@ -58,6 +58,7 @@ def submit_a_pack(scene: Scene) -> tuple[Bench, list[Job], dict[str, str]]:
     return bench, jobs, bench.submit(jobs, pack=2)
 
 
+@pytest.mark.slow
 @begins(submit_a_pack)
 def test_a_pack_is_one_slurm_job_and_a_failure_in_it_blocks_only_what_depends_on_it(started):
     bench, (_, failing, blocked, *others), ids = started

@@ -6,6 +6,7 @@ from caebench.cli.site import check, init
 from tests.schemas import SCHEMAS
 
 
+@pytest.mark.slow
 def test_a_site_is_described_and_checked_from_inside(login, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("HOME", str(tmp_path))
     init("mine", tmp_path / "store")

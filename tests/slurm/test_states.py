@@ -66,6 +66,7 @@ def submit_a_divergence_that_blocks_for_ever(scene: Scene) -> tuple[Bench, list[
     return bench, jobs, bench.submit(jobs)[jobs[2].id]
 
 
+@pytest.mark.slow
 @begins(submit_a_divergence_that_blocks_for_ever)
 def test_a_dependency_that_can_never_be_met_is_blocked(started):
     bench, jobs, slurm_id = started
@@ -83,6 +84,7 @@ def submit_what_needs_more_memory(scene: Scene) -> tuple[Bench, list[Job]]:
     return bench, jobs
 
 
+@pytest.mark.slow
 @begins(submit_what_needs_more_memory)
 def test_no_memory_fails_with_what_to_do(started):
     bench, jobs = started

@@ -186,6 +186,7 @@ def rendering(scene: Scene) -> Job:
     return pretraining(scene.tiny, epochs=1).inputs["data"]
 
 
+@pytest.mark.slow
 @begins(submit_and_die)
 def test_a_job_whose_submitter_died_takes_its_lease(started):
     bench, data = started
@@ -205,6 +206,7 @@ def submit_after_a_death(scene: Scene) -> tuple[Bench, Job, str]:
     return bench, data, slurm_id
 
 
+@pytest.mark.slow
 @begins(submit_after_a_death)
 def test_submitted_again_after_a_dead_submitter_it_runs_once(started, login):
     bench, data, slurm_id = started
@@ -223,6 +225,7 @@ def submit_as_a_job(scene: Scene) -> tuple[Bench, Job]:
     return bench, data
 
 
+@pytest.mark.slow
 @begins(submit_as_a_job)
 def test_a_job_can_submit(started):
     """srun refuses to start under two limits of memory: the outer job's variables must not reach it."""
