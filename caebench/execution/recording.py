@@ -51,8 +51,8 @@ def record_failure(folder: Path, reason: str, trace: str = "") -> None:
 
 def _record_on_full_disk(folder: Path, facts: Mapping[str, Any]) -> None:
     """Write why a job failed to the room that its heartbeat has kept for that."""
-    free_reserve(folder)
     try:
+        free_reserve(folder)
         write_json(folder / FAILURE, facts)
     except OSError as other:
         log.error("%s: the failure cannot be written: %s", folder, other)

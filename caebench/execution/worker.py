@@ -84,10 +84,13 @@ def _leave(folder: Path, outcome: Outcome, own_id: HolderId | None) -> None:
     if not is_held(folder, own_id):
         return  # another holder's folder by now
     log_attempt(folder, ends=now(), outcome=outcome)
-    if outcome == "stopped" and own_id is not None:
-        wait_again(folder, own_id)
-    else:
-        release(folder, own_id)
+    try:
+        if outcome == "stopped" and own_id is not None:
+            wait_again(folder, own_id)
+        else:
+            release(folder, own_id)
+    except OSError as error:  # the store can no longer be written; the lease is stale once this process has ended
+        log.error("%s: the lease cannot be given back: %s", folder, error)
 
 
 def _acquire(
