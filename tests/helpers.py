@@ -123,6 +123,7 @@ class Bench:
 
     store: Path
     home: Path
+    enter: Callable[..., None] = enter  # what the forked process does
 
     def write_site(self, name: str, text: str) -> None:
         folder = self.home / ".config" / "caebench" / "sites"
@@ -143,7 +144,7 @@ class Bench:
         log = self.home / f"log-{time.monotonic_ns()}-{rank}.txt"
         places = {"HOME": str(self.home), "CAEBENCH_STORE": str(self.store), **(environment or {})}
         given = (arguments, places, log, limit, keep_checkpoints)
-        process = FORKS.Process(target=enter, args=(*given, start_method, terminal))
+        process = FORKS.Process(target=self.enter, args=(*given, start_method, terminal))
         process.start()
         return Command(process, log)
 

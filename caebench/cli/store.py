@@ -30,6 +30,7 @@ def store(
     their dependencies, running jobs and imported encoders.
     """
     from caebench.cli.show import print_table
+    from caebench.files.atomic import server_time
     from caebench.files.sizes import size
     from caebench.planning.setup import open_store, planned_ids
     from caebench.specs.site import load_site
@@ -37,6 +38,8 @@ def store(
     from caebench.store.usage import look_through, others
 
     where = open_store(load_site(site), store)
+    if delete:
+        server_time(where.root)  # which jobs run is judged by its clock
     found = look_through(where, planned_ids(where, suite or ()))
     going = [one for one in found if one.is_deletable]
     if json:

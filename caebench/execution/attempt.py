@@ -110,7 +110,7 @@ class _Attempt:
         from caebench.stages import Diverged
 
         if not isinstance(found, Exception):
-            self.outcomes[one.folder] = _end(one, found, self.group.is_main)
+            self.outcomes[one.folder] = self._finish(one, found)
         elif isinstance(found, Diverged) and self.repetitions[one.folder].again(found):
             self.left.add(one.folder)
             log.warning("%s: repeated from the last checkpoint", found.what)
@@ -118,6 +118,13 @@ class _Attempt:
                 log_attempt(one.folder, repeated=found.what)
         else:
             self.outcomes[one.folder] = _end_without(one.folder, found, self.group.is_main)
+
+    def _finish(self, one: Begun, metrics: dict[str, Any]) -> Outcome:
+        """Write a job's result; where that fails, as on a full disk, the job has failed."""
+        try:
+            return _end(one, metrics, self.group.is_main)
+        except Exception as error:
+            return _end_without(one.folder, error, self.group.is_main)
 
 
 def _begin(folder: Path, store: Path, site: Site, progress: Progress, group: Any) -> Begun:

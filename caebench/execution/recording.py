@@ -1,5 +1,6 @@
 """What is recorded of an attempt at a job: when it ran, how it ended, and why it failed."""
 
+import errno
 import logging
 import os
 import socket
@@ -15,6 +16,7 @@ from caebench.files.permissions import denied
 from caebench.store.heartbeat import free_reserve
 from caebench.store.lease import LeaseLost
 
+FULL = (errno.ENOSPC, errno.EDQUOT)
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory")  # torch's words, and the kernel's
 log = logging.getLogger("caebench")
 
@@ -49,17 +51,19 @@ def record_failure(folder: Path, reason: str, trace: str = "") -> None:
 
 def _record_on_full_disk(folder: Path, facts: Mapping[str, Any]) -> None:
     """Write why a job failed to the room that its heartbeat has kept for that."""
-    free_reserve(folder)
     try:
+        free_reserve(folder)
         write_json(folder / FAILURE, facts)
     except OSError as other:
         log.error("%s: the failure cannot be written: %s", folder, other)
 
 
 def in_words(error: Exception) -> str:
-    """An error's type and message; for the many out-of-memory errors also what to do."""
+    """An error's type and message; for a full disk and the many out-of-memory errors also what to do."""
     said = f"{type(error).__name__}: {denied(error) if isinstance(error, PermissionError) else error}"
     is_memory = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
     if is_memory or any(words in str(error).lower() for words in OUT_OF_MEMORY):
         return f"out of memory: lower per_device_batch in the site file, or give the job more ({said})"
+    if (isinstance(error, OSError) and error.errno in FULL) or "no space left" in str(error).lower():
+        return f"the disk is full, or a quota is used up: make room, and run again ({said})"
     return said

@@ -26,6 +26,7 @@ from caebench.store.lease import (
     wait_again,
 )
 from caebench.store.state import last_activity
+from caebench.store.store import Store
 
 log = logging.getLogger("caebench")
 
@@ -67,6 +68,9 @@ def run_jobs(
     mine = _acquire(jobs, own_job, stale_after, may_leave_out=group.size == 1)
     group.of_first(process_number())
     place = {**HolderId.facts(own_id), "restart": own_job.restart if own_job else None, "processes": group.size}
+    finished = _give_back_done(mine, store, own_id) if group.size == 1 else {}
+    if not mine:
+        return finished
     outcomes: dict[Path, Outcome] = dict.fromkeys(mine, "failed")
     checks = {folder: partial(require_held, folder, own_id) for folder in mine}
     try:
@@ -75,7 +79,7 @@ def run_jobs(
                 shared_by = len(mine) * num_concurrent
                 log_attempt(folder, begins=now(), seen=last_activity(folder), shared_by=shared_by, **place)
             outcomes |= attempt(mine, store, site, group)
-        return outcomes
+        return outcomes | finished
     except SystemExit:  # a warning outside of a training loop: submitit's handler has requested a requeue
         outcomes = {folder: "done" if (folder / RESULT).exists() else "stopped" for folder in mine}
         raise
@@ -84,15 +88,27 @@ def run_jobs(
             _leave(folder, outcome, own_id)
 
 
+def _give_back_done(mine: dict[Path, Progress], store: Path, own_id: HolderId | None) -> dict[Path, Outcome]:
+    """Take out of our jobs those that another process has finished before we had their leases."""
+    done = [folder for folder in mine if Store(store).state_at(folder) == "done"]
+    for folder in done:
+        del mine[folder]
+        release(folder, own_id)
+    return dict.fromkeys(done, "done")
+
+
 def _leave(folder: Path, outcome: Outcome, own_id: HolderId | None) -> None:
     """Record an attempt's end and give the lease back; a scheduler job that is requeued keeps it."""
     if not is_held(folder, own_id):
         return  # another holder's folder by now
     log_attempt(folder, ends=now(), outcome=outcome)
-    if outcome == "stopped" and own_id is not None:
-        wait_again(folder, own_id)
-    else:
-        release(folder, own_id)
+    try:
+        if outcome == "stopped" and own_id is not None:
+            wait_again(folder, own_id)
+        else:
+            release(folder, own_id)
+    except OSError as error:  # the store can no longer be written; the lease is stale once this process has ended
+        log.error("%s: the lease cannot be given back: %s", folder, error)
 
 
 def _end_apart(
@@ -133,7 +149,7 @@ def _acquire(
     """The jobs whose leases we took. With several processes all must be, since the others do not know which are not."""
     holder, snapshot = (own_job.holder, own_job.snapshot) if own_job else (None, None)
     mine: dict[Path, Progress] = {}
-    refused: LeaseTaken | None = None
+    refused: Exception | None = None
     for folder, progress in jobs.items():
         try:
             acquire(folder, holder, snapshot, stale_after=stale_after)
@@ -141,6 +157,9 @@ def _acquire(
         except LeaseTaken as error:
             refused = error
             log.warning("%s", error)
+        except OSError as error:  # a full disk: then none is begun, and none stays ours
+            refused, may_leave_out = error, False
+            break
     if refused is not None and not (mine and may_leave_out):
         for folder in mine:
             release(folder, holder)

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import socket
+import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ from typing import Any, cast
 NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS)  # what file systems without hard links answer
 PARTIAL = ".partial"  # the ending of what a killed writer leaves
 _guards: dict[Path, Callable[[], None]] = {}  # by folder
+_ahead: dict[int, float] = {}  # by device: seconds by which a file server's clock is ahead of this machine's
 
 
 @contextmanager
@@ -31,7 +33,8 @@ def replacing(path: Path) -> Generator[Path]:
     mode = partial.stat().st_mode
     partial.unlink()
     try:
-        yield partial
+        with naming(path):
+            yield partial
         for file in (partial, *partial.rglob("*")):
             if file.is_file() and not file.is_symlink():
                 file.chmod(mode | file.stat().st_mode)  # safetensors closes its files to all others
@@ -41,6 +44,17 @@ def replacing(path: Path) -> Generator[Path]:
         sync(path.parent)
     finally:
         remove(partial)
+
+
+@contextmanager
+def naming(path: Path) -> Generator[None]:
+    """Have an error of a file that is open, such as that of a full disk, name the file."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None or error.errno is None:
+            raise
+        raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
 
 
 @contextmanager
@@ -185,6 +199,19 @@ def server_time(folder: Path) -> float:
     probe = _own_name(folder / "clock")
     probe.touch()
     try:
-        return probe.stat().st_mtime
+        found = probe.stat()
     finally:
         probe.unlink(missing_ok=True)
+    _ahead[found.st_dev] = found.st_mtime - time.time()
+    return found.st_mtime
+
+
+def time_at(path: Path) -> float:
+    """The time of a file's server, without writing there: by how far `server_time` has last found its clock ahead.
+
+    In a process that has not asked, and so in every verb that only reads, it is this machine's time.
+    """
+    try:
+        return time.time() + _ahead.get(path.stat().st_dev, 0.0)
+    except OSError:
+        return time.time()

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
+from caebench.files.atomic import naming
+
 
 def append_line(path: Path, content: Mapping[str, Any]) -> None:
     """Add a line; where the last one was cut, this one still begins a line of its own.
@@ -14,7 +16,7 @@ def append_line(path: Path, content: Mapping[str, Any]) -> None:
         OSError: the disk does not take it.
     """
     line = json.dumps(content).encode() + b"\n"
-    with path.open("ab+") as file:
+    with naming(path), path.open("ab+") as file:
         if end := file.seek(0, os.SEEK_END):
             file.seek(end - 1)
             line = line if file.read(1) == b"\n" else b"\n" + line

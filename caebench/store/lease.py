@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from caebench.files.atomic import create_json, now, server_time, write_json
+from caebench.files.atomic import create_json, now, server_time, time_at, write_json
 from caebench.files.layout import HEARTBEAT, LEASE
 from caebench.files.permissions import user_of
 from caebench.specs.base import is_table
@@ -197,9 +197,9 @@ def judge(path: Path, snapshot: QueueSnapshot | None = None, time_there: float |
 
     A scheduler job is looked up in its queue. Another user's job may be hidden there: while it waits its lease does not
     get stale, and while it runs it sends heartbeats, as does a process on another machine. `time_there` is the file
-    server's time in seconds since the epoch; without it this machine's is taken.
+    server's time in seconds since the epoch; without it, it is what `time_at` knows.
     """
-    time_there = time.time() if time_there is None else time_there
+    time_there = time_at(path.parent) if time_there is None else time_there
     if (modified := _modified(path)) is None:
         return Holding("stale", "nobody has it")
     age, content = time_there - modified, _read(path)
@@ -244,7 +244,7 @@ def _judge_process(content: Mapping[str, Any], age: float, beat: float) -> Holdi
     limits = {"submit": SUBMITTING, "claim": CLAIMING}
     if (limit := limits.get(str(content.get("purpose")))) is None:
         return _by_heartbeat(content, beat)
-    words = f"being submitted or taken over by {_who(content)}. Run the command again in {limit - age:.0f} s"
+    words = f"being submitted or taken over by {_who(content)}. Run the command again in {limit - max(age, 0):.0f} s"
     return Holding("assumed" if age < limit else "stale", words)
 
 
@@ -253,7 +253,7 @@ def _by_heartbeat(content: Mapping[str, Any], beat: float) -> Holding:
     if (limit := content.get("stale_after")) is None:
         verb = "queued" if HolderId.of(content) else "running"
         return Holding("assumed", f"{verb} by {_who(content)}, which cannot be checked from here. {TAKE_OVER}")
-    words = f"{_who(content)}, with its last heartbeat {beat:.0f} s ago"
+    words = f"{_who(content)}, with its last heartbeat {max(beat, 0):.0f} s ago"
     return Holding("checked", f"already running: {words}") if beat < limit else Holding("stale", f"gone: {words}")
 
 

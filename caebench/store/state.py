@@ -1,5 +1,6 @@
 """The state of a job: from our own records first, then a queue snapshot, then how the scheduler says it ended."""
 
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,7 +45,7 @@ class Statuses:
         if job is None or snapshot is None:
             if state == "running":
                 return state, ""
-            return self._blocked(folder) or (state, self.store.changed_input(folder) or "")
+            return self._blocked(folder) or (state, self.store.changed_input(folder) or _silent(folder, lease))
         queued = snapshot.jobs.get(job.id)
         if queued is None:
             if is_foreign(lease) and job.id not in snapshot.ends and (held := judge(folder / LEASE, snapshot)).is_live:
@@ -88,6 +89,11 @@ class Statuses:
         inputs = {name: self.of(self.store.at(name))[0] for name in names}
         broken = [f"{name} ({state})" for name, state in inputs.items() if state in BROKEN]
         return ("blocked", f"depends on {', '.join(broken)}") if broken else None
+
+
+def _silent(folder: Path, lease: Mapping[str, Any]) -> str:
+    """Whose heartbeats have ended, in words: a wrong clock here would show that, too."""
+    return judge(folder / LEASE).words if lease.get("host", socket.gethostname()) != socket.gethostname() else ""
 
 
 def failure_of(folder: Path) -> str:

@@ -15,10 +15,10 @@ from caebench.data.randomness import Purpose, derive, seeded
 from caebench.data.samples.dvae import DVAESample
 from caebench.data.samples.labelled import LabelledSample
 from caebench.data.transforms import evaluation_unnormalized
-from caebench.files.atomic import replacing
 from caebench.files.layout import DVAE as DVAE_FILE
 from caebench.models.tokenizer import DiscreteVAE, inside
 from caebench.specs.inputs.tokenizer import DVAE
+from caebench.training.checkpoint import save
 from caebench.training.evaluation import evaluation_batches
 from caebench.training.hooks import Hooks, StepInfo
 from caebench.training.optim import split_decay
@@ -128,8 +128,7 @@ def train_dvae(config: DVAE, run: Run) -> dict[str, Any]:
             "Train longer, or change the recipe."
         )
     if run.group.is_main:
-        with replacing(run.folder / DVAE_FILE) as partial, partial.open("wb") as file:
-            torch.save(step.dvae.state_dict(), file)
+        save(run.folder / DVAE_FILE, step.dvae.state_dict())
     return quality
 
 

@@ -2,13 +2,10 @@
 
 from typing import Any
 
-import torch
-
 from caebench.checkpoints.encoder_file import save_encoder
 from caebench.data.loading import Samples
 from caebench.data.randomness import Purpose, derive, seeded
 from caebench.data.samples.cached_codes import CachedSample
-from caebench.files.atomic import replacing
 from caebench.files.layout import ENCODER, MODEL
 from caebench.methods.beit import BEiTMethod
 from caebench.methods.builders import build_method
@@ -22,6 +19,7 @@ from caebench.specs.methods.base import Method as MethodConfig
 from caebench.specs.pretrain import Pretrain
 from caebench.specs.variants import VARIANTS
 from caebench.tasks.codes import load_target, open_cache, verify
+from caebench.training.checkpoint import save
 from caebench.training.optim import split_decay
 from caebench.training.run import Run
 from caebench.training.sharding import full_state, shard
@@ -61,8 +59,7 @@ def pretrain(config: Pretrain, run: Run) -> Result:
     states = full_state([method.pretrained.state_dict(), method.network.state_dict()], keep=run.group.is_main)
     if run.group.is_main:
         save_encoder(method.pretrained, run.folder / ENCODER, states[0])
-        with replacing(run.folder / MODEL) as partial, partial.open("wb") as file:
-            torch.save(states[1], file)
+        save(run.folder / MODEL, states[1])
     return {"num_parameters": num_parameters}
 
 

@@ -1,6 +1,6 @@
 """Training checkpoints: written atomically, with a checksum, the last two kept; a damaged one is never used."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,17 +25,27 @@ def write(folder: Path, step: int, state: dict[str, Any]) -> None:
     """
     target = checkpoint_file(folder, step)
     target.parent.mkdir(exist_ok=True)
+    save(target, state, seal)
+    for old in sorted(target.parent.glob("*.pt"))[:-KEPT]:
+        old.unlink()
+
+
+def save(target: Path, state: Mapping[str, Any], sealed: Callable[[Path], None] = lambda _: None) -> None:
+    """Write tensors with `torch.save`.
+
+    Raises:
+        OSError: the file cannot be written; the error names it and the likely cause.
+    """
     try:
         with replacing(target) as partial:
             with partial.open("wb") as file:  # given a path, torch writes its name into the file
                 torch.save(state, file)
-            seal(partial)
+            sealed(partial)
     except PermissionError:
         raise
     except (OSError, RuntimeError) as error:  # on a full disk torch raises a RuntimeError that names neither
-        raise OSError(f"{target}: cannot be written ({error}). Is the disk full? Make room, and run again.") from error
-    for old in sorted(target.parent.glob("*.pt"))[:-KEPT]:
-        old.unlink()
+        said = getattr(error, "strerror", None) or error
+        raise OSError(f"{target}: cannot be written ({said}). Is the disk full? Make room, and run again.") from error
 
 
 def read_newest(folder: Path, group: Group) -> dict[str, Any] | None:

@@ -14,8 +14,6 @@ ALLOWED = {
     "execution/assets.py": "the download fills the writer's path",
     "execution/snapshot.py": "inside the writer's folder",
     "training/checkpoint.py": "the writer's path, opened for torch",
-    "tasks/pretrain.py": "the writer's path, opened for torch",
-    "tasks/dvae.py": "the writer's path, opened for torch",
     "data/codes.py": "the writer's path, opened for the rows",
     "bench/memory.py": "a file of /proc",
     "bench/shared_pass.py": "in a temporary folder",

