@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import time
 
@@ -89,3 +90,22 @@ def test_a_minute_without_a_controller_changes_no_result(cluster, rendered, tiny
         print(moment, tries)
         assert outcome(benches[moment], job) == outcome(calm, job), moment
     assert [one.get("cause") for one in benches["requeue"].attempts(jobs["requeue"])] == ["time limit", None]
+
+
+@pytest.mark.parametrize("seeds", [1, 2], ids=["job", "array"])
+def test_a_job_whose_submission_is_not_answered_is_found_and_runs_once(
+    cluster, rendered, tiny, tmp_path, monkeypatch, seeds
+):
+    """sbatch gives the job to SLURM and ends with an error."""
+    jobs = [pretraining(tiny, epochs=1, base_lr=0.001 * (1 + seed)) for seed in range(seeds)]
+    bench, stand_in = Bench(tmp_path / "store").add(rendered), tmp_path / "bin" / "sbatch"
+    stand_in.parent.mkdir()
+    said = "echo 'sbatch: error: Socket timed out on send/recv operation' >&2; exit 1"
+    stand_in.write_text(f'#!/bin/sh\n{shutil.which("sbatch")} "$@" > /dev/null; {said}\n', encoding="utf8")
+    stand_in.chmod(0o755)
+    monkeypatch.setenv("PATH", str(stand_in.parent), prepend=os.pathsep)
+    ids = bench.submit(jobs)
+    assert len(ids) == seeds and bench.submit(jobs) == {}
+    assert set(bench.wait(jobs).values()) == {"done"}, bench.logs()
+    assert [len(bench.attempts(job)) for job in jobs] == [1] * seeds
+    assert len(cluster.run("scontrol", "--oneliner", "show", "jobs").splitlines()) == seeds
