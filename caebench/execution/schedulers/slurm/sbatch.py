@@ -22,6 +22,11 @@ if TYPE_CHECKING:
     from submitit import AutoExecutor
 
 SLICES = 1_000_000  # submitit stops requeueing after so many time limits; a plan never needs as many
+WAIT_FOR_CONTROLLER = (  # bash; srun gives up at once where the controller does not confirm its job
+    'for _ in $(seq 20); do [ -z "${SLURM_JOB_ID:-}" ] || ! command -v scontrol > /dev/null || '
+    'timeout 60 scontrol show job "$SLURM_JOB_ID" > /dev/null 2>&1 && break; '
+    'echo "scontrol: no answer. Asking again in 15 s." >&2; sleep 15; done'
+)
 STOP_AT_FAILURE = (  # bash; an error inside a file that a line sources is that file's own affair
     "trap 's=$?; [ ${#BASH_SOURCE[@]} -gt 1 ] || { "
     'printf "caebench: setup: %s failed with status %s. " "$(sed -n ${LINENO}p "$0")" $s >&2; '
@@ -83,7 +88,7 @@ def parameters(settings: Slurm, submission: Submission, ids: Mapping[str, str], 
         "slurm_signal_delay_s": settings.warning_seconds,
         "slurm_setup": [
             f"unset {' '.join(NO_EXPORT)}",
-            *(STOP_AT_FAILURE, *settings.setup, *activation, *_use_code(code), "trap - ERR"),
+            *(STOP_AT_FAILURE, *settings.setup, *activation, *_use_code(code), "trap - ERR", WAIT_FOR_CONTROLLER),
         ],
         "slurm_srun_args": ["--kill-on-bad-exit=1", *settings.srun],  # a failed process ends the others
         "slurm_partition": settings.partition,

@@ -80,3 +80,13 @@ def test_a_line_of_setup_may_ask(script, line):
 def test_a_sourced_file_may_have_commands_that_fail(script, tmp_path):
     (tmp_path / "activate").write_text("false\nexport ACTIVE=1\n")
     assert script(f"source {tmp_path}/activate", "echo $ACTIVE").stdout == "1\nran\n"
+
+
+def test_a_job_waits_for_a_controller_that_does_not_answer_before_srun_asks_it(fake_slurm, monkeypatch):
+    fake_slurm.put_failing("scontrol", 2, "")
+    fake_slurm.put(sleep="")
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    script = "\n".join([*setup_lines(None), "echo srun"])
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "srun\n" and done.stderr.count("scontrol: no answer. Asking again in 15 s.") == 2
+    assert fake_slurm.calls("scontrol") == ["show job 7"] * 3

@@ -84,7 +84,7 @@ def test_a_job_runs_in_the_interpreter_that_the_site_names(given, command, tmp_p
 def test_an_environment_is_activated_after_the_modules_and_before_the_code(tmp_path):
     settings = Slurm.model_validate({"setup": ["module load cuda"], "venv": "/shared/my env", "srun": ["--mpi=none"]})
     asked = parameters(settings, Submission(()), {}, tmp_path)
-    _, _, modules, activation, _, path, _ = asked["slurm_setup"]
+    _, _, modules, activation, _, path, *_ = asked["slurm_setup"]
     assert modules == "module load cuda" and activation == "source '/shared/my env/bin/activate'"
     assert str(tmp_path) in path and asked["slurm_srun_args"][1:] == ["--mpi=none"]
 
