@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 DAEMONS = ("slurmd", "slurmctld", "slurmscriptd", "slurmdbd", "mariadbd", "munged")  # in the order of their stop
+OF_A_DAEMON = ("SLURM_CONF", "SLURMD_NODENAME")
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,8 @@ def processes_of(conf: Path) -> list[Process]:
     pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
     found = [process for process in map(read_process, pids) if process and process.pid != os.getpid()]
     ours = [process for process in found if process.environment.get("SLURM_CONF") == str(conf)]
-    steps = {process.parent: process.environment for process in ours}  # a newer slurmstepd's title overwrites its own
+    steps = {one.parent: {name: one.environment.get(name, "") for name in OF_A_DAEMON} for one in ours}
+    # A newer slurmstepd's title overwrites its environment: it is known by its child.
     unnamed = [process for process in found if process not in ours and process.name == "slurmstepd"]
     ours += [replace(process, environment=steps[process.pid]) for process in unnamed if process.pid in steps]
     return [one for one in ours if one.name in (*DAEMONS, "slurmstepd") or "SLURM_JOB_ID" in one.environment]
