@@ -4,10 +4,11 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 DAEMONS = ("slurmd", "slurmctld", "slurmscriptd", "slurmdbd", "mariadbd", "munged")  # in the order of their stop
+OF_A_DAEMON = ("SLURM_CONF", "SLURMD_NODENAME")
 
 
 @dataclass(frozen=True)
@@ -15,6 +16,7 @@ class Process:
     """A live process; its start tells it from a later one with the same pid."""
 
     pid: int
+    parent: int
     name: str
     started: str
     environment: Mapping[str, str]
@@ -44,7 +46,7 @@ def read_process(pid: int) -> Process | None:
     if fields[0] in "ZX":
         return None
     pairs = (entry.partition("=") for entry in block.split("\0"))
-    return Process(pid, head.partition("(")[2], fields[19], {name: value for name, _, value in pairs})
+    return Process(pid, int(fields[1]), head.partition("(")[2], fields[19], {name: value for name, _, value in pairs})
 
 
 def processes_of(conf: Path) -> list[Process]:
@@ -52,6 +54,10 @@ def processes_of(conf: Path) -> list[Process]:
     pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
     found = [process for process in map(read_process, pids) if process and process.pid != os.getpid()]
     ours = [process for process in found if process.environment.get("SLURM_CONF") == str(conf)]
+    steps = {one.parent: {name: one.environment.get(name, "") for name in OF_A_DAEMON} for one in ours}
+    # A newer slurmstepd's title overwrites its environment: it is known by its child.
+    unnamed = [process for process in found if process not in ours and process.name == "slurmstepd"]
+    ours += [replace(process, environment=steps[process.pid]) for process in unnamed if process.pid in steps]
     return [one for one in ours if one.name in (*DAEMONS, "slurmstepd") or "SLURM_JOB_ID" in one.environment]
 
 
