@@ -18,7 +18,7 @@ from tests.slurm.install import obstacle
 
 __all__ = ["rendered", "state"]
 OUTAGE = 60.0  # seconds
-EPOCHS = {"start": 300, "middle": 1500, "end": 300, "requeue": 300}  # "middle" is to outlast the outage
+EPOCHS = {"start": 300, "middle": 1000, "end": 300, "requeue": 300}  # "middle" is to be the last
 pytestmark = [
     pytest.mark.slurm,
     pytest.mark.slow,
