@@ -14,6 +14,7 @@ from caebench.data.codes import checksum
 from caebench.data.randomness import Purpose, generator
 from caebench.execution.local import Watcher, run_plan
 from caebench.files.layout import epoch_file
+from caebench.files.result import read_result, write_result
 from caebench.planning.code_caches import with_code_caches
 from caebench.planning.graph import Plans, make_plan
 from caebench.specs.inputs.code_cache import CODES
@@ -180,7 +181,7 @@ def long_cache(bench, cached) -> Job:
     return job
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_killed_and_resumed_equals_uninterrupted(bench, long_cache, number):
     folder = bench.folder(long_cache)
     command = bench.start("run", "job", long_cache.id, "--site", "small")
@@ -211,8 +212,8 @@ def test_two_processes_write_the_same_files(bench, cached):
 
 def test_codes_of_a_recomputed_input_are_deleted(bench, cached):
     cache = pretrainings(cached)[0].optional_inputs[CODES]
-    tokenizer = bench.folder(cache.inputs["tokenizer"]) / "result.json"
-    tokenizer.write_text(tokenizer.read_text().replace('"finished": "', '"finished": "later than '))
+    tokenizer = bench.folder(cache.inputs["tokenizer"])
+    write_result(tokenizer, {**read_result(tokenizer), "finished": "later"})
     change(path := epoch_file(bench.folder(cache), 0), -1)
     broken = path.read_bytes()
     assert Store(bench.store).state(cache) == "todo"

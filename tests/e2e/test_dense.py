@@ -77,6 +77,7 @@ def test_killed_and_resumed_equals_uninterrupted(bench, segmentation, kills):
     assert read(folder / "result.json")["metrics"]["mIoU"] > 0
 
 
+@pytest.mark.slow
 def test_detection_killed_and_resumed_equals_uninterrupted(bench, quickstart, tiny, kills):
     config = tiny.apply(EVALUATIONS["coco"]()).replace(seed=2)
     changed = config.optimization.replace(iterations=STEPS, warmup_iterations=5, lr=2e-3)
@@ -139,6 +140,7 @@ def test_two_processes_detect_together(bench, quickstart, tiny):
     assert_measured(read(bench.folder(job) / "result.json"), job.config)
 
 
+@pytest.mark.slow
 def test_loader_processes_change_nothing(bench, segmentation):
     bench.write_site("loaders", 'device = "cpu"\nnum_workers = 2\n')
     kept = run(bench, segmentation, "local").rename(bench.store / "alone")

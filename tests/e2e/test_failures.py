@@ -166,5 +166,5 @@ def test_a_damaged_job_file_is_named(bench, pretraining):
     path = bench.folder(pretraining) / "job.json"
     path.write_text(path.read_text()[:50])
     command = bench.run("run", "job", pretraining.id)
-    assert command.process.exitcode == 2
+    assert command.process.exitcode == 1
     assert f"{path}: damaged" in command.output and os.linesep in command.output

@@ -15,6 +15,7 @@ from tests.schemas import SCHEMAS
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "encoders"
 SPEED = ("--variant", "nano_s", "--batch", "2", "--warm-up", "1", "--repeats", "1")
+LONG = ("bench pass", "bench probe", "bench ablate")  # seconds each; `bench pretrain` stays
 ON_SLURM = {"site check"}  # tests/slurm/test_site.py
 CALLS = {
     "ls": [()],
@@ -94,7 +95,13 @@ def names(quickstart, bench):
 
 
 @pytest.mark.parametrize(
-    ("verb", "arguments"), [(verb, given) for verb, calls in CALLS.items() for given in calls], ids=str
+    ("verb", "arguments"),
+    [
+        pytest.param(verb, given, marks=pytest.mark.slow if verb in LONG else ())
+        for verb, calls in CALLS.items()
+        for given in calls
+    ],
+    ids=str,
 )
 def test_what_a_verb_prints_is_its_schema(bench, names, verb, arguments):
     before = files(bench.home, bench.store)

@@ -69,7 +69,7 @@ def distillation(quickstart, bench, tiny):
     return variation(bench, job, longer(make_job(config)))
 
 
-@pytest.mark.parametrize("name", ["pretraining", "distillation"])
+@pytest.mark.parametrize("name", ["pretraining", pytest.param("distillation", marks=pytest.mark.slow)])
 def test_pretraining_killed_thrice_equals_uninterrupted(bench, name, request, kills):
     pretraining = request.getfixturevalue(name)
     uninterrupted = run_uninterrupted(

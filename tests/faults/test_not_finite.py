@@ -93,6 +93,7 @@ def test_the_same_step_again_fails_with_step_and_loss_and_goes_on_where_it_was(
     assert outputs(folder) == outputs(undisturbed)
 
 
+@pytest.mark.slow
 def test_steps_are_left_out_only_as_the_recipe_allows_and_the_result_names_them(bench, pretraining, poison):
     allowed, faults = pretraining(max_skipped_steps=2), {33: ALWAYS, 34: ALWAYS}
     assert allowed.id != pretraining().id, "what may be left out is part of the job"
