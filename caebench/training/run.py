@@ -16,7 +16,7 @@ from caebench.files.atomic import check_guard
 from caebench.files.layout import METRICS
 from caebench.files.lines import append_line
 from caebench.files.result import read_result
-from caebench.specs.inputs.dataset import Data
+from caebench.specs.inputs.dataset import Data, SyntheticData
 from caebench.specs.progress import Progress, no_progress
 from caebench.specs.site import LOADERS, Site
 from caebench.training.distributed import Group
@@ -93,7 +93,13 @@ class Run:
         Raises:
             DataError: something is missing or wrong, or an input job saw another content under the same name.
         """
-        found = data.dataset.open(data.roots(self.site.data, self.inputs), split, data.size)
+        try:
+            found = data.dataset.open(data.roots(self.site.data, self.inputs), split, data.size)
+        except DataError as error:
+            if not isinstance(data, SyntheticData) or isinstance(error.__cause__, PermissionError):
+                raise
+            advice = f"A job rendered it: delete the folder {self.inputs['data']} and run the suite again."
+            raise DataError(error.where, error.what, advice) from error
         self._note(f"{data.dataset.owner(split).name}/{split}", found)
         return found
 

@@ -69,6 +69,8 @@ def test_an_input_that_vanishes_before_a_job(chain, undisturbed, tmp_path, name)
         check_stopped(chain, command, *PROBES)
         folder = of_kind(chain.store, "pretrain" if name == "the encoder's file" else "data")
         assert all(str(folder) in states(chain.store)[kind][1] for kind in PROBES), states(chain.store)
+        if name == "the world":
+            assert f"A job rendered it: delete the folder {folder} and run" in states(chain.store)["knn"][1]
         kept.rename(path)
     check_healed(chain, undisturbed)
 
