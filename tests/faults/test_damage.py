@@ -35,13 +35,14 @@ WAYS = ("cut", "flipped")
 def damage(path, way, draw):
     """Cut a file at any byte, or flip any of its bits."""
     content = bytearray(path.read_bytes())
-    at = draw.randrange(len(content))
+    size = len(content)
+    at = draw.randrange(size)
     if way == "cut":
         del content[at:]
     else:
         content[at] ^= 1 << draw.randrange(8)
     path.write_bytes(content)
-    print(f"{path.name} {way} at byte {at} of {len(content)}")
+    print(f"{path.name} {way} at byte {at} of {size}")
 
 
 def status(bench, job):
