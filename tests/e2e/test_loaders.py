@@ -109,7 +109,7 @@ def stop_and_resume(bench, job, terminal, name, to, start_method):
     assert_equal_runs(folder, kept)
 
 
-@pytest.mark.parametrize("job", ["pretrain", "segmentation"], indirect=True)
+@pytest.mark.parametrize("job", ["pretrain", pytest.param("segmentation", marks=pytest.mark.slow)], indirect=True)
 def test_ctrl_c_saves_and_stops_a_job_with_loaders(bench, job, terminal):
     stop_and_resume(bench, job, terminal, "SIGINT", "group", "fork")
 

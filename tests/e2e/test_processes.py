@@ -79,6 +79,7 @@ def test_knn_is_the_same_on_three_processes(bench, quickstart):
     assert (ours["metrics"], ours["intervals"]) == (theirs["metrics"], theirs["intervals"])
 
 
+@pytest.mark.slow
 def test_torchrun_trains_as_one(bench, quickstart):
     found = quickstart.job("pretrain", "cae-pixels")
     job = variation(bench, found, longer(found, epochs=4))

@@ -47,20 +47,26 @@ def known(name, tensor):
     return torch.cat(tensor.chunk(3)[::2]) if name.endswith("attn.qkv.bias") else tensor
 
 
-SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("beit", "deit")]
+WHOLE, IN_SHARES = (1, "eager"), (2, "shares")
+ONCE = ([(10, *IN_SHARES)], WHOLE)
+OFTEN = ([(10, *WHOLE), (30, *IN_SHARES), (40, *WHOLE)], IN_SHARES)
 
 
-@pytest.mark.parametrize("pretraining", ["cae", *SLOW], indirect=True)
-def test_sharded_and_unsharded_training_are_equal(bench, pretraining):
-    """Whole, then in shares on two processes, then whole again, then in shares to the end."""
+@pytest.mark.parametrize(
+    ("pretraining", "turns"),
+    [("cae", ONCE), *(pytest.param(name, OFTEN, marks=pytest.mark.slow) for name in ("cae", "beit", "deit"))],
+    indirect=["pretraining"],
+)
+def test_sharded_and_unsharded_training_are_equal(bench, pretraining, turns):
+    """In shares on two processes and whole, in turns; each goes on from the other's checkpoint."""
     assert bench.run("run", "job", pretraining.id, "--site", "local").wait() == 0
     folder, kept = bench.folder(pretraining), bench.set_aside(pretraining, "kept")
-    kill_at(bench, pretraining, 10, 1, "eager")
-    kill_at(bench, pretraining, 30, 2, "shares")
-    kill_at(bench, pretraining, 40, 1, "eager")
-    for command in bench.run_processes(2, "run", "job", pretraining.id, "--site", "shares"):
+    killed, (num_processes, site) = turns
+    for turn in killed:
+        kill_at(bench, pretraining, *turn)
+    for command in bench.run_processes(num_processes, "run", "job", pretraining.id, "--site", site):
         assert command.process.exitcode == 0, command.output
-    assert read(folder / "provenance.json")["processes"] == 2
+    assert read(folder / "provenance.json")["processes"] == num_processes
     assert len(metrics(folder)) == len(metrics(kept)) >= 6
     for ours, theirs in zip(metrics(folder), metrics(kept), strict=True):
         for name in ours.keys() - {"rankme"}:  # of the micro-batch

@@ -113,7 +113,8 @@ def test_all_checkpoints_damaged_is_a_failure_that_says_what_to_do(halfway, benc
     assert state == "failed" and "no checkpoint can be read. Delete the job's folder to start again." in reason
 
 
-@pytest.mark.parametrize("way", ["cut", pytest.param("flipped", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("way", WAYS)
 def test_damaged_lines_of_attempts_and_metrics_harm_no_number(halfway, bench, pretraining, kills, way):
     folder, undisturbed = halfway
     damage(folder / ATTEMPTS, way, kills)
