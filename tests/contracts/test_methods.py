@@ -188,7 +188,7 @@ def spread(encoder: Encoder, images: torch.Tensor) -> tuple[float, float]:
     return float(rankme(own.flatten(0, 1))), float(own.var() / patches.var())
 
 
-COLLAPSE = [pytest.param(name, marks=() if name in ("cae", "dino") else pytest.mark.slow) for name in MEMBERS]
+COLLAPSE = [pytest.param(name, marks=() if name == "cae" else pytest.mark.slow) for name in MEMBERS]
 
 
 @pytest.mark.parametrize("config", COLLAPSE, indirect=True)

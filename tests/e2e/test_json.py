@@ -15,7 +15,7 @@ from tests.schemas import SCHEMAS
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "encoders"
 SPEED = ("--variant", "nano_s", "--batch", "2", "--warm-up", "1", "--repeats", "1")
-LONG = ("bench pass", "bench probe", "bench ablate")  # seconds each; `bench pretrain` stays
+LONG = ("bench pretrain", "bench pass", "bench probe", "bench ablate")  # seconds each
 ON_SLURM = {"site check"}  # tests/slurm/test_site.py
 CALLS = {
     "ls": [()],

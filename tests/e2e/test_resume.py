@@ -87,6 +87,7 @@ def test_pretraining_killed_thrice_equals_uninterrupted(bench, name, request, ki
     assert not (folder / "checkpoints").exists()
 
 
+@pytest.mark.slow
 def test_finetuning_killed_thrice_equals_uninterrupted(bench, finetuning, kills):
     uninterrupted = run_uninterrupted(bench, finetuning, "eager", keep_checkpoints=True)
     folder = bench.folder(finetuning)

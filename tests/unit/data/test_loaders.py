@@ -118,7 +118,7 @@ def gone(pid):
         return True
 
 
-@pytest.mark.parametrize("how", ["killed", "over"])
+@pytest.mark.parametrize("how", ["killed", pytest.param("over", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("method", ["fork", SPAWN])
 def test_they_end_with_their_parent(method, how, tmp_path):
     """One that is killed, and one that ends with a loader at work."""
