@@ -184,6 +184,8 @@ def run_sbatch(command: list[str]) -> str:
 
 def _find_submitted(script: Path, said: str, looks: Sequence[float]) -> str | None:
     """The id of the job with a script whose sbatch did not answer; SLURM may be slow, so that it appears later."""
+    if not looks and shutil.which("squeue") is None:
+        return None  # rejected, and nobody to ask
     for pause in (*looks, None):
         try:
             found = queue.submitted_as(script)
