@@ -20,6 +20,7 @@ from caebench.specs.pixel_stats import SourcedStats
 from caebench.specs.site import Site
 from caebench.specs.variants import VARIANTS, VariantName
 from caebench.store.lease import LeaseTaken
+from caebench.store.state import failure_of
 from caebench.store.store import Store
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def finish(folder: Path, store: Store, site: Site, path: Path) -> None:
     except LeaseTaken as error:
         raise ValueError(str(error)) from error
     if outcome != "done":
-        failure = read_json(folder / FAILURE)["error"] if (folder / FAILURE).exists() else outcome
+        failure = failure_of(folder) if (folder / FAILURE).exists() else outcome
         raise ValueError(f"{path}: not imported: {failure}")
 
 
