@@ -16,6 +16,7 @@ from caebench.models.vit import Encoder
 from caebench.specs.arithmetic import encode
 from caebench.specs.evaluations.attentive_probe import attentive_probe
 from caebench.specs.evaluations.linear_probe import linear_probe
+from caebench.specs.methods.cae import cae_of
 from caebench.specs.variants import VARIANTS
 from caebench.training.optim import make_optimizer, split_decay
 from caebench.training.step import autocast
@@ -27,7 +28,9 @@ def make_encoder(settings: Settings, device: torch.device) -> Encoder:
     """The encoder, frozen."""
     torch.manual_seed(0)
     variant, size = VARIANTS[settings.config.variant], settings.config.image_size
-    encoder = Encoder(variant, size, layer_scale=settings.method.layer_scale).to(device).eval().requires_grad_(False)
+    encoder = (
+        Encoder(variant, size, layer_scale=cae_of(settings.config).layer_scale).to(device).eval().requires_grad_(False)
+    )
     for block in encoder.blocks if settings.compiled else []:
         block.compile()
     return encoder

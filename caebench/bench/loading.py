@@ -19,6 +19,7 @@ from caebench.data.transforms import CropAndFlip, evaluation
 from caebench.datasets.splits import ImageSplit
 from caebench.models.tokenizer import DALLEEncoder
 from caebench.models.vit import Encoder
+from caebench.specs.methods.cae import cae_of
 from caebench.specs.site import Resize
 from caebench.specs.variants import VARIANTS
 
@@ -38,7 +39,7 @@ def write_images(folder: Path, num_images: int) -> ImageSplit:
 
 def makers(settings: Settings) -> dict[str, MakeSample]:
     """The sampler of each kind of sample."""
-    method, config = settings.method, settings.config
+    method, config = cae_of(settings.config), settings.config
     encoder = Encoder(VARIANTS[config.variant], config.image_size)
     tokenizer = DALLEEncoder(vocabulary=8, width=4)  # a sampler only uses its stride
     num_drop_path_uniforms = 2 * encoder.num_drop_path_uniforms + 2 * (method.regressor_depth + method.decoder_depth)

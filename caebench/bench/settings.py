@@ -2,18 +2,12 @@
 
 from typing import Literal, NamedTuple
 
-from caebench.specs.methods.cae import CAE, cae
+from caebench.specs.methods.cae import cae, cae_of
 from caebench.specs.optim import Precision
 from caebench.specs.pretrain import Pretrain
 from caebench.specs.variants import VARIANTS
 
 TokenizerName = Literal["none", "dalle", "dvae"]
-
-
-def cae_of(config: Pretrain) -> CAE:
-    """A pretraining's method, which is CAE in all that is measured here."""
-    assert isinstance(config.method, CAE)
-    return config.method
 
 
 class Settings(NamedTuple):
@@ -27,15 +21,10 @@ class Settings(NamedTuple):
     repeats: int = 10
 
     @property
-    def method(self) -> CAE:
-        """CAE's settings."""
-        return cae_of(self.config)
-
-    @property
     def flops(self) -> float:
         """FLOP per image of a step, counted as in the plan; the tokenizer's only if it runs."""
         patches = (self.config.image_size / VARIANTS[self.config.variant].patch_size) ** 2
-        left_out = self.method.target.multiply_adds(patches) if self.tokenizer == "none" else 0.0
+        left_out = cae_of(self.config).target.multiply_adds(patches) if self.tokenizer == "none" else 0.0
         return 2.0 * (self.config.step_multiply_adds() - left_out)
 
     @property
@@ -43,7 +32,7 @@ class Settings(NamedTuple):
         """Pixels of the tokenizer's view."""
         if self.tokenizer == "none":
             return None
-        target, patch = self.method.code_target(), VARIANTS[self.config.variant].patch_size
+        target, patch = self.config.method.code_target(), VARIANTS[self.config.variant].patch_size
         assert target is not None, "with a tokenizer there are codes"
         return self.config.image_size // patch * target.stride
 

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from caebench.bench.settings import cae_of
 from caebench.bench.timing import wait
 from caebench.data.masking import sample_mask
 from caebench.methods.cae import CAEMethod
 from caebench.models.tokenizer import DALLEEncoder, DiscreteVAE, Tokenizer
+from caebench.specs.methods.cae import cae_of
 from caebench.specs.pretrain import Pretrain
 from caebench.specs.targets import DALLETarget, DVAETarget
 from caebench.specs.variants import VARIANTS

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import entry_points
 from typing import Any, NamedTuple
 
-from caebench.specs.did_you_mean import suggest
+from caebench.specs.by_kind import read_by_kind
+from caebench.specs.evaluations import dense
 from caebench.specs.evaluations.attentive_probe import AttentiveProbe, attentive_probe
 from caebench.specs.evaluations.detection import Detection, coco, coco_cascade
 from caebench.specs.evaluations.finetune import Finetune, clipart, finetune, food101, sketch
@@ -99,6 +100,7 @@ KINDS: dict[str, type[Spec]] = {_kind(cls): cls for each in ALL for cls in each.
 SOURCES: dict[str, Callable[..., EncoderSpec]] = {name: f for each in ALL for name, f in each.sources.items()}
 EVALUATIONS: dict[str, Callable[..., Spec]] = {name: f for each in ALL for name, f in each.evaluations.items()}
 base.METHODS.update({_kind(cls): cls for each in ALL for cls in each.methods})
+dense.DENSE_TASKS.update({kind: cls for kind, cls in KINDS.items() if issubclass(cls, dense.DenseTask)})
 
 
 def read_config(content: Mapping[str, Any]) -> Spec:
@@ -107,7 +109,4 @@ def read_config(content: Mapping[str, Any]) -> Spec:
     Raises:
         ValueError: there is no such kind, or a field is wrong.
     """
-    kind = str(content.get("kind"))
-    if kind not in KINDS:
-        raise ValueError(f"kind '{kind}': unknown.{suggest(kind, KINDS)} Known: {', '.join(KINDS)}.")
-    return KINDS[kind].model_validate(content)
+    return read_by_kind(content, KINDS)

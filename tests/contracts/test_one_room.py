@@ -19,12 +19,6 @@ from caebench.specs.registry import EVALUATIONS
 
 PACKAGE = Path(__file__).parents[2] / "caebench"
 MOST = 4
-# Classes that more files name today, with how many and why: a number here may only go down.
-MORE = {
-    "CAE": (5, "bench measures CAE alone, and settings says so"),
-    "Segmentation": (5, "a grid of learning rates has it as its task"),
-    "Detection": (5, "network and task are two files"),
-}
 
 
 def names_in(path: Path) -> set[str]:
@@ -59,13 +53,7 @@ def files_naming(name: str) -> list[str]:
 @pytest.mark.parametrize("name", CLASSES)
 def test_a_methods_or_an_evaluations_class_is_named_in_few_files(name):
     naming = files_naming(name)
-    most, why = MORE.get(name, (MOST, "spec, registry, implementation, table"))
-    assert 2 < len(naming) <= most, f"{naming}: at most {most} ({why})"
-    assert name not in MORE or len(naming) == most, f"{name} is down to {len(naming)}: say so in MORE"
-
-
-def test_every_exception_is_still_there():
-    assert set(MORE) <= set(CLASSES)
+    assert 2 < len(naming) <= MOST, f"{naming}: at most {MOST} (spec, registry, implementation, table)"
 
 
 MOST_OF_A_DATA_SET = 2

@@ -3,13 +3,15 @@
 from collections.abc import Mapping
 from typing import ClassVar, Literal, Self
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import PositiveInt, model_validator
 
-from caebench.specs.arithmetic import blocks, trained_bytes
+from caebench.specs.arithmetic import blocks
+from caebench.specs.base import Config
 from caebench.specs.dense_optim import DenseOptimization
+from caebench.specs.evaluations.dense import DenseTask
 from caebench.specs.evaluations.segmentation import Setting
-from caebench.specs.inputs.dataset import Data, RealData
-from caebench.specs.job import Inputs, Protocol, Spec, Speed, describe_optimization, encoder_size
+from caebench.specs.inputs.dataset import RealData
+from caebench.specs.job import Inputs, Protocol, Speed, describe_optimization, encoder_size
 from caebench.specs.optim import AdamW
 from caebench.specs.scale import DenseShrink, Scale, divided
 from caebench.specs.variants import VariantName
@@ -29,7 +31,18 @@ RULES: Mapping[str, DenseShrink] = {
 }
 
 
-class Detection(Spec):
+class Detector(Config):
+    """The network on the encoder."""
+
+    head: Literal["mask_rcnn", "cascade_mask_rcnn"]
+    channels: PositiveInt = 256  # of FPN, RPN and both heads
+    fc_channels: PositiveInt = 1024
+    num_rois: PositiveInt = 512  # of an image, sampled for the heads
+    num_proposals: PositiveInt = 1000  # of an image, at test; in training twice as many
+    num_detections: PositiveInt = 100  # of an image, at most
+
+
+class Detection(DenseTask, Detector):
     """Mask R-CNN or Cascade Mask R-CNN on an encoder that trains along (official downstream_tasks/detection)."""
 
     VERSION: ClassVar[int] = 2
@@ -38,21 +51,11 @@ class Detection(Spec):
     SPEED: ClassVar[Speed] = "dense"
 
     kind: Literal["detection"]
-    data: Data
-    optimization: DenseOptimization
-    head: Literal["mask_rcnn", "cascade_mask_rcnn"]
     short_sides: tuple[PositiveInt, ...]  # of a training image, by chance; the last one at test
     long_side: PositiveInt  # at most
     first_short_sides: tuple[PositiveInt, ...] = (400, 500, 600)  # of the policy that crops, before the crop
     crop_sides: tuple[PositiveInt, PositiveInt] = (384, 600)  # the crop's least and most
-    channels: PositiveInt = 256  # of FPN, RPN and both heads
-    fc_channels: PositiveInt = 1024
-    num_rois: PositiveInt = 512  # of an image, sampled for the heads
-    num_proposals: PositiveInt = 1000  # of an image, at test; in training twice as many
-    num_detections: PositiveInt = 100  # of an image, at most
-    drop_path: float = Field(ge=0.0, lt=1.0)
     orientation_group: PositiveInt = 2  # images in a row that are all wider than tall, or none; official: of one GPU
-    seed: int = 0
 
     @model_validator(mode="after")
     def _check_groups(self) -> Self:
@@ -91,10 +94,6 @@ class Detection(Spec):
         regions = self.num_rois * self.channels**2 * 9 * 4 * (7**2 * stages + 14**2 / 4)
         images = 3 * optimization.iterations * optimization.global_batch + self.data.size.val
         return images * (encoder + pyramid + regions)
-
-    def disk_bytes(self, inputs: Inputs) -> int:
-        """Its checkpoints."""
-        return trained_bytes(encoder_size(inputs))
 
     def protocol(self) -> Protocol:
         """See `Spec`."""

@@ -4,7 +4,8 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, PositiveFloat
 
-from caebench.specs.evaluations.segmentation import Segmentation, ade20k
+from caebench.specs.evaluations.dense import AnyDenseTask, DenseTask
+from caebench.specs.evaluations.segmentation import ade20k
 from caebench.specs.job import Choice, Inputs, Job, Protocol, Spec, make_job
 from caebench.specs.scale import Scale
 from caebench.specs.variants import VariantName
@@ -16,7 +17,7 @@ class LearningRateGrid(Spec):
     METRICS: ClassVar[tuple[str, ...]] = ("mIoU", "mIoU_median", "mAcc", "aAcc")
 
     kind: Literal["lr_grid"]
-    task: Segmentation
+    task: AnyDenseTask
     rates: tuple[PositiveFloat, ...] = Field(min_length=2)
     seed: int = 0
 
@@ -25,7 +26,7 @@ class LearningRateGrid(Spec):
         """What the job at a rate is called among the inputs of the job that selects."""
         return f"lr_{rate:g}"
 
-    def at(self, rate: float) -> Segmentation:
+    def at(self, rate: float) -> DenseTask:
         """The task at one of the rates."""
         return self.task.replace(optimization=self.task.optimization.replace(lr=rate), seed=self.seed)
 

@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from typing import ClassVar, Literal, NamedTuple, Self
 
-from pydantic import Field, PositiveInt
+from pydantic import PositiveInt
 
-from caebench.specs.arithmetic import encode, trained_bytes
+from caebench.specs.arithmetic import encode
 from caebench.specs.dense_optim import DenseOptimization
-from caebench.specs.inputs.dataset import Data, RealData
-from caebench.specs.job import Inputs, Protocol, Spec, Speed, describe_optimization, encoder_size
+from caebench.specs.evaluations.dense import DenseTask
+from caebench.specs.inputs.dataset import RealData
+from caebench.specs.job import Inputs, Protocol, Speed, describe_optimization, encoder_size
 from caebench.specs.optim import AdamW
 from caebench.specs.scale import DenseShrink, Scale, divided
 from caebench.specs.variants import VARIANTS, VariantName, num_patches
@@ -22,7 +23,7 @@ RULES: Mapping[str, DenseShrink] = {
 }
 
 
-class Segmentation(Spec):
+class Segmentation(DenseTask):
     """UperNet on an encoder that trains along (official downstream_tasks/semantic_segmentation), or a linear layer on
     the final patch tokens of a frozen one, which has no use for `channels`, `layer_decay` and `drop_path`.
     """
@@ -32,16 +33,12 @@ class Segmentation(Spec):
     LABELS: ClassVar[tuple[str, ...]] = ("map",)
 
     kind: Literal["segmentation"]
-    data: Data
-    optimization: DenseOptimization
     crop_size: PositiveInt  # pixels of a training crop and of a window at test; the short side of an image too
     stride: PositiveInt  # pixels between windows at test
     channels: PositiveInt  # of UperNet; the official code's has the encoder's width
     aux_channels: PositiveInt = 256  # of its auxiliary head
-    drop_path: float = Field(ge=0.0, lt=1.0)
     relative_position_bias: bool = True
     head: Literal["upernet", "linear"] = "upernet"
-    seed: int = 0
 
     def slug(self, inputs: Inputs, mark: str) -> str:
         """Data set, the head, or UperNet's rate, and the encoder."""
@@ -79,10 +76,6 @@ class Segmentation(Spec):
         trained, tested = optimization.iterations * optimization.global_batch, windows * self.data.size.val
         encoder = encode(variant, self.crop_size)
         return (trained + tested) * encoder if self.head == "linear" else (3 * trained + tested) * (encoder + head)
-
-    def disk_bytes(self, inputs: Inputs) -> int:
-        """Its checkpoints."""
-        return trained_bytes(encoder_size(inputs))
 
     def protocol(self) -> Protocol:
         """See `Spec`."""

@@ -7,8 +7,8 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import BeforeValidator, SerializeAsAny
 
 from caebench.specs.arithmetic import encoder_parameters
-from caebench.specs.base import Config, is_table
-from caebench.specs.did_you_mean import suggest
+from caebench.specs.base import Config
+from caebench.specs.by_kind import of_kinds
 from caebench.specs.identity import kind_of
 from caebench.specs.masking import Masking
 from caebench.specs.optim import Optimization
@@ -74,16 +74,4 @@ class Method(Config):
 
 
 METHODS: dict[str, type[Method]] = {}  # by kind; `registry` fills it
-
-
-def _of_its_kind(value: object) -> object:
-    """A method out of a table, by the class of its kind."""
-    if not is_table(value):
-        return value
-    kind = value.get("kind")
-    if kind not in METHODS:
-        raise ValueError(f"kind '{kind}' is no method.{suggest(str(kind), METHODS)} Known: {', '.join(METHODS)}")
-    return METHODS[kind].model_validate(value)
-
-
-AnyMethod = Annotated[SerializeAsAny[Method], BeforeValidator(_of_its_kind)]
+AnyMethod = Annotated[SerializeAsAny[Method], BeforeValidator(of_kinds(METHODS))]

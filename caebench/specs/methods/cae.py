@@ -120,3 +120,9 @@ def cae(
         image_size=IMAGE_SIZE,
         optimization=optimization,
     )
+
+
+def cae_of(config: Pretrain) -> CAE:
+    """The method of a pretraining that is CAE's."""
+    assert isinstance(config.method, CAE)
+    return config.method

@@ -12,7 +12,7 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 
 from caebench.models.vit import Encoder
-from caebench.specs.evaluations.detection import Detection
+from caebench.specs.evaluations.detection import Detector
 from caebench.tasks.dense.engine import byte_stats, initialise_heads
 
 DIVISOR = 32  # of a padded image's sides
@@ -39,14 +39,14 @@ class RoIExtractor(SingleRoIExtractor):
         return super().forward(in_float32, rois, roi_scale_factor)
 
 
-def build_model(config: Detection, encoder: Encoder, num_classes: int, *, sync: bool) -> nn.Module:
+def build_model(config: Detector, encoder: Encoder, num_classes: int, *, sync: bool) -> nn.Module:
     """The detector on the encoder; SyncBN, or plain batch norm (one process, or a CPU)."""
     model = MODELS.build(_describe(config, encoder, num_classes, sync))
     initialise_heads(model)
     return model
 
 
-def _describe(config: Detection, encoder: Encoder, num_classes: int, sync: bool) -> Described:
+def _describe(config: Detector, encoder: Encoder, num_classes: int, sync: bool) -> Described:
     patch_size, dim = encoder.variant.patch_size, encoder.variant.dim
     strides = [patch_size // 4, patch_size // 2, patch_size, 2 * patch_size, 4 * patch_size]
     cascade = config.head == "cascade_mask_rcnn"
@@ -74,7 +74,7 @@ def _describe(config: Detection, encoder: Encoder, num_classes: int, sync: bool)
     }
 
 
-def _rpn(config: Detection, strides: list[int], cascade: bool) -> Described:
+def _rpn(config: Detector, strides: list[int], cascade: bool) -> Described:
     return {
         "type": "RPNHead",
         "in_channels": config.channels,
@@ -91,7 +91,7 @@ def _rpn(config: Detection, strides: list[int], cascade: bool) -> Described:
     }
 
 
-def _roi_head(config: Detection, strides: list[int], num_classes: int, sync: bool, cascade: bool) -> Described:
+def _roi_head(config: Detector, strides: list[int], num_classes: int, sync: bool, cascade: bool) -> Described:
     shared = {
         "bbox_roi_extractor": _extractor(config, strides, 7),
         "mask_roi_extractor": _extractor(config, strides, 14),
@@ -117,7 +117,7 @@ def _roi_head(config: Detection, strides: list[int], num_classes: int, sync: boo
     }
 
 
-def _giou_head(config: Detection, num_classes: int, sync: bool) -> Described:
+def _giou_head(config: Detector, num_classes: int, sync: bool) -> Described:
     """Four convolutions, one fully connected layer; boxes are decoded before their GIoU loss."""
     return {
         "type": "Shared4Conv1FCBBoxHead",
@@ -130,7 +130,7 @@ def _giou_head(config: Detection, num_classes: int, sync: bool) -> Described:
     }
 
 
-def _cascade_head(config: Detection, num_classes: int, deviations: tuple[float, ...]) -> Described:
+def _cascade_head(config: Detector, num_classes: int, deviations: tuple[float, ...]) -> Described:
     return {
         "type": "Shared2FCBBoxHead",
         "reg_class_agnostic": True,
@@ -139,7 +139,7 @@ def _cascade_head(config: Detection, num_classes: int, deviations: tuple[float, 
     }
 
 
-def _box_head(config: Detection, num_classes: int, deviations: tuple[float, ...]) -> Described:
+def _box_head(config: Detector, num_classes: int, deviations: tuple[float, ...]) -> Described:
     return {
         "in_channels": config.channels,
         "fc_out_channels": config.fc_channels,
@@ -154,7 +154,7 @@ def _coder(deviations: tuple[float, ...]) -> Described:
     return {"type": "DeltaXYWHBBoxCoder", "target_means": [0.0] * 4, "target_stds": list(deviations)}
 
 
-def _extractor(config: Detection, strides: list[int], size: int) -> Described:
+def _extractor(config: Detector, strides: list[int], size: int) -> Described:
     return {
         "type": "CaebenchRoIExtractor",
         "roi_layer": {"type": "RoIAlign", "output_size": size, "sampling_ratio": 0},
@@ -164,7 +164,7 @@ def _extractor(config: Detection, strides: list[int], size: int) -> Described:
     }
 
 
-def _train(config: Detection, cascade: bool) -> Described:
+def _train(config: Detector, cascade: bool) -> Described:
     rpn = _assign((0.7, 0.3, 0.3), num=256, positive=0.5, ground_truth=False, low_quality=True)
     of_stages = [
         _assign((iou, iou, iou), num=config.num_rois, positive=0.25, ground_truth=True, low_quality=not cascade)
@@ -204,7 +204,7 @@ def _assign(
     }
 
 
-def _test(config: Detection) -> Described:
+def _test(config: Detector) -> Described:
     return {
         "rpn": _proposals(config, config.num_proposals),
         "rcnn": {
@@ -216,7 +216,7 @@ def _test(config: Detection) -> Described:
     }
 
 
-def _proposals(config: Detection, num: int) -> Described:
+def _proposals(config: Detector, num: int) -> Described:
     """As many before suppression, of each level, as after it, of an image."""
     nms = {"type": "nms", "iou_threshold": NMS_PROPOSALS}
     return {"nms_pre": num, "max_per_img": num, "nms": nms, "min_bbox_size": 0}
