@@ -5,6 +5,9 @@ BIN := $(VENV)/bin
 CAEBENCH := $(BIN)/caebench
 READY := $(VENV)/.ready
 
+# Tests start hundreds of processes: Python keeps their bytecode, also where it is told not to.
+test test-all test-slurm test-faults: export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: demo demo-seeds test test-all test-slurm test-faults lint format lock clean
 
 demo: $(READY)

@@ -1,6 +1,8 @@
 """What the tests share: a scale of seconds, and who of pytest's workers runs what."""
 
+import importlib
 import os
+import warnings
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -69,6 +71,30 @@ TINY = Scale(
 
 
 HERE = Path(__file__).parent
+HEAVY = (
+    "torch._dynamo",
+    "torchvision.transforms.v2",
+    "timm",
+    "sklearn.metrics",
+    "matplotlib.pyplot",
+    "mmengine.runner",
+    "imgaug",
+    "skimage.io",
+)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Import what is large in every worker before the package.
+
+    Bytecode of what a module imports that jaxtyping has hooked is sought under another name, and would be made anew.
+    """
+    if hasattr(config, "workerinput"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # theirs
+            for name in HEAVY:
+                importlib.import_module(name)
+
+
 FIRST = ("slurm", "contracts/test_methods.py", "slow", "e2e", "contracts")  # what takes longest, or waits for others
 
 

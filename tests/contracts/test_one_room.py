@@ -8,6 +8,7 @@ renders it or reads it along. Its name is a default of recipes.
 """
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -34,12 +35,12 @@ def names_in(path: Path) -> set[str]:
     return found
 
 
+@cache
 def files() -> dict[str, set[str]]:
     """The names in each file of the package."""
     return {str(path.relative_to(PACKAGE)): names_in(path) for path in PACKAGE.rglob("*.py")}
 
 
-FILES = files()
 CLASSES = sorted(
     {cls.__name__ for cls in METHODS.values()} | {type(recipe()).__name__ for recipe in EVALUATIONS.values()}
 )
@@ -47,7 +48,7 @@ CLASSES = sorted(
 
 def files_naming(name: str) -> list[str]:
     """The files that name a class."""
-    return sorted(place for place, names in FILES.items() if name in names)
+    return sorted(place for place, names in files().items() if name in names)
 
 
 @pytest.mark.parametrize("name", CLASSES)
@@ -81,16 +82,19 @@ def constants_in(path: Path) -> list[object]:
     return [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and id(node) not in prose]
 
 
-CONSTANTS = {path.relative_to(PACKAGE).as_posix(): constants_in(path) for path in PACKAGE.rglob("*.py")}
+@cache
+def constants() -> dict[str, list[object]]:
+    """The constants in each file of the package."""
+    return {path.relative_to(PACKAGE).as_posix(): constants_in(path) for path in PACKAGE.rglob("*.py")}
 
 
 def files_knowing(known: Dataset) -> list[str]:
     """Those that have a data set's name other than as a default, its published counts, or a word of its layout."""
     counts = {number for number in known.published or () if number % 1000}
-    own = {place for place, found in CONSTANTS.items() if known.name in found and not place.startswith(DEFAULTS)}
-    own |= {place for place, found in CONSTANTS.items() if counts & {one for one in found if type(one) is int}}
+    own = {place for place, found in constants().items() if known.name in found and not place.startswith(DEFAULTS)}
+    own |= {place for place, found in constants().items() if counts & {one for one in found if type(one) is int}}
     word = LAYOUTS[known.name]
-    own |= {place for place, found in CONSTANTS.items() if any(isinstance(one, str) and word in one for one in found)}
+    own |= {place for place, found in constants().items() if any(isinstance(one, str) and word in one for one in found)}
     return sorted(own)
 
 

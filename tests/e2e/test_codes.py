@@ -30,7 +30,7 @@ pretrain = { variant = "vit_s", epochs = 300 }
 columns.knn = { header = "k-NN", eval = "knn" }
 rows = [
     { label = "CAE", recipe = "cae", target = "dvae" },
-    { label = "CAE, longer", recipe = "cae", target = "dvae", epochs = 800, set.method.masking.ratio = 0.4 },
+    { label = "CAE, longer", recipe = "cae", target = "dvae", epochs = 400, set.method.masking.ratio = 0.4 },
     { label = "BEiT", recipe = "beit" },
     { label = "BEiT, no stochastic depth", recipe = "beit", set.method.drop_path = 0.0 },
 ]
@@ -59,7 +59,7 @@ def run(plans: Plans, root) -> Store:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "cpu_count", lambda: 1)
         outcomes = run_plan(jobs, store, CPU, WATCHER, 1)
-    assert set(outcomes.by_id.values()) == {"done"}
+    assert set(outcomes.by_id.values()) <= {"done", "cached"}
     return store
 
 
@@ -69,8 +69,12 @@ def without(plain, tmp_path_factory) -> Store:
 
 
 @pytest.fixture(scope="module")
-def using(cached, tmp_path_factory) -> Store:
-    return run(cached, tmp_path_factory.mktemp("with"))
+def using(cached, without, tmp_path_factory) -> Store:
+    """With the same data and tokenizers."""
+    root = tmp_path_factory.mktemp("with")
+    for folder in ("data", "tokenizer"):
+        shutil.copytree(without.root / folder, root / folder)
+    return run(cached, root)
 
 
 @pytest.fixture
