@@ -29,7 +29,7 @@ test-slurm: $(READY)
 
 # Prints the seed of every random choice; CAEBENCH_KILLS=... sets another.
 test-faults: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/faults tests/unit/training/test_checkpoint.py tests/unit/files \
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/faults tests/unit/training/test_checkpoint.py tests/unit/files tests/e2e/test_codes.py \
 		-n 2 --dist loadgroup -rP -o faulthandler_timeout=3600 -m "not gpu"
 
 lint: $(READY)

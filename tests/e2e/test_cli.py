@@ -6,32 +6,6 @@ import pytest
 
 
 @pytest.mark.parametrize(
-    "arguments",
-    [
-        ("ls",),
-        ("ls", "--json"),
-        ("plan", "quickstart", "--scale", "paper"),
-        ("plan", "quickstart", "--scale", "lab", "--seeds", "0,1"),
-        ("status",),
-        ("status", "quickstart"),
-        *(("report", "--suite", "quickstart", "--format", name) for name in ("rich", "md", "csv", "tex")),
-        ("report", "--all", "--json"),
-        ("report", "--table", "5", "--missing"),
-        ("plan", "all", "--scale", "paper", "--json"),
-        ("records", "export", "quickstart"),
-        ("why", "quickstart/CAE, pixels/linear"),
-        ("diff", "cae", "official"),
-        ("diff", "linear_probe", "linear_probe"),
-        ("diff", "quickstart/CAE, pixels", "cae", "--json"),
-    ],
-)
-def test_looking_succeeds(bench, arguments):
-    command = bench.run(*arguments)
-    assert command.process.exitcode == 0, command.output
-    assert command.output.strip()
-
-
-@pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (("plan", "quikstart"), ["'quikstart'", "Did you mean 'quickstart'?"]),

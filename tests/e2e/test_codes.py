@@ -185,7 +185,8 @@ def long_cache(bench, cached) -> Job:
     return job
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.slow
 def test_killed_and_resumed_equals_uninterrupted(bench, long_cache, number):
     folder = bench.folder(long_cache)
     command = bench.start("run", "job", long_cache.id, "--site", "small")

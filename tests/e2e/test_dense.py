@@ -100,7 +100,7 @@ def test_what_segmentation_leaves(bench, segmentation):
     assert metrics(folder)[-1]["step"] == STEPS and metrics(folder)[-1]["loss"] > 0
 
 
-@pytest.mark.parametrize("recipe", ["coco", "coco_cascade"])
+@pytest.mark.parametrize("recipe", ["coco", pytest.param("coco_cascade", marks=pytest.mark.slow)])
 def test_what_detection_leaves(bench, quickstart, tiny, recipe):
     config = tiny.apply(EVALUATIONS[recipe]())
     job = prepared(bench, quickstart, config)

@@ -16,6 +16,7 @@ from tests.schemas import SCHEMAS
 GOLDEN = Path(__file__).parents[1] / "golden" / "encoders"
 SPEED = ("--variant", "nano_s", "--batch", "2", "--warm-up", "1", "--repeats", "1")
 LONG = ("bench pretrain", "bench pass", "bench probe", "bench ablate")  # seconds each
+WRITING = ("ckpt import", "ckpt export", "assets fetch", "assets verify", "bench calibrate")
 ON_SLURM = {"site check"}  # tests/slurm/test_site.py
 CALLS = {
     "ls": [()],
@@ -108,7 +109,7 @@ def test_what_a_verb_prints_is_its_schema(bench, names, verb, arguments):
     command = bench.run(*verb.split(), *(argument.format(**names) for argument in arguments), "--json")
     assert command.process.exitcode in (0, 1, 2) and "error: " not in command.output, command.output
     assert SCHEMAS[verb].validate_json(command.output) not in ([], {})
-    if verb.startswith("bench") and verb != "bench calibrate":  # what else only looks: test_reading_verbs.py
+    if verb not in WRITING:
         assert files(bench.home, bench.store) == before
 
 

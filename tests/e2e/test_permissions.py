@@ -11,7 +11,7 @@ from caebench.specs.site import Site
 from caebench.store.store import Store
 
 
-@pytest.fixture(params=[0o002, 0o022], ids=oct)
+@pytest.fixture(params=[0o002, pytest.param(0o022, marks=pytest.mark.slow)], ids=oct)
 def umask(request):
     before = os.umask(request.param)
     yield request.param

@@ -116,7 +116,9 @@ def checkpoints(folder):
     return [max(int(path.stem) for path in (folder / "checkpoints").glob("*.pt"))]
 
 
-@pytest.mark.parametrize("number", [3, 7])  # of training images; of validation images, where the last has one less
+@pytest.mark.parametrize(
+    "number", [3, pytest.param(7, marks=pytest.mark.slow)]
+)  # of training images; of validation images, where the last has one less
 def test_three_processes_stop_together_among_neighbours(quickstart, bench, number):
     found = quickstart.job("knn", "cae-pixels")
     job = variation(bench, found, found.config.replace(k=(1, 3)))

@@ -104,6 +104,7 @@ def test_wherever_a_checkpoint_is_damaged(halfway, bench, kills, injected, way):
         tried(halfway, bench, kills, way)
 
 
+@pytest.mark.slow
 def test_all_checkpoints_damaged_is_a_failure_that_says_what_to_do(halfway, bench, pretraining, kills):
     folder, _ = halfway
     for path in (folder / CHECKPOINTS).glob("*.pt"):

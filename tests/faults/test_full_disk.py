@@ -174,7 +174,7 @@ STRUCK = [
 CHEAP = [(LEASE, 1), (RESULT, 1)]
 
 
-@pytest.mark.parametrize("left", [0, 1])
+@pytest.mark.parametrize("left", [0, pytest.param(1, marks=slow)])
 @pytest.mark.parametrize("struck", [one if one in CHEAP else pytest.param(one, marks=slow) for one in STRUCK], ids=str)
 def test_a_disk_that_is_full_when_a_file_is_to_be_written(begun, undisturbed, struck, left):
     """With no room at all, or with one page for all that is small."""

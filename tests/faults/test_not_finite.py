@@ -117,6 +117,7 @@ def test_what_was_left_out_does_not_depend_on_where_it_is_repeated_from(bench, p
     assert found[0] == found[1]
 
 
+@pytest.mark.slow
 def test_a_probe_of_a_pass_is_repeated_alone(quickstart, bench, poison):
     probes = [quickstart.job(kind, "cae-pixels") for kind in ("linear_probe", "attentive_probe")]
     jobs = [variation(bench, one, longer(one, warmup_epochs=0.0)) for one in probes]

@@ -54,7 +54,7 @@ def test_they_are_the_signals_that_ask_a_job_to_stop():
     assert set(STOPS) == set(signals.SIGNALS)
 
 
-@pytest.mark.parametrize("start_method", ["fork", "spawn"], indirect=True)
+@pytest.mark.parametrize("start_method", [pytest.param("fork", marks=pytest.mark.slow), "spawn"], indirect=True)
 def test_a_split_that_is_kept_in_memory_goes_to_loader_processes(samples, start_method):
     """Its cache is of this process alone: it cannot be pickled."""
     expected = images(evaluation_loader(samples, 0, 1, BATCH, 0))

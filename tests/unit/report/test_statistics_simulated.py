@@ -41,7 +41,7 @@ def share_of_columns_demoted(num_rows, num_seeds):
 
 
 @pytest.mark.parametrize("num_seeds", SEEDS)
-@pytest.mark.parametrize("num_rows", [2, 4, 9, 21])
+@pytest.mark.parametrize("num_rows", [2, 4, 9, pytest.param(21, marks=pytest.mark.slow)])
 def test_equal_rows_are_rarely_told_apart(num_rows, num_seeds):
     assert share_of_columns_demoted(num_rows, num_seeds) <= 0.07
 
@@ -74,6 +74,6 @@ def share_contradicted(num_parts, num_seeds=3, gap=0.0):
     return wrong / COLUMNS
 
 
-@pytest.mark.parametrize("num_parts", [1, 2, 5, 10])
+@pytest.mark.parametrize("num_parts", [1, 2, 5, pytest.param(10, marks=pytest.mark.slow)])
 def test_a_true_claim_is_rarely_contradicted(num_parts):
     assert share_contradicted(num_parts) <= 0.07

@@ -150,8 +150,8 @@ def test_every_number_is_shown_by_a_suite_or_has_a_reason():
 
 @pytest.mark.parametrize("name", names())
 def test_a_number_is_in_a_cell_or_noted_not_both(name):
+    asked = {row_id for table in map(suites.load, suites.names()) for row_id, _ in cells_of(table)}
     for line in lines(name):
-        asked = [row_id for table in map(suites.load, suites.names()) for row_id, _ in cells_of(table)]
         in_a_cell = line["row_id"] in asked or line.get("mirrors")
         assert not (in_a_cell and line.get("noted_in")), line
 
