@@ -1,6 +1,5 @@
 """What is recorded of an attempt at a job: when it ran, how it ended, and why it failed."""
 
-import errno
 import logging
 import os
 import socket
@@ -9,14 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from caebench.files.atomic import now, write_json
+from caebench.files.atomic import NO_ROOM, now, write_json
 from caebench.files.layout import ATTEMPTS, FAILURE
 from caebench.files.lines import append_line
 from caebench.files.permissions import denied
 from caebench.store.heartbeat import free_reserve
 from caebench.store.lease import LeaseLost
 
-FULL = (errno.ENOSPC, errno.EDQUOT)
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory")  # torch's words, and the kernel's
 log = logging.getLogger("caebench")
 
@@ -64,6 +62,6 @@ def in_words(error: Exception) -> str:
     is_memory = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
     if is_memory or any(words in str(error).lower() for words in OUT_OF_MEMORY):
         return f"out of memory: lower per_device_batch in the site file, or give the job more ({said})"
-    if (isinstance(error, OSError) and error.errno in FULL) or "no space left" in str(error).lower():
+    if (isinstance(error, OSError) and error.errno in NO_ROOM) or "no space left" in str(error).lower():
         return f"the disk is full, or a quota is used up: make room, and run again ({said})"
     return said

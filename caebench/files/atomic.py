@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, cast
 
 NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS)  # what file systems without hard links answer
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)  # what a full disk answers, or a quota that is used up
 PARTIAL = ".partial"  # the ending of what a killed writer leaves
 _guards: dict[Path, Callable[[], None]] = {}  # by folder
 _ahead: dict[int, float] = {}  # by device: seconds by which a file server's clock is ahead of this machine's

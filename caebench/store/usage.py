@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from caebench.files.atomic import PARTIAL, read_json, remove
+from caebench.files.atomic import NO_ROOM, PARTIAL, read_json, remove
 from caebench.files.layout import JOB, LEASE, SNAPSHOTS, id_in, name_of
 from caebench.specs.job import Job
 from caebench.specs.registry import read_config
@@ -125,10 +125,11 @@ def others(store: Store) -> dict[str, int]:
 def delete(found: Sequence[Stored]) -> int:
     """Delete the deletable folders; returns the bytes that this frees.
 
-    Each is removed atomically, and only under its lease. A job that has started in the meantime is kept.
+    Each is removed atomically, and only under its lease. A job that has started in the meantime is kept. On a full disk
+    those without an old lease go first, which need no room.
     """
     freed = 0
-    for one in found:
+    for one in sorted(found, key=lambda one: (one.folder / LEASE).exists()):
         if one.is_deletable and _delete(one.folder):
             freed += one.num_bytes
     return freed
@@ -136,7 +137,7 @@ def delete(found: Sequence[Stored]) -> int:
 
 def _delete(folder: Path) -> bool:
     try:
-        acquire(folder)
+        _hold(folder)
     except LeaseTaken:
         return False
     gone = folder.with_name(f".{folder.name}{PARTIAL}")
@@ -144,3 +145,13 @@ def _delete(folder: Path) -> bool:
     folder.rename(gone)
     remove(gone)
     return True
+
+
+def _hold(folder: Path) -> None:
+    """Take the lease; where there is no room for one, an empty one, which for some seconds nobody takes over."""
+    try:
+        acquire(folder)
+    except OSError as error:
+        if error.errno not in NO_ROOM or (folder / LEASE).exists():
+            raise
+        (folder / LEASE).touch(exist_ok=False)

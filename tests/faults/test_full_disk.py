@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from caebench.files.atomic import write_json
 from caebench.files.layout import ATTEMPTS, ENCODER, JOB, LEASE, METRICS, MODEL, PROVENANCE, RESULT
 from tests.faults.chain import (
     SUITE_FILE,
@@ -25,7 +26,7 @@ from tests.faults.chain import (
     run_suite,
     states,
 )
-from tests.helpers import Bench
+from tests.helpers import Bench, read
 
 DISK = 64 * 2**20  # bytes: room for the chain many times over
 PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -219,3 +220,15 @@ def test_a_run_that_has_no_room_is_refused_before_it_begins(begun):
     assert command.process.exitcode == 2
     assert f"{bench.store}: 1 MB free" in command.output and "Free some, or use --store" in command.output
     assert left_over(bench.store) == [] and set(states(bench.store)) == {"data"}
+
+
+def test_what_no_suite_plans_is_deleted_from_a_full_disk(begun, undisturbed):
+    root, bench = begun
+    done = of_kind(undisturbed, "pretrain")
+    older = bench.store / "pretrain" / "cae-0123456789"
+    shutil.copytree(done, older)
+    write_json(older / JOB, {**read(older / JOB), "id": "0123456789"})
+    fill(root, 0)
+    command = bench.run("store", "--delete", "--yes")
+    assert command.process.exitcode == 0 and " freed" in command.output, command.output
+    assert set(states(bench.store)) == {"data"} and left_over(bench.store) == []
