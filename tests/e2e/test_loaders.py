@@ -127,7 +127,7 @@ def enter_run(jobs, root, tty):
     """A session on a terminal that runs a job in a worker process, which has loader processes."""
     os.login_tty(os.open(tty, os.O_RDWR))
     os.cpu_count = lambda: 1  # as many threads as the other runs here
-    watcher = Watcher(lambda *_: None, lambda *_: None, lambda *_: None)
+    watcher = Watcher(*[lambda *_: None] * 4)
     outcomes = run_plan(jobs, Store(root), Site(device="cpu", num_workers=2), watcher, 1)
     os._exit({"stopped": 3}.get(outcomes.by_id[jobs[-1].id], 1))
 
