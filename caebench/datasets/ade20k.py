@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from caebench.datasets.errors import DataError
+from caebench.datasets.errors import DataError, read_text
 from caebench.datasets.inspection import Decoded, Inspection
 from caebench.datasets.pixels import PixelSize
 from caebench.datasets.scenes import SceneDataset
@@ -32,7 +32,7 @@ class ADE20K150(SceneDataset):
         path, do = root / CLASSES, "Unpack ADEChallengeData2016.zip again"
         if not path.is_file():
             raise DataError(path, "no such file: it names the classes", do)
-        lines = [line.split("\t") for line in path.read_text(encoding="utf8").splitlines()[1:] if line.strip()]
+        lines = [line.split("\t") for line in read_text(path, do).splitlines()[1:] if line.strip()]
         if len(lines) != size.num_classes:
             raise DataError(path, f"{len(lines)} classes, expected {size.num_classes}", do)
         names = {first.strip(): last.strip() for first, *_, last in lines}
@@ -54,6 +54,14 @@ class ADE20K150(SceneDataset):
             inspection.marks += [(x.relative_to(root).as_posix(), y.relative_to(root).as_posix()) for x, y in pairs]
             if inspection.decode:
                 _check_label_maps(pairs, inspection)
+            self._check_classes(inspection)
+
+    def _check_classes(self, inspection: Inspection) -> None:
+        """Their names, which a job reads first."""
+        try:
+            self.classes(inspection.root, "train", inspection.size)
+        except DataError as error:
+            inspection.add_error(error)
 
     def render(self, canvas: Canvas) -> None:
         """Two grounds and three digits."""

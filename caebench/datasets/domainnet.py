@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from caebench.datasets.errors import DataError
+from caebench.datasets.errors import DataError, read_text
 from caebench.datasets.images import LIST_NAMES, ImageDataset
 from caebench.datasets.splits import SPLITS, Entry, Size, Split
 from caebench.datasets.synthetic.canvas import Canvas
@@ -20,7 +20,7 @@ class Domain(ImageDataset):
         if not listing.is_file():
             raise DataError(listing, f"no such file: it lists the {split} images of {self.name}", self.source)
         entries: list[Entry] = []
-        for number, line in enumerate(listing.read_text(encoding="utf8").splitlines(), start=1):
+        for number, line in enumerate(read_text(listing, self.source).splitlines(), start=1):
             path, _, label = line.strip().rpartition(" ")
             if path.count("/") < 2 or not label.isdecimal():
                 what = f"{line!r}, expected '{self.name}/<class>/<file> <label>'"

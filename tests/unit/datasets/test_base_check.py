@@ -225,6 +225,7 @@ def test_a_label_over_150_is_out_of_range(copied, small_world):
     labels[0, 0] = 151
     Image.fromarray(labels).save(victim)
     size = size_in(small_world, "ade20k")._replace(num_classes=150)
+    (root / "objectInfo150.txt").write_text("Idx\tName\n" + "".join(f"{n}\tclass {n}\n" for n in range(1, 151)))
     problem = only_problem(check("ade20k", root, size))
     assert problem.where == str(victim) and "label 151" in problem.what and "150" in problem.what
     labels[0, 0] = 150
