@@ -5,7 +5,9 @@ torchvision, and the checks and the fingerprint read the same ones.
 """
 
 import os
+import posixpath
 from abc import abstractmethod
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -108,6 +110,23 @@ def in_folders(root: Path, folders: Iterable[Path], do: str) -> list[Entry]:
         if not (found := images_below(folder)):
             raise DataError(folder, "a class folder without images", do)
         entries += [(path.relative_to(root).as_posix(), label) for path in found]
+    return entries
+
+
+def check_listed(entries: list[Entry], listing: Path, do: str) -> list[Entry]:
+    """The entries of a list: each image once, under one spelling.
+
+    Raises:
+        DataError: an image is listed twice, or its path has parts that say nothing (`./a.jpg`, `a//b.jpg`).
+    """
+    for path, _ in entries:
+        if path != (plain := posixpath.normpath(path)) or path.startswith(("/", "..")):
+            what = f"names {path!r}, expected a path below the root such as {plain.lstrip('/.')!r}"
+            raise DataError(listing, what, do)
+    counts = Counter(path for path, _ in entries)
+    if twice := [path for path, count in counts.items() if count > 1]:
+        more = f" and {len(twice) - 1:,} more images" if twice[1:] else ""
+        raise DataError(listing, f"names {twice[0]!r}{more} twice", do)
     return entries
 
 
