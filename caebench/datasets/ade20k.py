@@ -52,8 +52,9 @@ class ADE20K150(SceneDataset):
         else:
             pairs = [pair for split in SPLITS for pair in _pairs(split, inspection)]
             inspection.marks += [(x.relative_to(root).as_posix(), y.relative_to(root).as_posix()) for x, y in pairs]
+            sound = set(inspection.existing((path for pair in pairs for path in pair), "its folder"))
             if inspection.decode:
-                _check_label_maps(pairs, inspection)
+                _check_label_maps([pair for pair in pairs if sound.issuperset(pair)], inspection)
             self._check_classes(inspection)
 
     def _check_classes(self, inspection: Inspection) -> None:
@@ -89,8 +90,13 @@ def _sign_of_full_ade20k(root: Path) -> Path | None:
     others = [*root.glob("ADE20K_20*"), *root.glob("index_ade20k.*")]
     for name in ("images/training", "images/validation", "annotations/training"):
         entries = os.scandir(root / name) if (root / name).is_dir() else ()
-        others += sorted(Path(entry.path) for entry in entries if entry.name.endswith("_seg.png") or entry.is_dir())
+        others += sorted(Path(entry.path) for entry in entries if _is_of_full(entry))
     return root if root.name.startswith("ADE20K_20") else next(iter(others), None)
+
+
+def _is_of_full(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a segmentation or a scene's folder; a folder named as a picture is another fault."""
+    return entry.name.endswith("_seg.png") or (entry.is_dir() and not entry.name.endswith((".jpg", ".png")))
 
 
 def _files(folder: Path, suffix: str) -> dict[str, Path]:
@@ -121,7 +127,7 @@ def _check_label_maps(pairs: list[tuple[Path, Path]], inspection: Inspection) ->
     image_of = {label: image for image, label in pairs}
     for path, found in inspection.decoded([path for pair in pairs for path in pair]):
         if path not in image_of:
-            inspection.modes[found.mode] += 1
+            inspection.count_picture(path, found)
             sizes[path] = found.size
         else:
             _check_label_map(path, found, inspection)

@@ -212,7 +212,7 @@ def _check_images(sizes: dict[Path, PixelSize], inspection: Inspection) -> None:
     if not inspection.decode:
         return
     for path, image in inspection.decoded(paths):
-        inspection.modes[image.mode] += 1
+        inspection.count_picture(path, image)
         if image.size != sizes[path]:
             inspection.add_size(path, image.size, sizes[path], "the annotations say")
 

@@ -87,12 +87,10 @@ class ImageDataset(Dataset):
     def _check_files(self, inspection: Inspection) -> None:
         paths: list[Path] = []
         for split, entries in inspection.lists.items():
-            listed, where = [inspection.root / path for path, _ in entries], self.listed_in(split)
-            is_folder = (inspection.root / where).is_dir()  # which was read: what it lists is there
-            paths += listed if is_folder else inspection.existing(listed, where)
+            paths += inspection.existing((inspection.root / path for path, _ in entries), self.listed_in(split))
         if inspection.decode:
-            for _, image in inspection.decoded(paths):
-                inspection.modes[image.mode] += 1
+            for path, image in inspection.decoded(paths):
+                inspection.count_picture(path, image)
 
 
 def _class_folder(path: str) -> str:
@@ -131,11 +129,11 @@ def check_listed(entries: list[Entry], listing: Path, do: str) -> list[Entry]:
 
 
 def images_below(folder: Path) -> list[Path]:
-    """Every image in a folder and in those below it, by name."""
+    """Every image in a folder and in those below it, by name; a folder of such a name too, which a check then finds."""
     return [
         Path(where, name)
-        for where, _, names in sorted(os.walk(folder, followlinks=True))
-        for name in sorted(names)
+        for where, folders, names in sorted(os.walk(folder, followlinks=True))
+        for name in sorted([*names, *folders])
         if is_image(name)
     ]
 

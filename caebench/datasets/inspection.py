@@ -1,23 +1,36 @@
 """A check, under way or done: what it looks at, the problems and notes it has found, and the images it decodes."""
 
 import os
+import stat
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 from PIL import Image
 
 from caebench.datasets.errors import DataError
-from caebench.datasets.pixels import UPRIGHT, PixelSize, as_stored, orientation_of, size_error
+from caebench.datasets.pixels import (
+    UNREADABLE,
+    UPRIGHT,
+    WRITE_8_BITS,
+    PixelSize,
+    as_stored,
+    fault_of_range,
+    orientation_of,
+    size_error,
+)
 from caebench.datasets.splits import Entry, ImageSplit, SceneSplit, Size, Split, fingerprint
+from caebench.files.permissions import denied_at
 
 SHOWN = 5  # problems of one kind that are told one by one
 BATCH = 512  # images in flight: a million futures would take a gigabyte
 NUM_THREADS = min(16, os.cpu_count() or 1)  # Pillow decodes without the interpreter's lock
+MISSING = ("no such file", "")
 
 Progress = Callable[[int, int], None]
 
@@ -29,6 +42,7 @@ class Decoded(NamedTuple):
     mode: str = ""
     orientation: int = UPRIGHT  # the EXIF tag, which is ignored
     top_value: int = 0  # the largest, of single-channel images
+    fault: str = ""  # of a picture whose values have no known range
     error: str = ""
 
 
@@ -116,14 +130,25 @@ class Inspection:
         if found != wanted:
             self.add(f"count of {split}", self.root, f"{split} has {found:,} images, expected {wanted:,}")
 
+    def count_picture(self, path: Path, image: Decoded) -> None:
+        """Count a decoded picture by mode; one that cannot be brought to 8 bits is a problem."""
+        self.modes[image.mode] += 1
+        if image.fault:
+            self.add("pixels of another kind", path, image.fault, WRITE_8_BITS)
+
     def existing(self, paths: Iterable[Path], listed_in: Path | str) -> list[Path]:
-        """Those paths that are files; each other one is a problem."""
+        """Those paths that are files with a content that may be read; each other one is a problem. None is opened."""
         found: list[Path] = []
-        for path in paths:
-            if path.is_file():
-                found.append(path)
-            else:
-                self.add("missing images", path, f"no such file, though it is listed in {listed_in}")
+        with ThreadPoolExecutor(NUM_THREADS) as pool:  # a network disk answers many at once
+            remaining = iter(paths)
+            while batch := list(islice(remaining, BATCH)):
+                for path, fault in zip(batch, pool.map(fault_of_file, batch), strict=True):
+                    if not fault:
+                        found.append(path)
+                    elif fault == MISSING:
+                        self.add("missing images", path, f"no such file, though it is listed in {listed_in}")
+                    else:
+                        self.add("unusable files", path, *fault)
         return found
 
     def decoded(self, paths: Sequence[Path]) -> Iterator[tuple[Path, Decoded]]:
@@ -149,7 +174,25 @@ def decode_image(path: Path) -> Decoded:
             orientation, stored = orientation_of(image), as_stored(image)
             top = stored.getextrema()[1] if len(stored.getbands()) == 1 else 0
             assert not isinstance(top, tuple), "one band has one pair of extrema"
-            return Decoded(stored.size, stored.mode, orientation, int(top))
-    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
+            return Decoded(stored.size, stored.mode, orientation, int(top), fault_of_range(stored))
+    except UNREADABLE as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         return Decoded(error=f"not readable as an image: {reason}")
+
+
+def fault_of_file(path: Path) -> tuple[str, ...]:
+    """What keeps a file from being read, and what to do (empty: unpack it again); nothing of a sound one."""
+    try:
+        facts = path.stat()
+    except FileNotFoundError:
+        return (f"a broken link to {path.readlink()}", "") if path.is_symlink() else MISSING
+    except PermissionError:
+        return denied_at(path)
+    except OSError as error:
+        return f"cannot be read ({error.strerror})", ""
+    if not stat.S_ISREG(facts.st_mode):
+        kind = "a folder" if stat.S_ISDIR(facts.st_mode) else "neither a file nor a folder"
+        return f"{kind}, expected a picture", ""
+    if not facts.st_size:
+        return "an empty file", ""
+    return () if os.access(path, os.R_OK) else denied_at(path)
