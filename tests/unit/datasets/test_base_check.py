@@ -329,7 +329,7 @@ def test_polygons_and_compressed_run_lengths_are_masks(copied, check_small):
 
     def change(content: dict) -> None:
         content["annotations"][0]["segmentation"] = [[1, 1, 5, 1, 5, 5]]
-        content["annotations"][1]["segmentation"] = {"size": [64, 64], "counts": "abc"}
+        content["annotations"][1]["segmentation"] = {"size": [64, 64], "counts": "S:6j100000000000mW3"}
 
     edit_json(root / "annotations" / "instances_val2017.json", change)
     assert check_small("coco", root).ok
