@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from caebench.datasets.errors import DataError, read_text
-from caebench.datasets.inspection import Decoded, Inspection
+from caebench.datasets.inspection import Decoded, Inspection, is_hidden
 from caebench.datasets.pixels import PixelSize
 from caebench.datasets.scenes import SceneDataset
 from caebench.datasets.splits import SPLITS, Size, Split
@@ -52,6 +52,8 @@ class ADE20K150(SceneDataset):
         else:
             pairs = [pair for split in SPLITS for pair in _pairs(split, inspection)]
             inspection.marks += [(x.relative_to(root).as_posix(), y.relative_to(root).as_posix()) for x, y in pairs]
+            for name in ("images", "annotations"):
+                inspection.find_hidden(root / name)
             sound = set(inspection.existing((path for pair in pairs for path in pair), "its folder"))
             if inspection.decode:
                 _check_label_maps([pair for pair in pairs if sound.issuperset(pair)], inspection)
@@ -96,11 +98,13 @@ def _sign_of_full_ade20k(root: Path) -> Path | None:
 
 def _is_of_full(entry: os.DirEntry[str]) -> bool:
     """Whether it is a segmentation or a scene's folder; a folder named as a picture is another fault."""
+    if is_hidden(entry.name):
+        return False
     return entry.name.endswith("_seg.png") or (entry.is_dir() and not entry.name.endswith((".jpg", ".png")))
 
 
 def _files(folder: Path, suffix: str) -> dict[str, Path]:
-    return {path.stem: path for path in sorted(folder.glob(f"*{suffix}"))}
+    return {path.stem: path for path in sorted(folder.glob(f"*{suffix}")) if not is_hidden(path.name)}
 
 
 def _pairs(split: Split, inspection: Inspection) -> list[tuple[Path, Path]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from caebench.datasets.errors import DataError
 from caebench.datasets.images import ImageDataset, in_folders, is_image
-from caebench.datasets.inspection import Inspection
+from caebench.datasets.inspection import Inspection, is_hidden
 from caebench.datasets.splits import SPLITS, Entry, Size, Split
 from caebench.datasets.synthetic.canvas import Canvas
 from caebench.datasets.synthetic.rendering import draw_object
@@ -30,7 +30,7 @@ class ImageNet(ImageDataset):
         folder = root / split
         if not folder.is_dir():
             raise DataError(folder, f"no {split}/ folder, where the class folders should be", self.source)
-        classes = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())
+        classes = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and not is_hidden(entry.name))
         if not classes:
             raise self._no_classes(folder, split)
         return in_folders(root, (folder / name for name in classes), "Unpack its archive again, or remove it")

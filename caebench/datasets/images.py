@@ -13,7 +13,7 @@ from pathlib import Path
 
 from caebench.datasets.base import Dataset, Roots
 from caebench.datasets.errors import DataError
-from caebench.datasets.inspection import Inspection
+from caebench.datasets.inspection import Inspection, is_hidden
 from caebench.datasets.splits import Entry, ImageSplit, Size, Split, fingerprint
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")  # torchvision's
@@ -87,7 +87,10 @@ class ImageDataset(Dataset):
     def _check_files(self, inspection: Inspection) -> None:
         paths: list[Path] = []
         for split, entries in inspection.lists.items():
-            paths += inspection.existing((inspection.root / path for path, _ in entries), self.listed_in(split))
+            listed_in = self.listed_in(split)
+            paths += inspection.existing((inspection.root / path for path, _ in entries), listed_in)
+            if (folder := inspection.root / listed_in).is_dir():
+                inspection.find_hidden(folder)
         if inspection.decode:
             for path, image in inspection.decoded(paths):
                 inspection.count_picture(path, image)
@@ -133,11 +136,12 @@ def images_below(folder: Path) -> list[Path]:
     return [
         Path(where, name)
         for where, folders, names in sorted(os.walk(folder, followlinks=True))
+        if not any(map(is_hidden, Path(where).relative_to(folder).parts))
         for name in sorted([*names, *folders])
         if is_image(name)
     ]
 
 
 def is_image(name: str) -> bool:
-    """Whether torchvision would take a file of this name for an image."""
-    return name.lower().endswith(IMAGE_SUFFIXES)
+    """Whether torchvision would take a file of this name for an image, and no system left it there."""
+    return name.lower().endswith(IMAGE_SUFFIXES) and not is_hidden(name)

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from PIL import Image
 
+from caebench.datasets.differences import classes_of_odd_size
 from caebench.datasets.errors import DataError
 from caebench.datasets.pixels import (
     UNREADABLE,
@@ -60,6 +61,7 @@ class Inspection:
     counts: dict[str, int] = field(default_factory=dict)
     marks: list[tuple[str, int | str]] = field(default_factory=list)  # what the fingerprint is of
     modes: Counter[str] = field(default_factory=Counter)
+    hidden: list[Path] = field(default_factory=list)  # what a system left among the images
     num_tagged: int = 0  # decoded images with an EXIF orientation that would turn them
     _kept: dict[str, list[DataError]] = field(default_factory=dict)
     _totals: Counter[str] = field(default_factory=Counter)
@@ -84,7 +86,8 @@ class Inspection:
         assert isinstance(found, ImageSplit), "sets with labels below the image are read by inspecting them"
         self.lists[split] = found.entries
         self.marks += found.marks
-        self.compare_count(split, len(found.entries))
+        sizes = Counter(path.rsplit("/", 2)[-2] for path, _ in found.entries)
+        self.compare_count(split, len(found.entries), sizes)
 
     def add(self, kind: str, where: Path | str, what: str, do: str = "") -> None:
         """Keep a problem; where nothing else helps, the data are unpacked again."""
@@ -116,19 +119,31 @@ class Inspection:
 
     @property
     def notes(self) -> list[str]:
-        """The images that are not RGB, counted by mode, and those with an EXIF orientation."""
+        """The images that are not RGB, counted by mode, those with an EXIF orientation, and what lies hidden."""
         names = {"L": "grayscale", "CMYK": "CMYK"}
         odd = [(names.get(mode, f"of mode {mode}"), num) for mode, num in sorted(self.modes.items()) if mode != "RGB"]
         notes = [f"images that are {name}, to be read as RGB: {num:,}" for name, num in odd]
         tagged = "images with an EXIF orientation other than 1, which is ignored: pixels are read as stored (ADR 28)"
-        return [*notes, f"{tagged}: {self.num_tagged:,}"] if self.num_tagged else notes
+        notes += [f"{tagged}: {self.num_tagged:,}"] if self.num_tagged else []
+        if self.hidden:
+            such = f"{len(self.hidden):,}, such as {min(self.hidden)}"
+            notes.append(f"hidden files, which are not read: {such}. Delete them")
+        return notes
 
-    def compare_count(self, split: Split, found: int) -> None:
-        """Keep the number of images of a split, and compare it with the expected one."""
+    def compare_count(self, split: Split, found: int, sizes: Counter[str] | None = None) -> None:
+        """Keep the number of images of a split, and compare it with the expected one; of which classes, by `sizes`."""
         self.counts[split] = found
         wanted = self.size.train if split == "train" else self.size.val
         if found != wanted:
-            self.add(f"count of {split}", self.root, f"{split} has {found:,} images, expected {wanted:,}")
+            which = classes_of_odd_size(sizes, wanted, self.size.num_classes) if sizes else ""
+            what = f"{split} has {found:,} images, expected {wanted:,}" + (f": {which}" if which else "")
+            self.add(f"count of {split}", self.root, what)
+
+    def find_hidden(self, folder: Path) -> None:
+        """Note what lies hidden in a folder and in those below it."""
+        for where, folders, names in os.walk(folder):
+            self.hidden += [Path(where, name) for name in (*folders, *names) if is_hidden(name)]
+            folders[:] = [name for name in folders if not is_hidden(name)]
 
     def count_picture(self, path: Path, image: Decoded) -> None:
         """Count a decoded picture by mode; one that cannot be brought to 8 bits is a problem."""
@@ -178,6 +193,11 @@ def decode_image(path: Path) -> Decoded:
     except UNREADABLE as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         return Decoded(error=f"not readable as an image: {reason}")
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a system left it: `.DS_Store`, `._a.JPEG`, `.nfs0001`, `Thumbs.db`."""
+    return name.startswith(".") or name == "Thumbs.db"
 
 
 def fault_of_file(path: Path) -> tuple[str, ...]:
