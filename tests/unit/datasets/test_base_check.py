@@ -469,9 +469,11 @@ def test_imagenets_thousand_classes_are_the_published_ones(tmp_path):
         ]
 
     others = [*published[:-1], "n99999999"]
-    assert whats(others) == ["1,000 classes that are not those of ImageNet-1k"]
+    lost = published[-1]
+    assert whats(others) == [f"not the class folders of ImageNet-1k: 1 missing: {lost}; 1 too many: n99999999"]
     for split in ("train", "val"):
         shutil.rmtree(tmp_path / split / "n99999999")
+    assert f"not the class folders of ImageNet-1k: 1 missing: {lost}" in whats([])
     assert whats(published) == []
 
 
