@@ -86,7 +86,7 @@ class Inspection:
         assert isinstance(found, ImageSplit), "sets with labels below the image are read by inspecting them"
         self.lists[split] = found.entries
         self.marks += found.marks
-        sizes = Counter(path.rsplit("/", 2)[-2] for path, _ in found.entries)
+        sizes = Counter(path.rsplit("/", 2)[-2] for path, _ in found.entries if "/" in path)
         self.compare_count(split, len(found.entries), sizes)
 
     def add(self, kind: str, where: Path | str, what: str, do: str = "") -> None:
