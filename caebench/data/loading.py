@@ -18,7 +18,7 @@ from caebench.data.crops import collate as collate_crops
 from caebench.data.loaders import Loader
 from caebench.data.randomness import Purpose, generator
 from caebench.datasets.errors import DataError
-from caebench.datasets.pixels import as_stored
+from caebench.datasets.pixels import UNREADABLE, as_rgb, as_stored
 from caebench.datasets.splits import ImageSplit
 from caebench.files.permissions import denied_at
 from caebench.specs.site import Resize
@@ -90,14 +90,16 @@ def open_image(path: str | Path) -> Image.Image:
     """The whole image in RGB, as stored: its EXIF orientation is ignored (ADR 28).
 
     Raises:
-        DataError: the file is missing, truncated or no image.
+        DataError: the file is missing, truncated or no image, or its values have no known range.
     """
     try:
         with Image.open(path) as image:
-            return as_stored(image).convert("RGB")
+            return as_rgb(as_stored(image), path)
     except PermissionError as error:
         raise DataError(path, *denied_at(Path(path))) from error
-    except (OSError, SyntaxError, ValueError) as error:
+    except DataError:
+        raise
+    except UNREADABLE as error:
         do = "Run `caebench data check` to find every such file, and restore it from the original archive"
         raise DataError(path, f"cannot be read as an image ({error})", do + ".") from error
 

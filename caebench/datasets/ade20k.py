@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from caebench.datasets.errors import DataError
-from caebench.datasets.inspection import Decoded, Inspection
+from caebench.datasets.errors import DataError, read_text
+from caebench.datasets.inspection import Decoded, Inspection, is_hidden
 from caebench.datasets.pixels import PixelSize
 from caebench.datasets.scenes import SceneDataset
 from caebench.datasets.splits import SPLITS, Size, Split
@@ -16,6 +16,7 @@ from caebench.datasets.synthetic.rendering import FIRST_DIGIT_LABEL, SCENE_CLASS
 FOLDER = "ADEChallengeData2016"
 FOLDERS: dict[Split, str] = {"train": "training", "val": "validation"}
 CLASSES = "objectInfo150.txt"  # one line a class after the header, tab-separated: its label first, its name last
+LABEL_MODES = ("L", "P")  # of a label map, as Pillow calls them
 FULL_ADE20K = (
     "This benchmark uses SceneParse-150: get ADEChallengeData2016.zip from sceneparsing.csail.mit.edu "
     "and name the folder ADEChallengeData2016"
@@ -32,7 +33,7 @@ class ADE20K150(SceneDataset):
         path, do = root / CLASSES, "Unpack ADEChallengeData2016.zip again"
         if not path.is_file():
             raise DataError(path, "no such file: it names the classes", do)
-        lines = [line.split("\t") for line in path.read_text(encoding="utf8").splitlines()[1:] if line.strip()]
+        lines = [line.split("\t") for line in read_text(path, do).splitlines()[1:] if line.strip()]
         if len(lines) != size.num_classes:
             raise DataError(path, f"{len(lines)} classes, expected {size.num_classes}", do)
         names = {first.strip(): last.strip() for first, *_, last in lines}
@@ -52,8 +53,19 @@ class ADE20K150(SceneDataset):
         else:
             pairs = [pair for split in SPLITS for pair in _pairs(split, inspection)]
             inspection.marks += [(x.relative_to(root).as_posix(), y.relative_to(root).as_posix()) for x, y in pairs]
+            for name in ("images", "annotations"):
+                inspection.find_hidden(root / name)
+            sound = set(inspection.existing((path for pair in pairs for path in pair), "its folder"))
             if inspection.decode:
-                _check_label_maps(pairs, inspection)
+                _check_label_maps([pair for pair in pairs if sound.issuperset(pair)], inspection)
+            self._check_classes(inspection)
+
+    def _check_classes(self, inspection: Inspection) -> None:
+        """Their names, which a job reads first."""
+        try:
+            self.classes(inspection.root, "train", inspection.size)
+        except DataError as error:
+            inspection.add_error(error)
 
     def render(self, canvas: Canvas) -> None:
         """Two grounds and three digits."""
@@ -81,12 +93,19 @@ def _sign_of_full_ade20k(root: Path) -> Path | None:
     others = [*root.glob("ADE20K_20*"), *root.glob("index_ade20k.*")]
     for name in ("images/training", "images/validation", "annotations/training"):
         entries = os.scandir(root / name) if (root / name).is_dir() else ()
-        others += sorted(Path(entry.path) for entry in entries if entry.name.endswith("_seg.png") or entry.is_dir())
+        others += sorted(Path(entry.path) for entry in entries if _is_of_full(entry))
     return root if root.name.startswith("ADE20K_20") else next(iter(others), None)
 
 
+def _is_of_full(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a segmentation or a scene's folder; a folder named as a picture is another fault."""
+    if is_hidden(entry.name):
+        return False
+    return entry.name.endswith("_seg.png") or (entry.is_dir() and not entry.name.endswith((".jpg", ".png")))
+
+
 def _files(folder: Path, suffix: str) -> dict[str, Path]:
-    return {path.stem: path for path in sorted(folder.glob(f"*{suffix}"))}
+    return {path.stem: path for path in sorted(folder.glob(f"*{suffix}")) if not is_hidden(path.name)}
 
 
 def _pairs(split: Split, inspection: Inspection) -> list[tuple[Path, Path]]:
@@ -113,7 +132,7 @@ def _check_label_maps(pairs: list[tuple[Path, Path]], inspection: Inspection) ->
     image_of = {label: image for image, label in pairs}
     for path, found in inspection.decoded([path for pair in pairs for path in pair]):
         if path not in image_of:
-            inspection.modes[found.mode] += 1
+            inspection.count_picture(path, found)
             sizes[path] = found.size
         else:
             _check_label_map(path, found, inspection)
@@ -123,13 +142,16 @@ def _check_label_maps(pairs: list[tuple[Path, Path]], inspection: Inspection) ->
 
 
 def _check_label_map(path: Path, found: Decoded, inspection: Inspection) -> None:
-    num_classes = inspection.size.num_classes
-    if found.mode not in ("L", "P"):
-        what = f"a label map of mode {found.mode}, expected one channel of 8 bits"
-        inspection.add("label maps of another kind", path, what, FULL_ADE20K)
-    elif found.top_value > num_classes:
-        what = f"label {found.top_value}, expected 0 (other) to {num_classes}"
-        inspection.add("labels out of range", path, what, FULL_ADE20K)
+    if fault := fault_of_label_map(found.mode, found.top_value, inspection.size.num_classes):
+        kind = "labels out of range" if found.mode in LABEL_MODES else "label maps of another kind"
+        inspection.add(kind, path, fault, FULL_ADE20K)
+
+
+def fault_of_label_map(mode: str, top_label: int, num_classes: int) -> str:
+    """What keeps a label map from being used, or nothing."""
+    if mode not in LABEL_MODES:
+        return f"a label map of mode {mode}, expected one channel of 8 bits"
+    return f"label {top_label}, expected 0 (other) to {num_classes}" if top_label > num_classes else ""
 
 
 ADE20K = ADE20K150(

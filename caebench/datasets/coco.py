@@ -1,6 +1,8 @@
 """COCO 2017 (arXiv 1405.0312): pictures, and a file a split with a category, a box and a mask for each instance."""
 
 import json
+import math
+import posixpath
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,9 @@ NAMES = (
     "mouse, remote, keyboard, cell phone, microwave, oven, toaster, sink, refrigerator, book, clock, vase, scissors, "
     "teddy bear, hair drier, toothbrush"
 )
+PARTS = ("images", "annotations", "categories")
+NO_MASK = ("instances without a mask", "no mask, expected polygons or run lengths in 'segmentation'")
+SHOWN = 100  # characters of an entry that has no id
 Categories = dict[int, str]  # id: name
 PUBLISHED: Categories = dict(
     zip((one for one in range(1, 91) if one not in UNUSED_IDS), NAMES.split(", "), strict=True)
@@ -60,11 +65,11 @@ class COCO2017(SceneDataset):
             inspection.compare_count(split, len(described["images"]))
             categories[split] = _categories(described)
             _check_instances(split, described, inspection)
-            num_instances = Counter(annotation.get("image_id") for annotation in described["annotations"])
+            num_instances = Counter(str(annotation.get("image_id")) for annotation in described["annotations"])
             for image in described["images"]:
                 path = f"{split}2017/{image['file_name']}"
                 sizes[root / path] = (image["width"], image["height"])
-                inspection.marks.append((path, num_instances[image["id"]]))
+                inspection.marks.append((path, num_instances[str(image["id"])]))
         _check_categories(categories, inspection)
         _check_images(sizes, inspection)
 
@@ -121,18 +126,32 @@ def _fault_of_description(described: Any) -> str:
     """What makes the file as a whole unusable, or nothing."""
     if not isinstance(described, dict):
         return "expected a JSON object"
-    absent = [key for key in ("images", "annotations", "categories") if not isinstance(described.get(key), list)]
+    absent = [key for key in PARTS if not isinstance(described.get(key), list)]
     if absent:
         return f"no list of {', '.join(absent)}"
-    for image in described["images"]:
-        lacking = [key for key in ("id", "file_name", "width", "height") if key not in image]
-        if lacking:
-            return f"an image without {', '.join(lacking)}: {image}"
-    for category in described["categories"]:
-        if not isinstance(category.get("id"), int) or not isinstance(category.get("name"), str):
-            return f"a category without a number as id and a text as name: {category}"
-    unique = (("images", "id"), ("annotations", "id"), ("categories", "id"), ("categories", "name"))
-    return next(filter(None, (_fault_of_key(described[part], part, key) for part, key in unique)), "")
+    for part in PARTS:
+        for entry in described[part]:
+            if not isinstance(entry, dict) or not isinstance(entry.get("id"), int):
+                return f"one of {part} has no whole number as id: {str(entry)[:SHOWN]}"
+    faults = (*map(_fault_of_image, described["images"]), *map(_fault_of_category, described["categories"]))
+    unique = (*((part, "id") for part in PARTS), ("images", "file_name"), ("categories", "name"))
+    return next(filter(None, (*faults, *(_fault_of_key(described[part], part, key) for part, key in unique))), "")
+
+
+def _fault_of_image(image: dict[str, Any]) -> str:
+    if lacking := [key for key in ("file_name", "width", "height") if key not in image]:
+        return f"an image without {', '.join(lacking)}: {image}"
+    sides, name = (image["width"], image["height"]), image["file_name"]
+    if not all(isinstance(side, int) and side > 0 for side in sides):
+        return f"image {image['id']} of width and height {list(sides)}, expected whole numbers above 0"
+    if not isinstance(name, str) or name != posixpath.normpath(name) or name.startswith(("/", "..")):
+        return f"image {image['id']} of file_name {name!r}, expected a name as in 000000000001.jpg"
+    return ""
+
+
+def _fault_of_category(category: dict[str, Any]) -> str:
+    is_named = isinstance(category.get("name"), str)
+    return "" if is_named else f"a category without a number as id and a text as name: {category}"
 
 
 def _fault_of_key(entries: list[Any], part: str, key: str) -> str:
@@ -177,34 +196,70 @@ def _check_instances(split: Split, described: dict[str, Any], inspection: Inspec
         inspection.add("number of categories", where, what, do)
     for annotation in described["annotations"]:
         for kind, what in _faults(annotation, categories, shapes):
-            inspection.add(kind, f"{where}, annotation {annotation.get('id')}", what, do)
+            inspection.add(kind, f"{where}, annotation {annotation['id']}", what, do)
 
 
 def _faults(annotation: dict[str, Any], categories: Categories, shapes: dict[Any, list[int]]) -> list[tuple[str, str]]:
+    """Kind and words of all that pycocotools or mmdetection would stop at, or count wrongly without a word."""
     faults: list[tuple[str, str]] = []
-    if annotation.get("category_id") not in categories:
-        faults.append(("unknown categories", f"category_id {annotation.get('category_id')}, which no category has"))
-    if annotation.get("image_id") not in shapes:
-        faults.append(("unknown images", f"image_id {annotation.get('image_id')}, which no image has"))
-    box = annotation.get("bbox")
-    if not isinstance(box, list) or len(box) != 4:
+    category_id, image_id = annotation.get("category_id"), annotation.get("image_id")
+    if not isinstance(category_id, int) or category_id not in categories:
+        faults.append(("unknown categories", f"category_id {category_id}, which no category has"))
+    if not (is_known := isinstance(image_id, int) and image_id in shapes):
+        faults.append(("unknown images", f"image_id {image_id}, which no image has"))
+    if annotation["id"] == 0:
+        faults.append(("ids", "id 0, which pycocotools takes for no match, expected 1 and above"))
+    box, area, is_crowd = (annotation.get(key) for key in ("bbox", "area", "iscrowd"))
+    if not isinstance(box, list) or len(box) != 4 or not _are_numbers(box):
         faults.append(("boxes", f"bbox {box}, expected [x, y, width, height]"))
-    segmentation, shape = annotation.get("segmentation"), shapes.get(annotation.get("image_id"))
-    if not _has_mask(segmentation):
-        faults.append(("instances without a mask", "no mask, expected polygons or run lengths in 'segmentation'"))
-    elif isinstance(segmentation, dict) and shape not in (None, segmentation["size"]):
-        what = f"run lengths of height and width {segmentation['size']}, but its image has {shape}"
-        faults.append(("masks of another size", what))
-    return faults
+    if not _are_numbers([area]):
+        faults.append(("areas", f"area {area}, expected a number of pixels"))
+    if is_crowd not in (0, 1):
+        faults.append(("crowds", f"iscrowd {is_crowd}, expected 0 or 1"))
+    return faults + _faults_of_mask(annotation.get("segmentation"), shapes[image_id] if is_known else None)
 
 
-def _has_mask(segmentation: Any) -> bool:
-    """Whether it is run lengths with a pixel set, or polygons of which at least one has three corners."""
+def _are_numbers(values: list[Any]) -> bool:
+    return set(map(type, values)) <= {int, float} and all(map(math.isfinite, values))
+
+
+def _faults_of_mask(segmentation: Any, shape: list[int] | None) -> list[tuple[str, str]]:
+    """Of run lengths, or of polygons, of which at least one has three corners: readers leave the others out."""
     if isinstance(segmentation, dict):
-        counts = segmentation.get("counts")
-        inside = any(counts[1::2]) if isinstance(counts, list) else bool(counts)  # zeros come first; text is compressed
-        return inside and len(segmentation.get("size", ())) == 2
-    return isinstance(segmentation, list) and any(len(polygon) >= 6 for polygon in segmentation)
+        return _faults_of_run_lengths(segmentation, shape)
+    polygons = segmentation if isinstance(segmentation, list) else []
+    if not all(isinstance(polygon, list) and _are_numbers(polygon) for polygon in polygons):
+        what = "a polygon that is no list of numbers in 'segmentation', expected [[x, y, x, y, ...], ...]"
+        return [("polygons", what)]
+    has_area = any(len(polygon) >= 6 and len(polygon) % 2 == 0 for polygon in polygons)
+    return [] if has_area else [NO_MASK]
+
+
+def _faults_of_run_lengths(segmentation: dict[str, Any], shape: list[int] | None) -> list[tuple[str, str]]:
+    size, counts = segmentation.get("size"), segmentation.get("counts")
+    counts = _decompressed(counts) if isinstance(counts, str) else counts
+    if not isinstance(size, list) or not isinstance(counts, list) or not any(counts[1::2]):  # the first are of zeros
+        return [NO_MASK]
+    if shape not in (None, size):
+        what = f"run lengths of height and width {size}, but its image has {shape}"
+        return [("masks of another size", what)]
+    if not _are_numbers(counts) or min(counts) < 0 or (shape and sum(counts) != math.prod(shape)):
+        return [("run lengths", f"run lengths that do not add up to height and width {size}")]
+    return []
+
+
+def _decompressed(text: str) -> list[int]:
+    """pycocotools' text as run lengths: six bits a character, differences from the second last; a cut one is empty."""
+    counts, value, shift = list[int](), 0, 0
+    for character in text:
+        code = ord(character) - 48
+        value |= (code & 31) << shift
+        shift += 5
+        if not code & 32:
+            value -= (code & 16) << (shift - 4)
+            counts.append(value + (counts[-2] if len(counts) > 2 else 0))
+            value, shift = 0, 0
+    return [] if shift else counts
 
 
 def _check_images(sizes: dict[Path, PixelSize], inspection: Inspection) -> None:
@@ -212,7 +267,7 @@ def _check_images(sizes: dict[Path, PixelSize], inspection: Inspection) -> None:
     if not inspection.decode:
         return
     for path, image in inspection.decoded(paths):
-        inspection.modes[image.mode] += 1
+        inspection.count_picture(path, image)
         if image.size != sizes[path]:
             inspection.add_size(path, image.size, sizes[path], "the annotations say")
 

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from caebench.datasets.errors import DataError
-from caebench.datasets.images import LIST_NAMES, ImageDataset
+from caebench.datasets.errors import DataError, read_text
+from caebench.datasets.images import LIST_NAMES, ImageDataset, check_listed
 from caebench.datasets.splits import SPLITS, Entry, Size, Split
 from caebench.datasets.synthetic.canvas import Canvas
 from caebench.datasets.synthetic.rendering import DIGITS, draw_clipart, draw_sketch
@@ -20,13 +20,13 @@ class Domain(ImageDataset):
         if not listing.is_file():
             raise DataError(listing, f"no such file: it lists the {split} images of {self.name}", self.source)
         entries: list[Entry] = []
-        for number, line in enumerate(listing.read_text(encoding="utf8").splitlines(), start=1):
+        for number, line in enumerate(read_text(listing, self.source).splitlines(), start=1):
             path, _, label = line.strip().rpartition(" ")
-            if path.count("/") < 2 or not label.isdecimal():
+            if path.count("/") < 2 or not label.isdecimal() or f"{self.name}/" not in path:
                 what = f"{line!r}, expected '{self.name}/<class>/<file> <label>'"
                 raise DataError(f"{listing}, line {number}", what, self.source)
             entries.append((path, int(label)))
-        return entries
+        return check_listed(entries, listing, f"Restore the list. {self.source}")
 
     def render(self, canvas: Canvas) -> None:
         """Ten digits, numbered alphabetically."""

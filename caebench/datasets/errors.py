@@ -23,13 +23,26 @@ def read_json(path: Path, do: str) -> Any:
     """The content of a JSON file.
 
     Raises:
-        DataError: it is missing, or no JSON.
+        DataError: it is missing, may not be read, or is no JSON.
+    """
+    text = read_text(path, do)
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise DataError(path, f"not readable as JSON ({error})", do) from error
+
+
+def read_text(path: Path, do: str) -> str:
+    """The content of a text file, without the mark that Windows may put before it.
+
+    Raises:
+        DataError: it is missing, may not be read, or is no text in UTF-8.
     """
     try:
-        return json.loads(path.read_text(encoding="utf8"))
+        return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
         raise DataError(path, "no such file", do) from error
     except PermissionError as error:
         raise DataError(path, *denied_at(path)) from error
-    except (OSError, ValueError) as error:
-        raise DataError(path, f"not readable as JSON ({error})", do) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(path, f"not readable as text ({error})", do) from error

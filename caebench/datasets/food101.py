@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from caebench.datasets.errors import DataError, read_json
-from caebench.datasets.images import LIST_NAMES, ImageDataset
+from caebench.datasets.images import LIST_NAMES, ImageDataset, check_listed
 from caebench.datasets.splits import SPLITS, Entry, Size, Split
 from caebench.datasets.synthetic.canvas import Canvas
 from caebench.datasets.synthetic.rendering import DIGITS, draw_dish
@@ -29,7 +29,8 @@ class Food101(ImageDataset):
         if not isinstance(listed, dict) or not all(isinstance(paths, list) for paths in listed.values()):
             raise DataError(meta, "expected a JSON object of class name: list of images", self.source)
         labels = {name: label for label, name in enumerate(sorted(listed))}
-        return [(f"{INNER}/images/{path}.jpg", labels[name]) for name, paths in listed.items() for path in paths]
+        entries = [(f"{INNER}/images/{path}.jpg", labels[name]) for name, paths in listed.items() for path in paths]
+        return check_listed(entries, meta, f"Restore the list. {self.source}")
 
     def render(self, canvas: Canvas) -> None:
         """Dishes are digits, plain or striped."""

@@ -4,11 +4,13 @@ import hashlib
 import os
 import re
 from collections.abc import Iterable
+from importlib.util import find_spec
 from pathlib import Path
 
+from caebench.datasets.differences import differing
 from caebench.datasets.errors import DataError
 from caebench.datasets.images import ImageDataset, in_folders, is_image
-from caebench.datasets.inspection import Inspection
+from caebench.datasets.inspection import Inspection, is_hidden
 from caebench.datasets.splits import SPLITS, Entry, Size, Split
 from caebench.datasets.synthetic.canvas import Canvas
 from caebench.datasets.synthetic.rendering import draw_object
@@ -30,7 +32,7 @@ class ImageNet(ImageDataset):
         folder = root / split
         if not folder.is_dir():
             raise DataError(folder, f"no {split}/ folder, where the class folders should be", self.source)
-        classes = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())
+        classes = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and not is_hidden(entry.name))
         if not classes:
             raise self._no_classes(folder, split)
         return in_folders(root, (folder / name for name in classes), "Unpack its archive again, or remove it")
@@ -56,8 +58,9 @@ class ImageNet(ImageDataset):
         do = f"Name each class folder by its WordNet id, as in the archives. {self.source}"
         for name in sorted(name for name in names if not re.fullmatch(r"n\d{8}", name)):
             inspection.add("class names", inspection.root, f"class folder {name!r}, expected n and eight digits", do)
-        if len(names) == inspection.size.num_classes == SIZE.num_classes and digest_of(names) != WNIDS_DIGEST:
-            inspection.add("classes", inspection.root, "1,000 classes that are not those of ImageNet-1k", do)
+        if inspection.size.num_classes == SIZE.num_classes and digest_of(names) != WNIDS_DIGEST:
+            which = differing(names, published_names())
+            inspection.add("classes", inspection.root, f"not the class folders of ImageNet-1k: {which}", do)
 
     def render(self, canvas: Canvas) -> None:
         """A digit on a photograph, the classes in turn."""
@@ -65,6 +68,13 @@ class ImageNet(ImageDataset):
             for index, rng in canvas.pictures(split):
                 pixels = draw_object(rng, split, index % 10, canvas.amount.pixels)
                 canvas.draw(f"{split}/{rendered_name(split, index)}", pixels)
+
+
+def published_names() -> set[str]:
+    """The 1000 class folders, from a file of timm's, which is not imported: it would import torch."""
+    timm = find_spec("timm")
+    assert timm is not None and timm.origin is not None, "caebench depends on it"
+    return set(Path(timm.origin).with_name("data").joinpath("_info", "imagenet_synsets.txt").read_text().split())
 
 
 def digest_of(names: Iterable[str]) -> str:

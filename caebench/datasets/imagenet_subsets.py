@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 
 from caebench.datasets.base import Dataset, Roots
-from caebench.datasets.errors import DataError
+from caebench.datasets.errors import DataError, read_text
 from caebench.datasets.imagenet1k import IMAGENET1K, SIZE, rendered_name
 from caebench.datasets.splits import Amount, ImageSplit, Size, Split, fingerprint
 from caebench.datasets.synthetic.canvas import Canvas
-from caebench.files.permissions import denied_at
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -19,12 +18,7 @@ class Subset(Dataset):
     def read(self, roots: Roots, split: Split, size: Size) -> ImageSplit:
         """In the list's order."""
         path, whole = roots[self.name], IMAGENET1K.read(roots, split, size)
-        try:
-            lines = path.read_text(encoding="utf8").split()
-        except PermissionError as error:
-            raise DataError(path, *denied_at(path)) from error
-        except (OSError, UnicodeDecodeError) as error:
-            raise DataError(path, f"cannot be read ({error})", f"{self.source}.") from error
+        lines = read_text(path, f"{self.source}.").split()
         by_name = {name.rpartition("/")[2]: (name, label) for name, label in whole.entries}
         if unknown := [line for line in lines if line not in by_name]:
             what = f"names {unknown[0]!r} and {len(unknown) - 1} more that are no training images"

@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+from caebench.datasets.differences import differing
 from caebench.datasets.errors import DataError
 from caebench.datasets.imagenet1k import IMAGENET1K, SIZE
 from caebench.datasets.images import ImageDataset, in_folders
+from caebench.datasets.inspection import is_hidden
 from caebench.datasets.splits import Entry, Size, Split
 from caebench.datasets.synthetic.canvas import Canvas
 from caebench.datasets.synthetic.rendering import draw_object
@@ -20,10 +22,9 @@ class ImageNetV2(ImageDataset):
         return "."
 
     def entries(self, root: Path, split: Split, size: Size) -> list[Entry]:
-        names = {path.name for path in root.glob("*") if path.is_dir()}
-        if wrong := sorted(names ^ {str(number) for number in range(size.num_classes)}):
-            found = f"{len(wrong)} too many or missing, such as {wrong[0]!r}"
-            what = f"expected the folders 0 to {size.num_classes - 1}: {found}"
+        names = {path.name for path in root.glob("*") if path.is_dir() and not is_hidden(path.name)}
+        if difference := differing(names, {str(number) for number in range(size.num_classes)}):
+            what = f"expected the folders 0 to {size.num_classes - 1}: {difference}"
             raise DataError(root, what, f"{self.source}, and name the folder that holds these.")
         return in_folders(root, (root / str(number) for number in range(size.num_classes)), self.source)
 

@@ -5,13 +5,15 @@ torchvision, and the checks and the fingerprint read the same ones.
 """
 
 import os
+import posixpath
 from abc import abstractmethod
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
 from caebench.datasets.base import Dataset, Roots
 from caebench.datasets.errors import DataError
-from caebench.datasets.inspection import Inspection
+from caebench.datasets.inspection import Inspection, is_hidden
 from caebench.datasets.splits import Entry, ImageSplit, Size, Split, fingerprint
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")  # torchvision's
@@ -85,12 +87,13 @@ class ImageDataset(Dataset):
     def _check_files(self, inspection: Inspection) -> None:
         paths: list[Path] = []
         for split, entries in inspection.lists.items():
-            listed, where = [inspection.root / path for path, _ in entries], self.listed_in(split)
-            is_folder = (inspection.root / where).is_dir()  # which was read: what it lists is there
-            paths += listed if is_folder else inspection.existing(listed, where)
+            listed_in = self.listed_in(split)
+            paths += inspection.existing((inspection.root / path for path, _ in entries), listed_in)
+            if (folder := inspection.root / listed_in).is_dir():
+                inspection.find_hidden(folder)
         if inspection.decode:
-            for _, image in inspection.decoded(paths):
-                inspection.modes[image.mode] += 1
+            for path, image in inspection.decoded(paths):
+                inspection.count_picture(path, image)
 
 
 def _class_folder(path: str) -> str:
@@ -111,16 +114,34 @@ def in_folders(root: Path, folders: Iterable[Path], do: str) -> list[Entry]:
     return entries
 
 
+def check_listed(entries: list[Entry], listing: Path, do: str) -> list[Entry]:
+    """The entries of a list: each image once, under one spelling.
+
+    Raises:
+        DataError: an image is listed twice, or its path has parts that say nothing (`./a.jpg`, `a//b.jpg`).
+    """
+    for path, _ in entries:
+        if path != (plain := posixpath.normpath(path)) or path.startswith(("/", "..")):
+            what = f"names {path!r}, expected a path below the root such as {plain.lstrip('/.')!r}"
+            raise DataError(listing, what, do)
+    counts = Counter(path for path, _ in entries)
+    if twice := [path for path, count in counts.items() if count > 1]:
+        more = f" and {len(twice) - 1:,} more images" if twice[1:] else ""
+        raise DataError(listing, f"names {twice[0]!r}{more} twice", do)
+    return entries
+
+
 def images_below(folder: Path) -> list[Path]:
-    """Every image in a folder and in those below it, by name."""
+    """Every image in a folder and in those below it, by name; a folder of such a name too, which a check then finds."""
     return [
         Path(where, name)
-        for where, _, names in sorted(os.walk(folder, followlinks=True))
-        for name in sorted(names)
+        for where, folders, names in sorted(os.walk(folder, followlinks=True))
+        if not any(map(is_hidden, Path(where).relative_to(folder).parts))
+        for name in sorted([*names, *folders])
         if is_image(name)
     ]
 
 
 def is_image(name: str) -> bool:
-    """Whether torchvision would take a file of this name for an image."""
-    return name.lower().endswith(IMAGE_SUFFIXES)
+    """Whether torchvision would take a file of this name for an image, and no system left it there."""
+    return name.lower().endswith(IMAGE_SUFFIXES) and not is_hidden(name)

@@ -1,23 +1,37 @@
 """A check, under way or done: what it looks at, the problems and notes it has found, and the images it decodes."""
 
 import os
+import stat
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 from PIL import Image
 
+from caebench.datasets.differences import classes_of_odd_size
 from caebench.datasets.errors import DataError
-from caebench.datasets.pixels import UPRIGHT, PixelSize, as_stored, orientation_of, size_error
+from caebench.datasets.pixels import (
+    UNREADABLE,
+    UPRIGHT,
+    WRITE_8_BITS,
+    PixelSize,
+    as_stored,
+    fault_of_range,
+    orientation_of,
+    size_error,
+)
 from caebench.datasets.splits import Entry, ImageSplit, SceneSplit, Size, Split, fingerprint
+from caebench.files.permissions import denied_at
 
 SHOWN = 5  # problems of one kind that are told one by one
 BATCH = 512  # images in flight: a million futures would take a gigabyte
 NUM_THREADS = min(16, os.cpu_count() or 1)  # Pillow decodes without the interpreter's lock
+MISSING = ("no such file", "")
 
 Progress = Callable[[int, int], None]
 
@@ -29,6 +43,7 @@ class Decoded(NamedTuple):
     mode: str = ""
     orientation: int = UPRIGHT  # the EXIF tag, which is ignored
     top_value: int = 0  # the largest, of single-channel images
+    fault: str = ""  # of a picture whose values have no known range
     error: str = ""
 
 
@@ -46,6 +61,7 @@ class Inspection:
     counts: dict[str, int] = field(default_factory=dict)
     marks: list[tuple[str, int | str]] = field(default_factory=list)  # what the fingerprint is of
     modes: Counter[str] = field(default_factory=Counter)
+    hidden: list[Path] = field(default_factory=list)  # what a system left among the images
     num_tagged: int = 0  # decoded images with an EXIF orientation that would turn them
     _kept: dict[str, list[DataError]] = field(default_factory=dict)
     _totals: Counter[str] = field(default_factory=Counter)
@@ -70,7 +86,8 @@ class Inspection:
         assert isinstance(found, ImageSplit), "sets with labels below the image are read by inspecting them"
         self.lists[split] = found.entries
         self.marks += found.marks
-        self.compare_count(split, len(found.entries))
+        sizes = Counter(path.rsplit("/", 2)[-2] for path, _ in found.entries if "/" in path)
+        self.compare_count(split, len(found.entries), sizes)
 
     def add(self, kind: str, where: Path | str, what: str, do: str = "") -> None:
         """Keep a problem; where nothing else helps, the data are unpacked again."""
@@ -102,28 +119,51 @@ class Inspection:
 
     @property
     def notes(self) -> list[str]:
-        """The images that are not RGB, counted by mode, and those with an EXIF orientation."""
+        """The images that are not RGB, counted by mode, those with an EXIF orientation, and what lies hidden."""
         names = {"L": "grayscale", "CMYK": "CMYK"}
         odd = [(names.get(mode, f"of mode {mode}"), num) for mode, num in sorted(self.modes.items()) if mode != "RGB"]
         notes = [f"images that are {name}, to be read as RGB: {num:,}" for name, num in odd]
         tagged = "images with an EXIF orientation other than 1, which is ignored: pixels are read as stored (ADR 28)"
-        return [*notes, f"{tagged}: {self.num_tagged:,}"] if self.num_tagged else notes
+        notes += [f"{tagged}: {self.num_tagged:,}"] if self.num_tagged else []
+        if self.hidden:
+            such = f"{len(self.hidden):,}, such as {min(self.hidden)}"
+            notes.append(f"hidden files, which are not read: {such}. Delete them")
+        return notes
 
-    def compare_count(self, split: Split, found: int) -> None:
-        """Keep the number of images of a split, and compare it with the expected one."""
+    def compare_count(self, split: Split, found: int, sizes: Counter[str] | None = None) -> None:
+        """Keep the number of images of a split, and compare it with the expected one; of which classes, by `sizes`."""
         self.counts[split] = found
         wanted = self.size.train if split == "train" else self.size.val
         if found != wanted:
-            self.add(f"count of {split}", self.root, f"{split} has {found:,} images, expected {wanted:,}")
+            which = classes_of_odd_size(sizes, wanted, self.size.num_classes) if sizes else ""
+            what = f"{split} has {found:,} images, expected {wanted:,}" + (f": {which}" if which else "")
+            self.add(f"count of {split}", self.root, what)
+
+    def find_hidden(self, folder: Path) -> None:
+        """Note what lies hidden in a folder and in those below it."""
+        for where, folders, names in os.walk(folder):
+            self.hidden += [Path(where, name) for name in (*folders, *names) if is_hidden(name)]
+            folders[:] = [name for name in folders if not is_hidden(name)]
+
+    def count_picture(self, path: Path, image: Decoded) -> None:
+        """Count a decoded picture by mode; one that cannot be brought to 8 bits is a problem."""
+        self.modes[image.mode] += 1
+        if image.fault:
+            self.add("pixels of another kind", path, image.fault, WRITE_8_BITS)
 
     def existing(self, paths: Iterable[Path], listed_in: Path | str) -> list[Path]:
-        """Those paths that are files; each other one is a problem."""
+        """Those paths that are files with a content that may be read; each other one is a problem. None is opened."""
         found: list[Path] = []
-        for path in paths:
-            if path.is_file():
-                found.append(path)
-            else:
-                self.add("missing images", path, f"no such file, though it is listed in {listed_in}")
+        with ThreadPoolExecutor(NUM_THREADS) as pool:  # a network disk answers many at once
+            remaining = iter(paths)
+            while batch := list(islice(remaining, BATCH)):
+                for path, fault in zip(batch, pool.map(fault_of_file, batch), strict=True):
+                    if not fault:
+                        found.append(path)
+                    elif fault == MISSING:
+                        self.add("missing images", path, f"no such file, though it is listed in {listed_in}")
+                    else:
+                        self.add("unusable files", path, *fault)
         return found
 
     def decoded(self, paths: Sequence[Path]) -> Iterator[tuple[Path, Decoded]]:
@@ -149,7 +189,30 @@ def decode_image(path: Path) -> Decoded:
             orientation, stored = orientation_of(image), as_stored(image)
             top = stored.getextrema()[1] if len(stored.getbands()) == 1 else 0
             assert not isinstance(top, tuple), "one band has one pair of extrema"
-            return Decoded(stored.size, stored.mode, orientation, int(top))
-    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
+            return Decoded(stored.size, stored.mode, orientation, int(top), fault_of_range(stored))
+    except UNREADABLE as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         return Decoded(error=f"not readable as an image: {reason}")
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a system left it: `.DS_Store`, `._a.JPEG`, `.nfs0001`, `Thumbs.db`."""
+    return name.startswith(".") or name == "Thumbs.db"
+
+
+def fault_of_file(path: Path) -> tuple[str, ...]:
+    """What keeps a file from being read, and what to do (empty: unpack it again); nothing of a sound one."""
+    try:
+        facts = path.stat()
+    except FileNotFoundError:
+        return (f"a broken link to {path.readlink()}", "") if path.is_symlink() else MISSING
+    except PermissionError:
+        return denied_at(path)
+    except OSError as error:
+        return f"cannot be read ({error.strerror})", ""
+    if not stat.S_ISREG(facts.st_mode):
+        kind = "a folder" if stat.S_ISDIR(facts.st_mode) else "neither a file nor a folder"
+        return f"{kind}, expected a picture", ""
+    if not facts.st_size:
+        return "an empty file", ""
+    return () if os.access(path, os.R_OK) else denied_at(path)

@@ -1,14 +1,19 @@
-"""Pixels as stored: a picture's EXIF orientation is counted and told in errors, never applied (ADR 28). No torch."""
+"""Pixels as stored, in 8 bits: a picture's EXIF orientation is counted and told, never applied (ADR 28). No torch."""
 
 import struct
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 from PIL.ExifTags import Base
 
 from caebench.datasets.errors import DataError
 
 UPRIGHT = 1  # the orientation that turns nothing, and that of a file without the tag
+UNREADABLE = (  # what Pillow raises of a file that is damaged, no image, or far too large
+    *(OSError, ValueError, SyntaxError, EOFError),
+    *(Image.DecompressionBombError, Image.DecompressionBombWarning),
+)
 TURNED_BACK = {  # by orientation: what undoes Pillow's turn of a TIFF file
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -22,6 +27,7 @@ STORE_TURNED = (
     "Pixels are read as stored and the tag is ignored (ADR 28): restore the published files, or write the picture "
     "again with its pixels turned and without the tag"
 )
+WRITE_8_BITS = "Write the picture again with 8 bits a channel"
 
 PixelSize = tuple[int, int]  # width, height
 
@@ -44,6 +50,33 @@ def as_stored(image: Image.Image) -> Image.Image:
     orientation = orientation_of(image) if image.format == "TIFF" else UPRIGHT
     image.load()
     return image.transpose(TURNED_BACK[orientation]) if orientation in TURNED_BACK else image
+
+
+def fault_of_range(image: Image.Image) -> str:
+    """Why the values of a picture cannot be brought to 8 bits, or nothing: of 32 bits, no file says their range."""
+    if image.mode not in ("I", "F") or _has_16_bits(image):
+        return ""
+    kind = {"I": "whole numbers", "F": "floating-point numbers"}[image.mode]
+    return f"{kind} of 32 bits (mode {image.mode}), whose range is not known, expected 8 or 16 bits"
+
+
+def as_rgb(image: Image.Image, path: Path | str) -> Image.Image:
+    """Loaded pixels in RGB, 8 bits each: of 16 bits the upper 8, as Pillow reads colour; transparency is ignored.
+
+    Raises:
+        DataError: the range of the values is not known.
+    """
+    if fault := fault_of_range(image):
+        raise DataError(path, fault, WRITE_8_BITS)
+    if _has_16_bits(image):
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
+    image.info.pop("transparency", None)  # Pillow would warn of it, and convert the same
+    return image.convert("RGB")
+
+
+def _has_16_bits(image: Image.Image) -> bool:
+    """Whether it is grayscale of 16 bits; of PGM files, Pillow brings them to 16 and calls them I."""
+    return image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM")
 
 
 def size_error(path: Path, found: PixelSize, wanted: PixelSize, says: str, do: str) -> DataError:

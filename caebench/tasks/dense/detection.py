@@ -30,6 +30,7 @@ from caebench.tasks.intervals import AP_AT, Detections, Interval, bootstrap_ap, 
 from caebench.training.run import Run
 
 MIN_SIDE = 32  # pixels; images with a shorter side are not trained on (mmdetection 2.11, CocoDataset)
+CORNERS = 6  # numbers of the smallest polygon
 KINDS = {"box": "bbox", "mask": "segm"}
 AP = {"": "mAP", "50": "mAP_50", "75": "mAP_75"}  # in the order of COCOeval's numbers
 
@@ -88,9 +89,12 @@ class ById(COCO):
     """
 
     def createIndex(self) -> None:
-        """Sort, then index."""
+        """Sort, drop polygons of fewer than three corners (the first would stop pycocotools), then index."""
         for part in ("images", "annotations", "categories"):
             self.dataset[part].sort(key=lambda one: one["id"])
+        for one in self.dataset["annotations"]:
+            if isinstance(polygons := one.get("segmentation"), list):
+                one["segmentation"] = [polygon for polygon in polygons if len(polygon) >= CORNERS]
         super().createIndex()
 
 

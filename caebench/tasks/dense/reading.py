@@ -7,10 +7,15 @@ import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
 from mmseg.datasets.transforms import LoadAnnotations
+from PIL import Image
 
 from caebench.data.loading import open_image
-from caebench.datasets.pixels import PixelSize, size_error
+from caebench.datasets.ade20k import FULL_ADE20K, fault_of_label_map
+from caebench.datasets.errors import DataError
+from caebench.datasets.pixels import UNREADABLE, PixelSize, size_error
+from caebench.files.permissions import denied_at
 
+IGNORED = 255  # the label that counts neither in training nor in the metric
 CHECK = "Run `caebench data check` to find every such file, and restore it from the original archive"
 
 
@@ -34,17 +39,33 @@ class ReadPicture(BaseTransform):
 
 
 class ReadLabelMap(LoadAnnotations):
-    """A label map, which must be as large as its picture."""
+    """A label map of so many classes and "other", which must be as large as its picture."""
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.num_classes = num_classes
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Read the label map of a sample.
 
         Raises:
-            DataError: its picture has another size.
+            DataError: it cannot be read, is no label map, or its picture has another size.
         """
-        super().transform(results)
-        (height, width), (rows, columns) = results["ori_shape"], results["gt_seg_map"].shape
-        says = f"its label map {results['seg_map_path']} has"
+        path = Path(results["seg_map_path"])
+        try:
+            with Image.open(path) as image:
+                mode = image.mode
+            super().transform(results)
+        except PermissionError as error:
+            raise DataError(path, *denied_at(path)) from error
+        except UNREADABLE as error:
+            raise DataError(path, f"cannot be read as an image ({error})", f"{CHECK}.") from error
+        labels = results["gt_seg_map"]
+        top_label = int(labels.max(where=labels != IGNORED, initial=0)) + 1  # 0 became the ignored one
+        if fault := fault_of_label_map(mode, top_label, self.num_classes):
+            raise DataError(path, fault, FULL_ADE20K)
+        (height, width), (rows, columns) = results["ori_shape"], labels.shape
+        says = f"its label map {path} has"
         check_size(Path(results["img_path"]), (width, height), (columns, rows), says)
         return results
 

@@ -23,14 +23,13 @@ from caebench.models.vit import Encoder
 from caebench.specs.evaluations.segmentation import Segmentation
 from caebench.tasks.dense.engine import DenseJob, byte_stats, initialise_heads, make_runner, train_and_evaluate
 from caebench.tasks.dense.pictures import PictureHook
-from caebench.tasks.dense.reading import ReadLabelMap, ReadPicture
+from caebench.tasks.dense.reading import IGNORED, ReadLabelMap, ReadPicture
 from caebench.tasks.intervals import Interval, bootstrap_iou
 from caebench.training.run import Run
 
 LONG_SIDE = 4  # times the short one: 2048 and 512
 RATIOS = (0.5, 2.0)
 MAX_CATEGORY_SHARE = 0.75  # of a crop
-IGNORED = 255  # the label that counts neither in training nor in the metric
 
 Described = dict[str, Any]
 
@@ -85,13 +84,13 @@ def training_dataset(split: SceneSplit, size: int) -> BaseSegDataset:
         {"type": "RandomFlip", "prob": 0.5},
         {"type": "PhotoMetricDistortion"},
     ]
-    return _dataset(split, [{"type": ReadLabelMap}, *augment], test=False)
+    return _dataset(split, [{"type": ReadLabelMap, "num_classes": len(split.classes)}, *augment], test=False)
 
 
 def evaluation_dataset(split: SceneSplit, size: int) -> BaseSegDataset:
     """Whole images, their short side `size` pixels; label maps keep their own size."""
     resize = {"type": "Resize", "scale": (LONG_SIDE * size, size), "keep_ratio": True}
-    return _dataset(split, [resize, {"type": ReadLabelMap}], test=True)
+    return _dataset(split, [resize, {"type": ReadLabelMap, "num_classes": len(split.classes)}], test=True)
 
 
 def _dataset(split: SceneSplit, transforms: list[dict[str, Any]], *, test: bool) -> BaseSegDataset:

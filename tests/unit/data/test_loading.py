@@ -5,6 +5,8 @@ import pytest
 from PIL import Image
 
 from caebench.data.loading import Grouping, Steps, open_image, read_pixels
+from caebench.data.transforms import CropAndFlip, evaluation
+from caebench.datasets.errors import DataError
 from tests.pictures import exif
 
 NUM_SAMPLES, BATCH, PER_EPOCH = 50, 8, 6
@@ -105,3 +107,59 @@ def test_pixels_are_read_as_stored_whatever_the_tag(kind, suffix, orientation, t
     assert expected.shape == (48, 32, 3)
     assert np.array_equal(np.asarray(open_image(tagged)), expected)
     assert np.array_equal(read_pixels(tagged).permute(1, 2, 0).numpy(), expected)
+
+
+GREY16 = np.arange(0, 65536, 16, dtype=np.uint16).reshape(64, 64)
+
+
+@pytest.mark.parametrize(("kind", "suffix"), [("PNG", "png"), ("TIFF", "tif"), ("PPM", "pgm")])
+def test_grey_pictures_of_16_bits_are_scaled_to_8(kind, suffix, tmp_path):
+    """Pillow alone would cut all values above 255 to white."""
+    path = tmp_path / f"a.{suffix}"
+    Image.fromarray(GREY16).save(path, kind)
+    found = np.asarray(open_image(path))
+    assert np.array_equal(found, np.stack(3 * [GREY16 >> 8], axis=-1))
+    assert np.array_equal(read_pixels(path).permute(1, 2, 0).numpy(), found)
+
+
+@pytest.mark.parametrize(("dtype", "kind"), [(np.int32, "whole numbers"), (np.float32, "floating-point numbers")])
+def test_pictures_of_32_bits_are_refused_by_name(dtype, kind, tmp_path):
+    path = tmp_path / "a.tif"
+    Image.fromarray(GREY16.astype(dtype)).save(path)
+    mode = "I" if dtype is np.int32 else "F"
+    what = f"{kind} of 32 bits (mode {mode}), whose range is not known, expected 8 or 16 bits"
+    with pytest.raises(DataError) as caught:
+        open_image(path)
+    assert str(caught.value) == f"{path}: {what}. Write the picture again with 8 bits a channel"
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK"])
+def test_pictures_of_8_bits_and_less_are_read_as_pillow_converts_them(mode, tmp_path):
+    colours = np.random.default_rng(0).integers(0, 255, (16, 8, 3)).astype(np.uint8)
+    image = Image.fromarray(colours).convert(mode)
+    image.save(tmp_path / "a", "TIFF" if mode == "CMYK" else "PNG")
+    assert np.array_equal(np.asarray(open_image(tmp_path / "a")), np.asarray(image.convert("RGB")))
+
+
+def test_a_palette_with_transparency_is_read_without_a_warning(tmp_path):
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 255, (16, 8, 3)).astype(np.uint8)).quantize(8)
+    image.save(tmp_path / "a.png", transparency=bytes(range(8)))
+    assert np.array_equal(np.asarray(open_image(tmp_path / "a.png")), np.asarray(image.convert("RGB")))
+
+
+@pytest.mark.parametrize("limit", [20, 50])
+def test_a_decompression_bomb_is_an_error_that_names_the_file(limit, tmp_path, monkeypatch):
+    """Above twice Pillow's limit; above it, where warnings are errors."""
+    path = tmp_path / "a.png"
+    Image.new("RGB", (8, 8)).save(path)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
+    with pytest.raises(DataError) as caught:
+        open_image(path)
+    assert str(caught.value).startswith(f"{path}: cannot be read as an image (Image size (64 pixels) exceeds limit of ")
+
+
+@pytest.mark.parametrize("size", [(600, 2), (2, 600), (600, 1), (1, 1)])
+def test_a_picture_of_a_pixel_or_two_is_trained_on_and_evaluated(size):
+    image = Image.new("RGB", size)
+    for transform in (CropAndFlip(32, 0.08), CropAndFlip(32, 0.08, one_try=True), evaluation(32)):
+        assert transform(image).shape == (3, 32, 32)

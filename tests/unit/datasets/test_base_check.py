@@ -225,6 +225,7 @@ def test_a_label_over_150_is_out_of_range(copied, small_world):
     labels[0, 0] = 151
     Image.fromarray(labels).save(victim)
     size = size_in(small_world, "ade20k")._replace(num_classes=150)
+    (root / "objectInfo150.txt").write_text("Idx\tName\n" + "".join(f"{n}\tclass {n}\n" for n in range(1, 151)))
     problem = only_problem(check("ade20k", root, size))
     assert problem.where == str(victim) and "label 151" in problem.what and "150" in problem.what
     labels[0, 0] = 150
@@ -328,7 +329,7 @@ def test_polygons_and_compressed_run_lengths_are_masks(copied, check_small):
 
     def change(content: dict) -> None:
         content["annotations"][0]["segmentation"] = [[1, 1, 5, 1, 5, 5]]
-        content["annotations"][1]["segmentation"] = {"size": [64, 64], "counts": "abc"}
+        content["annotations"][1]["segmentation"] = {"size": [64, 64], "counts": "S:6j100000000000mW3"}
 
     edit_json(root / "annotations" / "instances_val2017.json", change)
     assert check_small("coco", root).ok
@@ -462,15 +463,17 @@ def test_imagenets_thousand_classes_are_the_published_ones(tmp_path):
         for name in names:
             for split in ("train", "val"):
                 (tmp_path / split / name).mkdir(parents=True, exist_ok=True)
-                (tmp_path / split / name / f"{split}_{name}.JPEG").touch()
+                (tmp_path / split / name / f"{split}_{name}.JPEG").write_text("unread")
         return [
             problem.what for problem in check("imagenet1k", tmp_path, Size(1000, 1000, 1000), decode=False).problems
         ]
 
     others = [*published[:-1], "n99999999"]
-    assert whats(others) == ["1,000 classes that are not those of ImageNet-1k"]
+    lost = published[-1]
+    assert whats(others) == [f"not the class folders of ImageNet-1k: 1 missing: {lost}; 1 too many: n99999999"]
     for split in ("train", "val"):
         shutil.rmtree(tmp_path / split / "n99999999")
+    assert f"not the class folders of ImageNet-1k: 1 missing: {lost}" in whats([])
     assert whats(published) == []
 
 

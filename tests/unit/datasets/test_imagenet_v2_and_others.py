@@ -42,7 +42,10 @@ def test_v2s_folders_are_numbers_and_no_text(roots):
     assert entries[-2:] == [("10/a.jpeg", 10), ("11/a.jpeg", 11)]
 
 
-@pytest.mark.parametrize(("spoil", "said"), [("rename", "2 too many or missing"), ("empty", "without images")])
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [("rename", "folders 0 to 9: 1 missing: 7; 1 too many: n01440764"), ("empty", "without images")],
+)
 def test_what_is_no_v2_is_refused(roots, spoil, said):
     folder = roots["imagenet_v2"] / "7"
     if spoil == "rename":
@@ -124,4 +127,4 @@ def test_a_list_that_does_not_fit_is_refused(roots, text, said):
 def test_a_list_that_was_cut_is_found_by_its_count(roots):
     roots["imagenet_10pct"].write_text("n00000005_5.JPEG\n")
     (problem,) = DATASETS["imagenet_10pct"].check(roots, SIZE._replace(train=4)).problems
-    assert problem.what == "train has 1 images, expected 4"
+    assert problem.what == "train has 1 images, expected 4: the smallest classes are n00000005 with 1"

@@ -103,3 +103,25 @@ def test_a_damaged_picture_is_an_error_that_names_it(world, small_world, tmp_pat
     with pytest.raises(DataError, match="cannot be read as an image") as caught:
         sample_of(dataset, 0)
     assert caught.value.where == str(path)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda path, labels: path.write_bytes(path.read_bytes()[:-60]), "cannot be read as an image ("),
+        (lambda path, labels: path.unlink(), "cannot be read as an image ("),
+        (lambda path, labels: labels.convert("RGB").save(path), "a label map of mode RGB, expected one channel"),
+        (lambda path, labels: labels.convert("I;16").save(path), "a label map of mode I;16, expected one channel of 8"),
+        (lambda path, labels: labels.point(lambda one: 6).save(path), "label 6, expected 0 (other) to 5"),
+    ],
+)
+@pytest.mark.parametrize("task", ["segmentation-train", "segmentation-val"])
+def test_a_label_map_that_is_none_is_an_error_that_names_it(task, spoil, said, world, small_world, tmp_path):
+    dataset = dataset_of(task, small_world, tmp_path)
+    path = world / dataset.get_data_info(0)["seg_map_path"]
+    with Image.open(path) as labels:
+        labels.load()
+    spoil(path, labels)
+    with pytest.raises(DataError) as caught:
+        sample_of(dataset, 0)
+    assert caught.value.where == str(path) and caught.value.what.startswith(said)
