@@ -30,6 +30,7 @@ class Inspection(TypedDict):
     title: str
     parity: str  # how far agreement with the family's own code was tested
     entry: str  # of the file that has the tensors
+    wrappers: list[str]  # removed from the names, such as `module.`
     width: int
     blocks: int
     num_heads: int | None  # None: not determined by family and width, nor given
@@ -135,6 +136,7 @@ def _describe(
         "title": parts.family.title,
         "parity": PARITY[parts.family.parity],
         "entry": parts.table.entry,
+        "wrappers": list(parts.table.wrappers),
         "width": parts.dim,
         "blocks": parts.depth,
         "num_heads": heads,

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from caebench.checkpoints.fusing import fuse
-from caebench.checkpoints.mapping import Mapped, Table, choose, grid_of_positions, map_names, positions_of, unwrap
+from caebench.checkpoints.mapping import Mapped, Table, grid_of_positions, map_names, positions_of, recognise, unwrap
 from caebench.checkpoints.pixels import stats_from_family
 from caebench.checkpoints.reading import Format, read
 from caebench.models.vit import Bias, Positions
@@ -79,8 +79,7 @@ def open_parts(path: Path, family: str | None = None) -> Parts:
         ValueError: see `load_encoder`.
     """
     content = read(path)
-    table = unwrap(content)
-    found = choose(table, content, family)
+    table, found = recognise(unwrap(content), content, family)
     mapped = map_names(table, found, path)
     require_plain(mapped, path)
     state = fuse({name: tensor.float() for name, tensor in mapped.state.items()})

@@ -191,6 +191,7 @@ def _print(found: "Inspection") -> None:
         ["epsilon of norms", f"{found['norm_eps']:g}"],
         ["pixels", f"{pixels} ({found['pixel_source']})" if pixels else f"not determined: give {OPTION}"],
         ["encoder", f"{len(found['encoder'])} tensors" + (f" in entry '{found['entry']}'" if found["entry"] else "")],
+        ["wrappers", f"{', '.join(found['wrappers'])} (removed from the names)" if found["wrappers"] else "none"],
         ["unused keys", "; ".join(unused) or "none"],
         ["precision", ", ".join(found["precision"])],
         ["NaN or Inf", "; ".join(bad[:5]) or "none"],
