@@ -15,6 +15,7 @@ from torch import Tensor
 
 from caebench.checkpoints.pixels import stats_from_options
 from caebench.checkpoints.reading import Content
+from caebench.checkpoints.tensors import fault_of
 from caebench.checkpoints.wrappers import peelings, removed, unwrapped
 from caebench.models.vit import sincos_positions
 from caebench.specs.families import BY_NAME, FAMILIES, known_family
@@ -163,6 +164,8 @@ def positions_of(tensors: Mapping[str, Tensor]) -> str:
     found = next((t for name, t in tensors.items() if re.search(r"(^|\.)(pos_embed|position_embeddings)$", name)), None)
     if found is None:
         return "none"
+    if fault_of(found) or not found.is_floating_point():
+        return "learnt"  # an error later (`require_plain`)
     if found.ndim != 3 or (grid := grid_of_positions(found.shape[1])) is None or found.shape[2] % 4:
         return "learnt"
     expected = sincos_positions(grid, found.shape[2])[0].unflatten(0, (grid, grid))
