@@ -17,6 +17,7 @@ from caebench.checkpoints.pixels import stats_from_options
 from caebench.checkpoints.reading import Content
 from caebench.checkpoints.tensors import fault_of
 from caebench.checkpoints.wrappers import peelings, removed, unwrapped
+from caebench.files.visible import visible
 from caebench.models.vit import sincos_positions
 from caebench.specs.families import BY_NAME, FAMILIES, known_family
 from caebench.specs.family import Family, Names, Patterns
@@ -92,9 +93,10 @@ def unwrap(content: Content) -> Table:
         raise ValueError(f"{content.path}: no entry has named tensors. Entries: {known}. Give a checkpoint.")
     rest = [name for name, value in entries.items() if (name != entry if entry else not _is_tensor(value))]
     others = {name: OTHER_ENTRIES.get(name, "training state") for name in rest}
-    bare, wrappers = {unwrapped(name): tensor for name, tensor in tensors.items()}, removed(tensors)
+    bare = {unwrapped(visible(name)): tensor for name, tensor in tensors.items()}
+    wrappers = removed(tensors)
     if len(bare) < len(tensors):
-        listed = ", ".join(f"'{wrapper}'" for wrapper in wrappers)
+        listed = ", ".join(f"'{wrapper}'" for wrapper in wrappers) or "an escape"
         raise ValueError(f"{content.path}: has names with and without {listed} for one tensor. Give one of them.")
     record = _record(content)
     noted = SourcedStats(record.pixel_stats, "its own note") if record and record.pixel_stats else None

@@ -8,6 +8,7 @@ import sys
 import typer
 
 from caebench.cli import assets, bench, ckpt, data, diff, follow, inspect, report, run, site, status, store
+from caebench.files.visible import LAYOUT, visible
 
 app = typer.Typer(
     help="Benchmarks for self-supervised vision: one command from a suite file to the tables of the CAE paper.",
@@ -72,7 +73,8 @@ def main() -> None:
     try:
         app()
     except (ValueError, OSError) as error:
-        print(f"error: {_denied(error) if isinstance(error, PermissionError) else error}", file=sys.stderr)
+        text = _denied(error) if isinstance(error, PermissionError) else str(error)
+        print(f"error: {visible(text, keep=LAYOUT)}", file=sys.stderr)
         raise SystemExit(2) from error
 
 

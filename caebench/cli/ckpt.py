@@ -166,6 +166,8 @@ def families(
 
 
 def _print(found: "Inspection") -> None:
+    from rich.markup import escape
+
     from caebench.cli.show import print_table
     from caebench.specs.pixel_stats import OPTION
 
@@ -198,4 +200,5 @@ def _print(found: "Inspection") -> None:
         ["file", f"{found['format']}, {found['bytes']:,} bytes"],
         ["sha256", found["sha256"]],
     ]
-    print_table(found["path"], ["what", "found"], rows, words=True)
+    rows = [[escape(cell) for cell in row] for row in rows]
+    print_table(escape(found["path"]), ["what", "found"], rows, words=True)

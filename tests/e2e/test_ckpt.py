@@ -96,6 +96,20 @@ def test_a_bad_file_is_one_clear_error_and_exit_status_2(bench, tmp_path, verb, 
     assert not trace.exists() and "Traceback" not in command.output
 
 
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_control_characters_and_markup_of_a_file_never_reach_the_terminal(bench, tmp_path, options):
+    name, file = "\x1b]0;title\x07[/]\n\u202e\ud800", content("mae")
+    file["model"][f"decoder_blocks.{name}"] = torch.full((2,), float("nan"))
+    torch.save({**file, name: 1}, tmp_path / "x.pth")
+    command = bench.run("ckpt", "inspect", str(tmp_path / "x.pth"), "--num-heads", "3", *options)
+    assert command.process.exitcode == 0, command.output
+    assert not {"\x1b", "\x07", "\u202e"} & set(command.output)
+    file["model"][f"blocks.0.{name}"] = torch.ones(1)
+    torch.save(file, tmp_path / "x.pth")
+    said = refused(bench, "import", str(tmp_path / "x.pth"))
+    assert "blocks.0.\\x1b]0;title\\x07[/]\\n\\u202e\\ud800" in said
+
+
 def test_a_wrong_family_is_exit_status_2(bench):
     command = bench.run("ckpt", "inspect", str(GOLDEN / "mae.pth"), "--family", "beit")
     assert command.process.exitcode == 2
