@@ -16,6 +16,8 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
+from caebench.checkpoints.archive import MAGIC, check_archive
+from caebench.checkpoints.foreign import check_kind
 from caebench.checkpoints.harmless import DICTS, INERT, LISTS, OPTIONS
 from caebench.files.hashing import require_file
 from caebench.files.permissions import check_readable
@@ -25,6 +27,7 @@ Format = Literal["pickle", "safetensors"]
 REFUSED = (  # what torch says of a name that is not allowed
     r"GLOBAL (.+?) (?:was not an allowed|whose module)|reduce for unrecognized function <?([^\n]+)|but got <?([^\n]+)"
 )
+OVERLONG = r"record size|wrong byte size|can't allocate memory|not resizable|out of bounds for storage"
 
 
 class StandIn:
@@ -99,9 +102,12 @@ def read_pickle(path: Path, allowed: Iterable[Allowed]) -> Any:
     """Read what `torch.save` wrote; only names of torch's own list and of `allowed` may be called.
 
     Raises:
-        ValueError: the file is damaged, truncated, or names anything else.
+        ValueError: the file is of another kind, damaged, truncated, claims more than it has, or names anything else.
     """
     check_readable(path)
+    check_kind(path)
+    if _begins(path, MAGIC):
+        check_archive(path)
     try:
         with torch.serialization.safe_globals(list(allowed)), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about unexpected pickle protocols
@@ -115,6 +121,8 @@ def _reason(text: str) -> str:
     if found := re.search(REFUSED, text, re.DOTALL):
         what = visible(next(filter(None, found.groups())))[:200]
         return f"refused: it calls `{what}`, which is not a plain container. Nothing in it was run. Do not use it."
+    if re.search(OVERLONG, text):
+        return "one of its tensors claims another number of bytes than the file has. Do not use it."
     if "DTensor" in text:
         return "its tensors are shards (DTensor) of several processes. Save the full state of the model."
     if re.search(r"Unsupported operand 1[45]\d", text):
@@ -122,6 +130,11 @@ def _reason(text: str) -> str:
     lines = text.partition("WeightsUnpickler error:")[2].strip() or text.strip() or "it ends too early"
     first = visible(lines.splitlines()[0].removesuffix("."))[:200]
     return f"cannot be read as a checkpoint of tensors: {first}. It is damaged, truncated or of another kind."
+
+
+def _begins(path: Path, magic: bytes) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(magic)) == magic
 
 
 def _is_safetensors(path: Path) -> bool:

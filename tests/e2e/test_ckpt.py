@@ -77,8 +77,8 @@ def resnet(path, trace):
     ("make", "said"),
     [
         (hostile, "posix.system"),
-        (truncated, "cannot be read"),
-        (empty, "cannot be read"),
+        (truncated, "its end is missing or damaged"),
+        (empty, "is empty"),
         (with_nan, "blocks.0.norm1.weight"),
         (unexpected, "blocks.0.attn.q_norm.weight"),
         (missing, "blocks.0.norm1.weight"),
