@@ -89,8 +89,7 @@ def unwrap(content: Content) -> Table:
     entry = find_entry(entries)
     tensors = tensors_of(entries[entry] if entry else entries)
     if not tensors:
-        known = ", ".join(list(entries)[:8]) or "nothing"
-        raise ValueError(f"{content.path}: no entry has named tensors. Entries: {known}. Give a checkpoint.")
+        raise ValueError(f"{content.path}: {_no_entry(entries)}")
     rest = [name for name, value in entries.items() if (name != entry if entry else not _is_tensor(value))]
     others = {name: OTHER_ENTRIES.get(name, "training state") for name in rest}
     bare = {unwrapped(visible(name)): tensor for name, tensor in tensors.items()}
@@ -101,6 +100,14 @@ def unwrap(content: Content) -> Table:
     record = _record(content)
     noted = SourcedStats(record.pixel_stats, "its own note") if record and record.pixel_stats else None
     return Table(entry, bare, wrappers, others, record, noted or stats_from_options(entries.get("args")))
+
+
+def _no_entry(entries: Mapping[str, Any]) -> str:
+    """Why no entry is read."""
+    if full := [name for name, value in entries.items() if tensors_of(value)]:
+        told = f"several entries have tensors ({', '.join(full[:8])}), and none is one of {', '.join(ENTRIES)}"
+        return f"{told}. Give a file with one of them."
+    return f"no entry has named tensors. Entries: {', '.join(list(entries)[:8]) or 'nothing'}. Give a checkpoint."
 
 
 def find_entry(entries: Mapping[str, Any]) -> str:
@@ -140,9 +147,9 @@ def _record(content: Content) -> Record | None:
                     Variant(dim, depth, heads, patch),
                     float(found["norm_eps"]),
                     is_shared,
-                    None if pixels is None else canonical_name(pixels),
+                    None if pixels is None else canonical_name(str(pixels)),
                 )
-            except (ValueError, TypeError, KeyError) as error:
+            except (ValueError, TypeError, KeyError, OverflowError) as error:
                 raise ValueError(f"{content.path}: its note '{name}' cannot be read: {error!r}.") from error
     return None
 

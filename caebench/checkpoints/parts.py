@@ -18,8 +18,8 @@ from caebench.models.vit import Bias, Positions
 from caebench.specs.family import SHARED_TABLE, Family
 from caebench.specs.pixel_stats import SourcedStats
 
-TABLES = r"^relative_position_biases\.(\d+)\.table$"
-BLOCKS = r"^blocks\.(\d+)\."
+TABLES = r"^relative_position_biases\.(\d{1,6})\.table$"
+BLOCKS = r"^blocks\.(\d{1,6})\."
 LARGEST_GRID = 100  # with a bias, whose index has the square of the number of patches
 
 

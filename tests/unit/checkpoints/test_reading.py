@@ -176,3 +176,16 @@ def test_another_pickle_protocol_says_how_to_save_the_file_again(tmp_path, state
     torch.save(state, tmp_path / "x.pth", pickle_protocol=4)
     with pytest.raises(ValueError, match=r"has pickle instructions that `torch\.save` does not write\. Save it again"):
         load_encoder(tmp_path / "x.pth")
+
+
+@pytest.mark.parametrize("fields", ['"variant": [1e400, 2, 3, 16]', '"variant": [48, 2, 3, 16], "pixel_stats": 5'])
+def test_a_note_with_impossible_values_is_one_clear_line(tmp_path, state, fields):
+    torch.save({"model": state, "caebench": f'{{"layout": "timm", {fields}}}'}, tmp_path / "x.pth")
+    with pytest.raises(ValueError, match=r"x\.pth: its note 'caebench' cannot be read: "):
+        load_encoder(tmp_path / "x.pth")
+
+
+def test_a_block_of_an_absurd_number_is_unexpected(tmp_path, state):
+    torch.save({**state, f"blocks.{'9' * 5000}.x": torch.ones(1)}, tmp_path / "x.pth")
+    with pytest.raises(ValueError, match=r"x\.pth: read as .* 1 tensors do not fit: blocks\.9+\.x: unexpected"):
+        load_encoder(tmp_path / "x.pth", num_heads=3)

@@ -77,3 +77,10 @@ def test_weights_that_are_alone_in_a_file_are_read_whatever_the_entry_is_called(
 def test_an_average_that_is_alone_has_the_family_of_what_it_averages(tmp_path):
     content = FILES["deit, III"]()[1]
     assert inspect(save({"model_ema": content["model"]}, tmp_path), 3)["family"] == "deit"
+
+
+def test_several_entries_of_unknown_names_are_listed(tmp_path):
+    state = plain(make(positions="learnt"))
+    path = save({"ema": state, "online": state}, tmp_path)
+    with pytest.raises(ValueError, match=r"several entries have tensors \(ema, online\), and none is one of teacher, "):
+        load_encoder(path)
