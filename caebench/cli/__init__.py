@@ -8,7 +8,6 @@ import sys
 import typer
 
 from caebench.cli import assets, bench, ckpt, data, diff, follow, inspect, report, run, site, status, store
-from caebench.files.visible import LAYOUT, visible
 
 app = typer.Typer(
     help="Benchmarks for self-supervised vision: one command from a suite file to the tables of the CAE paper.",
@@ -73,12 +72,12 @@ def main() -> None:
     try:
         app()
     except (ValueError, OSError) as error:
-        text = _denied(error) if isinstance(error, PermissionError) else str(error)
-        print(f"error: {visible(text, keep=LAYOUT)}", file=sys.stderr)
+        print(f"error: {_line(error)}", file=sys.stderr)
         raise SystemExit(2) from error
 
 
-def _denied(error: PermissionError) -> str:
+def _line(error: Exception) -> str:
     from caebench.files.permissions import denied
+    from caebench.files.visible import LAYOUT, visible
 
-    return denied(error)
+    return visible(denied(error) if isinstance(error, PermissionError) else str(error), keep=LAYOUT)
