@@ -10,8 +10,9 @@ from typing import NamedTuple, TypedDict
 
 from caebench.checkpoints.loading import ImportedEncoder, build, find_heads, with_pixels
 from caebench.checkpoints.mapping import positions_of
-from caebench.checkpoints.parts import Parts, not_finite, open_parts, precision
+from caebench.checkpoints.parts import Parts, open_parts
 from caebench.checkpoints.pixels import stats_from_config
+from caebench.checkpoints.tensors import not_finite, precision
 from caebench.files.hashing import sha256_of
 from caebench.specs.family import PARITY
 from caebench.specs.pixel_stats import SourcedStats, settle
@@ -30,6 +31,7 @@ class Inspection(TypedDict):
     title: str
     parity: str  # how far agreement with the family's own code was tested
     entry: str  # of the file that has the tensors
+    wrappers: list[str]  # removed from the names, such as `module.`
     width: int
     blocks: int
     num_heads: int | None  # None: not determined by family and width, nor given
@@ -91,7 +93,7 @@ def open_file(
     """
     sha256 = sha256_of(path)
     parts = open_parts(path, family)
-    bad = not_finite({name: t for name, t in parts.table.tensors.items() if t.device.type == "cpu"})
+    bad = not_finite(parts.table.tensors)
     heads, encoder, problems = _try_out(parts, num_heads)
     pixels = settle([*parts.stats_sources(), *manifest(sha256), *stats_from_config(path)], pixel_stats, str(path))
     if worst := [name for name in bad if name in parts.mapped.sources]:
@@ -135,6 +137,7 @@ def _describe(
         "title": parts.family.title,
         "parity": PARITY[parts.family.parity],
         "entry": parts.table.entry,
+        "wrappers": list(parts.table.wrappers),
         "width": parts.dim,
         "blocks": parts.depth,
         "num_heads": heads,

@@ -6,8 +6,8 @@ How a family is recognised and how its keys map is data, a row of `caebench.spec
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import torch
@@ -15,6 +15,9 @@ from torch import Tensor
 
 from caebench.checkpoints.pixels import stats_from_options
 from caebench.checkpoints.reading import Content
+from caebench.checkpoints.tensors import fault_of
+from caebench.checkpoints.wrappers import peelings, removed, unwrapped
+from caebench.files.visible import visible
 from caebench.models.vit import sincos_positions
 from caebench.specs.families import BY_NAME, FAMILIES, known_family
 from caebench.specs.family import Family, Names, Patterns
@@ -24,6 +27,7 @@ from caebench.specs.variants import Variant
 RECORD = "caebench"  # in files that we export: what their layout cannot express
 OWN_RECORD = "encoder"  # in the metadata of our own encoder file
 ENTRIES = ("teacher", "model", "state_dict", "model_state", "module", "student")  # the first that has tensors is read
+AVERAGES = {"model_ema": "model", "state_dict_ema": "state_dict"}  # read if alone, as the entry that they average
 OTHER_ENTRIES = {  # why they are not used
     "student": "trained by gradient; its average, the teacher, is released",
     "model_ema": "an average of the weights: the project evaluates `model`",
@@ -56,10 +60,11 @@ class Record(NamedTuple):
 
 @dataclass(frozen=True)
 class Table:
-    """The tensors of one entry, without `module.`, and the other entries with the reason why each is unused."""
+    """The tensors of one entry, without wrappers, and the other entries with the reason why each is unused."""
 
     entry: str
     tensors: dict[str, Tensor]
+    wrappers: tuple[str, ...]  # that were removed from the names
     others: dict[str, str]
     record: Record | None
     pixels: SourcedStats | None  # pixel statistics in the file itself
@@ -81,19 +86,35 @@ def unwrap(content: Content) -> Table:
         ValueError: no entry has tensors.
     """
     entries = content.entries
-    entry = next((name for name in ENTRIES if tensors_of(entries.get(name))), "")
+    entry = find_entry(entries)
     tensors = tensors_of(entries[entry] if entry else entries)
     if not tensors:
-        known = ", ".join(list(entries)[:8]) or "nothing"
-        raise ValueError(f"{content.path}: no entry has named tensors. Entries: {known}. Give a checkpoint.")
+        raise ValueError(f"{content.path}: {_no_entry(entries)}")
     rest = [name for name, value in entries.items() if (name != entry if entry else not _is_tensor(value))]
     others = {name: OTHER_ENTRIES.get(name, "training state") for name in rest}
-    bare = {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
+    bare = {unwrapped(visible(name)): tensor for name, tensor in tensors.items()}
+    wrappers = removed(tensors)
     if len(bare) < len(tensors):
-        raise ValueError(f"{content.path}: has names with and without 'module.' for one tensor. Give one of them.")
+        listed = ", ".join(f"'{wrapper}'" for wrapper in wrappers) or "an escape"
+        raise ValueError(f"{content.path}: has names with and without {listed} for one tensor. Give one of them.")
     record = _record(content)
     noted = SourcedStats(record.pixel_stats, "its own note") if record and record.pixel_stats else None
-    return Table(entry, bare, others, record, noted or stats_from_options(entries.get("args")))
+    return Table(entry, bare, wrappers, others, record, noted or stats_from_options(entries.get("args")))
+
+
+def _no_entry(entries: Mapping[str, Any]) -> str:
+    """Why no entry is read."""
+    if full := [name for name, value in entries.items() if tensors_of(value)]:
+        told = f"several entries have tensors ({', '.join(full[:8])}), and none is one of {', '.join(ENTRIES)}"
+        return f"{told}. Give a file with one of them."
+    return f"no entry has named tensors. Entries: {', '.join(list(entries)[:8]) or 'nothing'}. Give a checkpoint."
+
+
+def find_entry(entries: Mapping[str, Any]) -> str:
+    """The entry that has the encoder: a known one, or the only one with tensors. Empty if the file is the table."""
+    full = [name for name, value in entries.items() if tensors_of(value)]
+    known = next((name for name in (*ENTRIES, *AVERAGES) if name in full), "")
+    return known or (full[0] if len(full) == 1 and not tensors_of(entries) else "")
 
 
 def tensors_of(entry: Any) -> dict[str, Tensor]:
@@ -126,16 +147,16 @@ def _record(content: Content) -> Record | None:
                     Variant(dim, depth, heads, patch),
                     float(found["norm_eps"]),
                     is_shared,
-                    None if pixels is None else canonical_name(pixels),
+                    None if pixels is None else canonical_name(str(pixels)),
                 )
-            except (ValueError, TypeError, KeyError) as error:
+            except (ValueError, TypeError, KeyError, OverflowError) as error:
                 raise ValueError(f"{content.path}: its note '{name}' cannot be read: {error!r}.") from error
     return None
 
 
 def facts_of(table: Table, content: Content) -> list[str]:
     """What a family's patterns are matched against: names as `entry/name`, other entries, facts about the content."""
-    names = [f"{table.entry}/{name}" for name in table.tensors]
+    names = [f"{AVERAGES.get(table.entry, table.entry)}/{name}" for name in table.tensors]
     heads = [tensor for name, tensor in table.tensors.items() if name == "lm_head.weight"]
     return [
         *names,
@@ -152,6 +173,8 @@ def positions_of(tensors: Mapping[str, Tensor]) -> str:
     found = next((t for name, t in tensors.items() if re.search(r"(^|\.)(pos_embed|position_embeddings)$", name)), None)
     if found is None:
         return "none"
+    if fault_of(found) or not found.is_floating_point():
+        return "learnt"  # an error later (`require_plain`)
     if found.ndim != 3 or (grid := grid_of_positions(found.shape[1])) is None or found.shape[2] % 4:
         return "learnt"
     expected = sincos_positions(grid, found.shape[2])[0].unflatten(0, (grid, grid))
@@ -167,6 +190,30 @@ def grid_of_positions(length: int) -> int | None:
         if patches > 0 and math.isqrt(patches) ** 2 == patches:
             return math.isqrt(patches)
     return None
+
+
+def recognise(table: Table, content: Content, named: str | None) -> tuple[Table, Family]:
+    """The family, and the table without the leading wrappers that hide its names.
+
+    Raises:
+        ValueError: no family fits, or not the named one.
+    """
+    for candidate in (table, *_peeled(table)):
+        try:
+            family = choose(candidate, content, named)
+        except ValueError:
+            continue
+        if any(_ours(name, family) == "cls_token" for name in candidate.tensors):
+            return candidate, family
+    return table, choose(table, content, named)
+
+
+def _peeled(table: Table) -> Iterator[Table]:
+    """The table without some leading wrappers, if all its names stay different."""
+    for gone, names in peelings(table.tensors):
+        tensors = {names[name]: tensor for name, tensor in table.tensors.items()}
+        if len(tensors) == len(names):
+            yield replace(table, tensors=tensors, wrappers=(*table.wrappers, *gone))
 
 
 def choose(table: Table, content: Content, named: str | None) -> Family:
@@ -217,7 +264,7 @@ def map_names(table: Table, family: Family, path: object) -> Mapped:
                 raise ValueError(f"{path}: has '{name}': {why}.")
     mapped, unknown = Mapped({}, {}, {}), []
     for name, tensor in table.tensors.items():
-        inner = re.sub(f"^{family.prefix}", "", name) if re.match(family.prefix, name) else None
+        inner = _inner(name, family)
         if why := reason(name, inner, family):
             mapped.unused[name] = why
         elif inner is None:
@@ -229,6 +276,17 @@ def map_names(table: Table, family: Family, path: object) -> Mapped:
     if unknown:
         raise ValueError(f"{path}: {_unknown(unknown, family)}")
     return mapped
+
+
+def _inner(name: str, family: Family) -> str | None:
+    """A name without the family's prefix; None if it has none."""
+    return re.sub(f"^{family.prefix}", "", name) if re.match(family.prefix, name) else None
+
+
+def _ours(name: str, family: Family) -> str | None:
+    """Our name for a key; None if it is not the encoder's."""
+    inner = _inner(name, family)
+    return None if inner is None else rename(inner, family)
 
 
 def _unknown(names: list[str], family: Family) -> str:

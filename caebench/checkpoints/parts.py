@@ -7,19 +7,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from caebench.checkpoints.fusing import fuse
-from caebench.checkpoints.mapping import Mapped, Table, choose, grid_of_positions, map_names, positions_of, unwrap
+from caebench.checkpoints.mapping import Mapped, Table, grid_of_positions, map_names, positions_of, recognise, unwrap
 from caebench.checkpoints.pixels import stats_from_family
 from caebench.checkpoints.reading import Format, read
+from caebench.checkpoints.tensors import fault_of, type_fault_of
 from caebench.models.vit import Bias, Positions
 from caebench.specs.family import SHARED_TABLE, Family
 from caebench.specs.pixel_stats import SourcedStats
 
-TABLES = r"^relative_position_biases\.(\d+)\.table$"
-BLOCKS = r"^blocks\.(\d+)\."
+TABLES = r"^relative_position_biases\.(\d{1,6})\.table$"
+BLOCKS = r"^blocks\.(\d{1,6})\."
+LARGEST_GRID = 100  # with a bias, whose index has the square of the number of patches
 
 
 @dataclass
@@ -79,21 +80,22 @@ def open_parts(path: Path, family: str | None = None) -> Parts:
         ValueError: see `load_encoder`.
     """
     content = read(path)
-    table = unwrap(content)
-    found = choose(table, content, family)
+    table, found = recognise(unwrap(content), content, family)
     mapped = map_names(table, found, path)
     require_plain(mapped, path)
     state = fuse({name: tensor.float() for name, tensor in mapped.state.items()})
     if missing := [name for name in ("patch_embed.weight", "cls_token", "norm.weight") if name not in state]:
         raise ValueError(f"{path}: read as {found.title}, but it has no {', '.join(missing)}. The file is incomplete.")
     kernel = state["patch_embed.weight"]
-    if kernel.ndim != 4 or kernel.shape[1] != 3 or kernel.shape[2] != kernel.shape[3]:
+    if kernel.ndim != 4 or kernel.shape[1] != 3 or kernel.shape[2] != kernel.shape[3] or not kernel.numel():
         raise ValueError(f"{path}: patch embedding {tuple(kernel.shape)}, expected (dim, 3, patch, patch).")
     if (blocks := numbers(state, BLOCKS)) != list(range(len(blocks))) or not blocks:
         raise ValueError(f"{path}: blocks {blocks[:12]}: some are missing. The file is incomplete.")
     if table.record and table.record.is_shared and "relative_position_biases.0.table" in state:
         state[SHARED_TABLE] = state.pop("relative_position_biases.0.table")
     grid, positions, bias = grid_and_positions(state, path)
+    if bias != "none" and grid > LARGEST_GRID:
+        raise ValueError(f"{path}: a relative position bias on {grid} x {grid} patches; {LARGEST_GRID} is the largest.")
     return Parts(path, found, table, mapped, state, positions, bias, grid, content.format)
 
 
@@ -105,18 +107,8 @@ def require_plain(mapped: Mapped, path: Path) -> None:
     """
     for name, ours in mapped.sources.items():
         tensor = mapped.state[ours]
-        if tensor.layout != torch.strided or tensor.is_quantized or tensor.device.type != "cpu":
-            raise ValueError(f"{path}: '{name}' is not a dense tensor. Give a checkpoint of plain tensors.")
-        if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
-            raise ValueError(f"{path}: '{name}' claims more numbers than the file has. Do not use it.")
-        if not tensor.is_floating_point():
-            raise ValueError(f"{path}: '{name}' has type {tensor.dtype}, expected floating-point numbers.")
-
-
-def not_finite(tensors: Mapping[str, Tensor]) -> dict[str, int]:
-    """The number of NaN and Inf in each tensor that has some."""
-    counts = {name: int((~torch.isfinite(t)).sum()) for name, t in tensors.items() if t.is_floating_point()}
-    return {name: count for name, count in counts.items() if count}
+        if fault := fault_of(tensor) or type_fault_of(tensor):
+            raise ValueError(f"{path}: '{name}' {fault}")
 
 
 def numbers(state: Mapping[str, Any], pattern: str) -> list[int]:
@@ -155,8 +147,3 @@ def grid_of_bias(table: Tensor, path: Path) -> int:
     if side % 2 == 0 or side**2 != len(table) - 3:
         raise ValueError(f"{path}: a relative position bias of {tuple(table.shape)} fits no square grid.")
     return (side + 1) // 2
-
-
-def precision(state: Mapping[str, Tensor]) -> tuple[str, ...]:
-    """The types of numbers in some tensors."""
-    return tuple(sorted({str(tensor.dtype).removeprefix("torch.") for tensor in state.values()}))

@@ -16,10 +16,18 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
+from caebench.checkpoints.archive import MAGIC, check_archive
+from caebench.checkpoints.foreign import check_kind
+from caebench.checkpoints.harmless import DICTS, INERT, LISTS, OPTIONS
 from caebench.files.hashing import require_file
 from caebench.files.permissions import check_readable
+from caebench.files.visible import visible
 
 Format = Literal["pickle", "safetensors"]
+REFUSED = (  # what torch says of a name that is not allowed
+    r"GLOBAL (.+?) (?:was not an allowed|whose module)|reduce for unrecognized function <?([^\n]+)|but got <?([^\n]+)"
+)
+OVERLONG = r"record size|wrong byte size|can't allocate memory|not resizable|out of bounds for storage"
 
 
 class StandIn:
@@ -32,25 +40,32 @@ class StandIn:
         self.__dict__.update(state if isinstance(state, dict) else {})
 
 
-def _empty_dict(*_: Any) -> dict[Any, Any]:
-    """Replaces a defaultdict, without its default."""
-    return {}
+class Inert(StandIn):
+    """Replaces an object of a class that is not imported, and keeps nothing."""
+
+    def __setstate__(self, state: Any) -> None:
+        pass
 
 
-# What published checkpoints contain apart from tensors, and the stand-ins for it.
-OPTIONS = ["argparse.Namespace"]  # BEiT, CAE, DeiT, DINO, iBOT, MAE: `args`
-NUMBERS = [  # a best accuracy that NumPy computed
-    *(f"numpy.{core}.multiarray.{name}" for core in ("core", "_core") for name in ("scalar", "_reconstruct")),
-    *("numpy.dtype", "numpy.ndarray"),
-    *(f"numpy.dtypes.{name}DType" for name in ("Float64", "Float32", "Int64", "Int32", "Bool")),
-]
-FACTORIES = [f"{module}.{name}" for module in ("builtins", "__builtin__") for name in ("dict", "float", "int", "list")]
-CONTAINERS = [
-    (OrderedDict, "yacs.config.CfgNode"),  # SimMIM: `config`
-    (_empty_dict, "collections.defaultdict"),
-]
+class EmptyTable:
+    """Replaces a class of tables: makes an empty one, which the unpickler fills."""
+
+    def __new__(cls, *_: Any) -> OrderedDict[Any, Any]:
+        """A class that torch fills: no other than this, `dict` and `Counter`."""
+        return OrderedDict()
+
+
+class EmptyList:
+    """Replaces a class of lists: makes an empty one, which the unpickler fills."""
+
+    def __new__(cls, *_: Any) -> list[Any]:
+        """The only class that torch appends to."""
+        return []
+
+
 Allowed = tuple[Any, str]
-ALLOWED: list[Allowed] = [*CONTAINERS, *((StandIn, name) for name in (*OPTIONS, *NUMBERS, *FACTORIES))]
+KINDS = ((StandIn, OPTIONS), (Inert, INERT), (EmptyTable, DICTS), (EmptyList, LISTS))
+ALLOWED: list[Allowed] = [(kind, name) for kind, names in KINDS for name in names]
 
 
 @dataclass(frozen=True)
@@ -71,20 +86,28 @@ def read(path: Path) -> Content:
     """
     if _is_safetensors(require_file(path)):
         entries, metadata = _read_safetensors(path)
-        return Content(path, "safetensors", entries, metadata)
+        return Content(path, "safetensors", _named(entries), metadata)
     entries = read_pickle(path, ALLOWED)
     if not isinstance(entries, dict) or not all(isinstance(name, str) for name in entries):
         raise ValueError(f"{path}: has a {type(entries).__name__}, not a table of named entries. Give a checkpoint.")
-    return Content(path, "pickle", entries, {})
+    return Content(path, "pickle", _named(entries), {})
+
+
+def _named(entries: Mapping[str, Any]) -> dict[str, Any]:
+    """The entries with names that are safe to print."""
+    return {visible(name): value for name, value in entries.items()}
 
 
 def read_pickle(path: Path, allowed: Iterable[Allowed]) -> Any:
     """Read what `torch.save` wrote; only names of torch's own list and of `allowed` may be called.
 
     Raises:
-        ValueError: the file is damaged, truncated, or names anything else.
+        ValueError: the file is of another kind, damaged, truncated, claims more than it has, or names anything else.
     """
     check_readable(path)
+    check_kind(path)
+    if _begins(path, MAGIC):
+        check_archive(path)
     try:
         with torch.serialization.safe_globals(list(allowed)), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about unexpected pickle protocols
@@ -94,13 +117,24 @@ def read_pickle(path: Path, allowed: Iterable[Allowed]) -> Any:
 
 
 def _reason(text: str) -> str:
-    """Torch's message without its advice to trust the file."""
-    if found := re.search(r"GLOBAL ([\w.]+)|(?:reduce for unrecognized function|but got) <?([^\n]+)", text):
-        what = found[1] or found[2]
+    """Torch's message without its advice to trust the file, in one line."""
+    if found := re.search(REFUSED, text, re.DOTALL):
+        what = visible(next(filter(None, found.groups())))[:200]
         return f"refused: it calls `{what}`, which is not a plain container. Nothing in it was run. Do not use it."
+    if re.search(OVERLONG, text):
+        return "one of its tensors claims another number of bytes than the file has. Do not use it."
+    if "DTensor" in text:
+        return "its tensors are shards (DTensor) of several processes. Save the full state of the model."
+    if re.search(r"Unsupported operand 1[45]\d", text):
+        return "has pickle instructions that `torch.save` does not write. Save it again with `torch.save`."
     lines = text.partition("WeightsUnpickler error:")[2].strip() or text.strip() or "it ends too early"
-    first = lines.splitlines()[0].removesuffix(".")[:200]
+    first = visible(lines.splitlines()[0].removesuffix("."))[:200]
     return f"cannot be read as a checkpoint of tensors: {first}. It is damaged, truncated or of another kind."
+
+
+def _begins(path: Path, magic: bytes) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(magic)) == magic
 
 
 def _is_safetensors(path: Path) -> bool:

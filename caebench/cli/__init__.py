@@ -72,11 +72,12 @@ def main() -> None:
     try:
         app()
     except (ValueError, OSError) as error:
-        print(f"error: {_denied(error) if isinstance(error, PermissionError) else error}", file=sys.stderr)
+        print(f"error: {_line(error)}", file=sys.stderr)
         raise SystemExit(2) from error
 
 
-def _denied(error: PermissionError) -> str:
+def _line(error: Exception) -> str:
     from caebench.files.permissions import denied
+    from caebench.files.visible import LAYOUT, visible
 
-    return denied(error)
+    return visible(denied(error) if isinstance(error, PermissionError) else str(error), keep=LAYOUT)

@@ -166,6 +166,8 @@ def families(
 
 
 def _print(found: "Inspection") -> None:
+    from rich.markup import escape
+
     from caebench.cli.show import print_table
     from caebench.specs.pixel_stats import OPTION
 
@@ -191,10 +193,12 @@ def _print(found: "Inspection") -> None:
         ["epsilon of norms", f"{found['norm_eps']:g}"],
         ["pixels", f"{pixels} ({found['pixel_source']})" if pixels else f"not determined: give {OPTION}"],
         ["encoder", f"{len(found['encoder'])} tensors" + (f" in entry '{found['entry']}'" if found["entry"] else "")],
+        ["wrappers", f"{', '.join(found['wrappers'])} (removed from the names)" if found["wrappers"] else "none"],
         ["unused keys", "; ".join(unused) or "none"],
         ["precision", ", ".join(found["precision"])],
         ["NaN or Inf", "; ".join(bad[:5]) or "none"],
         ["file", f"{found['format']}, {found['bytes']:,} bytes"],
         ["sha256", found["sha256"]],
     ]
-    print_table(found["path"], ["what", "found"], rows, words=True)
+    rows = [[escape(cell) for cell in row] for row in rows]
+    print_table(escape(found["path"]), ["what", "found"], rows, words=True)

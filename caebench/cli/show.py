@@ -10,6 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 
 from caebench.execution.local import Outcome, Watcher
+from caebench.files.visible import LAYOUT, visible
 from caebench.report.render import Text
 from caebench.report.statistics import Mark
 from caebench.specs.job import Job
@@ -61,11 +62,11 @@ def _look(words: str, mark: Mark) -> str:
 
 def make_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]], words: bool = False) -> Table:
     """A rich table."""
-    table = Table(title=title, title_justify="left", title_style="bold")
+    table = Table(title=visible(title, keep=LAYOUT), title_justify="left", title_style="bold")
     for number, name in enumerate(header):
         table.add_column(name, justify="left" if number == 0 or words else "right", overflow="fold")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*(visible(cell, keep=LAYOUT) for cell in row))
     return table
 
 

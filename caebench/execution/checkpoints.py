@@ -1,5 +1,6 @@
 """Encoder files for the command line: the entry to the code that reads tensors, and the job of an imported file."""
 
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -11,6 +12,7 @@ from caebench.execution.devices import visible_gpus
 from caebench.execution.worker import run_job
 from caebench.files.atomic import read_json
 from caebench.files.layout import ENCODER, FAILURE, JOB, RESULT
+from caebench.files.visible import visible
 from caebench.specs.families import BY_NAME, FAMILIES
 from caebench.specs.family import PARITY
 from caebench.specs.inputs.dataset import Data, RealData, SyntheticData
@@ -191,7 +193,7 @@ def row(job: Job, label: str) -> str:
     config = job.config
     assert isinstance(config, Imported), "only an imported encoder has such a row"
     fields = {
-        "label": f'"{label}"',
+        "label": json.dumps(visible(label), ensure_ascii=False),
         "recipe": '"imported"',
         "sha256": f'"{config.sha256}"',
         "family": f'"{config.family}"',

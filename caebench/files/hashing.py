@@ -29,6 +29,8 @@ def require_file(path: Path) -> Path:
     Raises:
         ValueError: it is a folder, or does not exist.
     """
+    if path.is_symlink() and not path.exists():
+        raise ValueError(f"{path}: a link to {path.readlink()}, which does not exist. Fetch that file first.")
     if not path.is_file():
         raise ValueError(f"{path}: {'a folder' if path.is_dir() else 'no such file'}. Give the path of a checkpoint.")
     return path

@@ -1,8 +1,9 @@
 """What a row of `families` says of a checkpoint family, and the patterns that several rows share. No torch.
 
 Patterns see keys as `entry/key`: the entry of the file that holds the tensors (empty where the file is the table
-itself), then the tensor's key without `module.`. Beside the keys stand facts about the content (`facts_of` in
-`checkpoints/mapping.py`), such as `positions: learnt`. A pattern that begins with `!` must match nothing.
+itself), then the tensor's key without wrappers (`checkpoints/wrappers.py`). Beside the keys stand facts about the
+content (`facts_of` in `checkpoints/mapping.py`), such as `positions: learnt`. A pattern that begins with `!` must match
+nothing.
 """
 
 from collections.abc import Mapping

@@ -77,8 +77,8 @@ def resnet(path, trace):
     ("make", "said"),
     [
         (hostile, "posix.system"),
-        (truncated, "cannot be read"),
-        (empty, "cannot be read"),
+        (truncated, "its end is missing or damaged"),
+        (empty, "is empty"),
         (with_nan, "blocks.0.norm1.weight"),
         (unexpected, "blocks.0.attn.q_norm.weight"),
         (missing, "blocks.0.norm1.weight"),
@@ -94,6 +94,20 @@ def test_a_bad_file_is_one_clear_error_and_exit_status_2(bench, tmp_path, verb, 
     error = command.output.strip().splitlines()[-1]
     assert error.startswith("error: ") and said in error
     assert not trace.exists() and "Traceback" not in command.output
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_control_characters_and_markup_of_a_file_never_reach_the_terminal(bench, tmp_path, options):
+    name, file = "\x1b]0;title\x07[/]\n\u202e\ud800", content("mae")
+    file["model"][f"decoder_blocks.{name}"] = torch.full((2,), float("nan"))
+    torch.save({**file, name: 1}, tmp_path / "x.pth")
+    command = bench.run("ckpt", "inspect", str(tmp_path / "x.pth"), "--num-heads", "3", *options)
+    assert command.process.exitcode == 0, command.output
+    assert not {"\x1b", "\x07", "\u202e"} & set(command.output)
+    file["model"][f"blocks.0.{name}"] = torch.ones(1)
+    torch.save(file, tmp_path / "x.pth")
+    said = refused(bench, "import", str(tmp_path / "x.pth"))
+    assert "blocks.0.\\x1b]0;title\\x07[/]\\n\\u202e\\ud800" in said
 
 
 def test_a_wrong_family_is_exit_status_2(bench):

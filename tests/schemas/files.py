@@ -54,6 +54,7 @@ class Inspection(TypedDict):
     title: str
     parity: str
     entry: str
+    wrappers: list[str]
     width: int
     blocks: int
     num_heads: int | None

@@ -1,6 +1,7 @@
 """Files in the layouts of other projects, written from an encoder of ours by code that the loader does not share."""
 
 import re
+from zipfile import ZIP_STORED, ZipFile
 
 import torch
 
@@ -99,3 +100,12 @@ def mae_positions(grid, dim):
     rows, columns = torch.meshgrid(torch.arange(grid).double(), torch.arange(grid).double(), indexing="ij")
     parts = [f(axis.reshape(-1, 1) * omega) for axis in (columns, rows) for f in (torch.sin, torch.cos)]
     return torch.cat(parts, dim=1).float()[None]
+
+
+def write_archive(path, pickled, records=None, compression=ZIP_STORED):
+    """A zip archive as `torch.save` writes it, around a pickle by hand."""
+    content = {"data.pkl": pickled, "byteorder": b"little", "version": b"3\n", **(records or {})}
+    with ZipFile(path, "w", compression) as archive:
+        for name, data in content.items():
+            archive.writestr(f"archive/{name}", data)
+    return path

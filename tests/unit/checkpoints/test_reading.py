@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from caebench.checkpoints import load_encoder
 from caebench.checkpoints.reading import read
 from caebench.files.hashing import sha256_of
-from tests.unit.checkpoints.layouts import make, plain
+from tests.unit.checkpoints.layouts import make, plain, write_archive
 
 
 class Hostile:
@@ -155,3 +155,37 @@ def test_tensors_of_other_kinds_are_refused(tmp_path, state, change, said):
 def test_the_hash_is_that_of_the_file(tmp_path):
     (tmp_path / "x").write_bytes(b"abc")
     assert sha256_of(tmp_path / "x") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_control_characters_in_names_are_visible_escapes(tmp_path, state):
+    torch.save({**state, "\x1b[31mred\n": torch.ones(1)}, tmp_path / "x.pth")
+    with pytest.raises(ValueError, match=r"1 tensors do not fit: \\x1b\[31mred\\n: unexpected\.$"):
+        load_encoder(tmp_path / "x.pth", num_heads=3, family="timm")
+    torch.save({"\x07": 1}, tmp_path / "x.pth")
+    with pytest.raises(ValueError, match=r"Entries: \\x07\. Give"):
+        load_encoder(tmp_path / "x.pth")
+
+
+def test_control_characters_in_a_name_that_is_refused_are_visible_escapes(tmp_path):
+    path = write_archive(tmp_path / "x.pth", b"\x80\x02ca\x1b[31m\nb\rc\n.")
+    with pytest.raises(ValueError, match=r"refused: it calls `a\\x1b\[31m\.b\\rc`, which"):
+        load_encoder(path)
+
+
+def test_another_pickle_protocol_says_how_to_save_the_file_again(tmp_path, state):
+    torch.save(state, tmp_path / "x.pth", pickle_protocol=4)
+    with pytest.raises(ValueError, match=r"has pickle instructions that `torch\.save` does not write\. Save it again"):
+        load_encoder(tmp_path / "x.pth")
+
+
+@pytest.mark.parametrize("fields", ['"variant": [1e400, 2, 3, 16]', '"variant": [48, 2, 3, 16], "pixel_stats": 5'])
+def test_a_note_with_impossible_values_is_one_clear_line(tmp_path, state, fields):
+    torch.save({"model": state, "caebench": f'{{"layout": "timm", {fields}}}'}, tmp_path / "x.pth")
+    with pytest.raises(ValueError, match=r"x\.pth: its note 'caebench' cannot be read: "):
+        load_encoder(tmp_path / "x.pth")
+
+
+def test_a_block_of_an_absurd_number_is_unexpected(tmp_path, state):
+    torch.save({**state, f"blocks.{'9' * 5000}.x": torch.ones(1)}, tmp_path / "x.pth")
+    with pytest.raises(ValueError, match=r"x\.pth: read as .* 1 tensors do not fit: blocks\.9+\.x: unexpected"):
+        load_encoder(tmp_path / "x.pth", num_heads=3)
