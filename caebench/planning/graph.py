@@ -8,7 +8,8 @@ from typing import TypeVar
 from caebench.specs.job import Job, Spec, make_job
 from caebench.specs.naming import deviation
 from caebench.specs.scale import Scale
-from caebench.suites.loading import Column, Row, Suite, SuiteError
+from caebench.suites.loading import Column, Row, Suite
+from caebench.suites.recipes import SuiteError
 
 S = TypeVar("S", bound=Spec)
 

@@ -1,8 +1,9 @@
 """The base of every config: frozen, strict, and explicit about which fields can change a number."""
 
-from typing import Any, Self, TypeGuard
+from typing import Any, Self, TypeGuard, cast
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler
+from pydantic_core import CoreSchema
 
 
 class NotIdentity:
@@ -17,10 +18,29 @@ def is_table(value: object) -> TypeGuard[dict[str, Any]]:
     return isinstance(value, dict)
 
 
+def _make_strict(schema: Any) -> None:
+    """Have the numbers and truth values in a schema of pydantic's take no other type."""
+    if isinstance(schema, list):
+        for inner in cast(list[Any], schema):
+            _make_strict(inner)
+    elif is_table(schema):
+        if schema.get("type") in ("int", "float", "bool"):
+            schema["strict"] = True
+        for inner in schema.values():
+            _make_strict(inner)
+
+
 class Config(BaseModel):
     """A frozen config that refuses unknown fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Numbers and truth values as written: pydantic would take `true` for 1, "3" for 3, and 1 for true."""
+        schema = handler(source)
+        _make_strict(schema)
+        return schema
 
     def replace(self, **changes: Any) -> Self:
         """A validated copy with some fields changed (pydantic's `model_copy` does not validate)."""

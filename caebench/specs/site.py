@@ -1,15 +1,17 @@
 """Where jobs run: data roots, store, devices. A site changes no number and enters no job id."""
 
 import os
-import tomllib
 from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError, model_validator
 
 from caebench.datasets.registry import PUBLISHED
+from caebench.files.toml import read_toml
 from caebench.specs.base import Config, is_table
 from caebench.specs.calibration import Calibration, read_calibration
+from caebench.specs.did_you_mean import suggest
+from caebench.specs.mistakes import describe
 from caebench.specs.scheduler import SchedulerSection
 from caebench.specs.slurm import Slurm, check_store
 from caebench.specs.variants import VARIANTS, Variant, VariantName
@@ -107,30 +109,14 @@ def load_site(name: str = "local") -> Site:
     if not path.exists():
         if name == "local":
             return Site.model_validate({**_calibration(name), **_environment()})
-        known = sorted(p.stem for p in path.parent.glob("*.toml"))
-        raise ValueError(f"{path}: no such site. Known: {', '.join(['local', *known])}. Write the file, or use local.")
+        known = ["local", *sorted(p.stem for p in path.parent.glob("*.toml"))]
+        hint = suggest(name, known)
+        raise ValueError(f"{path}: no such site.{hint} Known: {', '.join(known)}. Write the file, or use local.")
+    written = read_toml(path)
     try:
-        written = tomllib.loads(path.read_text(encoding="utf8"))
         return Site.model_validate({**_calibration(name), **written, **_environment()})
-    except tomllib.TOMLDecodeError as error:
-        raise ValueError(f"{path}: not valid TOML: {error}. Correct the file.") from error
     except ValidationError as error:
-        raise ValueError(f"{path}: {describe(error)}") from error
-
-
-def describe(error: ValidationError) -> str:
-    """A validation error in one line: field, value, what is allowed."""
-    parts: list[str] = []
-    for item in error.errors():
-        field = ".".join(str(part) for part in item["loc"] if part != "[key]")
-        said = item["msg"].removeprefix("Value error, ")
-        if item["type"] == "extra_forbidden":
-            parts.append(f"unknown field '{field}'")
-        elif item["type"] == "missing":
-            parts.append(f"missing field '{field}'")
-        else:
-            parts.append(f"field '{field}' is {item['input']!r}: {said[0].lower()}{said[1:]}" if field else said)
-    return "; ".join(parts)
+        raise ValueError(f"{path}: {describe(error, Site)}. Correct the file.") from error
 
 
 def _calibration(name: str) -> dict[str, Calibration]:
@@ -140,4 +126,5 @@ def _calibration(name: str) -> dict[str, Calibration]:
 
 def _environment() -> dict[str, str]:
     """CAEBENCH_STORE overrides the store, so that a test or a scratch run needs no site file."""
-    return {"store": os.environ["CAEBENCH_STORE"]} if "CAEBENCH_STORE" in os.environ else {}
+    store = os.environ.get("CAEBENCH_STORE")  # empty is as if it were not set
+    return {"store": store} if store else {}

@@ -6,7 +6,7 @@ from typing import Self
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from caebench.specs.base import Config
-from caebench.specs.scheduler import SchedulerSection
+from caebench.specs.scheduler import KindName, SchedulerSection, warning_problem
 
 FORBIDDEN = {  # in a store's path
     ":": "because it separates folders in PYTHONPATH",
@@ -46,7 +46,7 @@ class Slurm(SchedulerSection):
     python: str | None = None  # any other command in place of the interpreter
     srun: tuple[str, ...] = ()  # more options of srun, such as --container-image=... of pyxis
     max_array: PositiveInt = 1000  # jobs in an array; scontrol show config: MaxArraySize - 1
-    stages: dict[str, Resources] = Field(default_factory=dict)  # kind of job -> what it asks instead
+    stages: dict[KindName, Resources] = Field(default_factory=dict)  # kind of job -> what it asks instead
 
     def of(self, kind: str) -> Self:
         """The settings for a kind of job."""
@@ -58,6 +58,13 @@ class Slurm(SchedulerSection):
         given = [name for name in ("venv", "container", "python") if getattr(self, name) is not None]
         if len(given) > 1:
             raise ValueError(f"{' and '.join(given)} both say which python runs a job: keep one")
+        return self
+
+    @model_validator(mode="after")
+    def _check_stages(self) -> Self:
+        for kind, asked in self.stages.items():
+            if problem := warning_problem(self.warning_seconds, asked.minutes or self.minutes):
+                raise ValueError(f"stages.{kind}: {problem}")
         return self
 
     @property
