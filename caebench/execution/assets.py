@@ -76,7 +76,7 @@ def choose(manifest: Mapping[str, Asset], names: Sequence[str]) -> dict[str, Ass
 
 def folder_of(site: Site) -> Path:
     """Where a site keeps its assets."""
-    return (site.assets.folder or Path(".caebench/assets")).expanduser()
+    return site.assets.folder or Path(".caebench/assets")
 
 
 def fetch(name: str, asset: Asset, folder: Path) -> Noted:

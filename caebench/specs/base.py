@@ -1,9 +1,12 @@
 """The base of every config: frozen, strict, and explicit about which fields can change a number."""
 
-from typing import Any, Self, TypeGuard, cast
+from pathlib import Path
+from typing import Annotated, Any, Self, TypeGuard, cast
 
-from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler
+from pydantic import AfterValidator, BaseModel, ConfigDict, GetCoreSchemaHandler
 from pydantic_core import CoreSchema
+
+from caebench.files.paths import expand, expand_text
 
 
 class NotIdentity:
@@ -11,6 +14,8 @@ class NotIdentity:
 
 
 NOT_IDENTITY = NotIdentity()
+UserPath = Annotated[Path, AfterValidator(expand)]  # with `~` and `$NAME` filled in
+UserPathText = Annotated[str, AfterValidator(expand_text)]  # a path with more after it
 
 
 def is_table(value: object) -> TypeGuard[dict[str, Any]]:

@@ -5,7 +5,7 @@ from typing import Self
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
-from caebench.specs.base import Config
+from caebench.specs.base import Config, UserPath, UserPathText
 from caebench.specs.scheduler import KindName, SchedulerSection, warning_problem
 
 FORBIDDEN = {  # in a store's path
@@ -40,9 +40,9 @@ class Slurm(SchedulerSection):
     cpus_per_task: PositiveInt = 8
     memory_gb: PositiveFloat | None = None  # of a node; None: the partition's default
     setup: tuple[str, ...] = ()  # shell lines before a job: modules, environment
-    venv: Path | None = None  # activated before a job, in place of the interpreter that submits
-    container: Path | None = None  # an Apptainer image whose python runs the job
-    binds: tuple[str, ...] = ()  # more folders that the container sees, as Apptainer writes them; the store is one
+    venv: UserPath | None = None  # activated before a job, in place of the interpreter that submits
+    container: UserPath | None = None  # an Apptainer image whose python runs the job
+    binds: tuple[UserPathText, ...] = ()  # more folders that the container sees, as Apptainer writes them
     python: str | None = None  # any other command in place of the interpreter
     srun: tuple[str, ...] = ()  # more options of srun, such as --container-image=... of pyxis
     max_array: PositiveInt = 1000  # jobs in an array; scontrol show config: MaxArraySize - 1

@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from pydantic import ConfigDict, Field, PositiveInt, ValidationError
 
+from caebench.files.paths import expand
 from caebench.files.toml import brief, read_toml
 from caebench.specs.base import Config
 from caebench.specs.did_you_mean import suggest
@@ -214,9 +215,10 @@ def load(name: str) -> Suite:
         ValueError: there is no such suite, or its file is wrong.
     """
     if name.endswith(".toml"):
-        if not Path(name).exists():
+        path = expand(Path(name))
+        if not path.exists():
             raise ValueError(f"{name}: no such suite file. Check the path, or give a name: {', '.join(names())}.")
-        return Suite.read(Path(name))
+        return Suite.read(path)
     paths = {path.stem: path for path in _files()}
     if name not in paths:
         raise ValueError(f"suite '{name}': not found.{suggest(name, paths)} Known: {', '.join(names())}.")

@@ -1,5 +1,8 @@
 """A site file: its mistakes name the field and the nearest word, and its paths are expanded."""
 
+import pwd
+from pathlib import Path
+
 import pytest
 
 from caebench.specs.site import Site, load_site
@@ -102,3 +105,48 @@ def test_an_empty_store_in_the_environment_is_none(home, monkeypatch):
     monkeypatch.setenv("CAEBENCH_STORE", "")
     assert str(load_site("mine").store) == "/a"
     assert load_site("local").store == Site().store
+
+
+PATHS = """
+store = "{0}/store"
+shared_store = true
+[data]
+imagenet1k = "{0}/data"
+[assets]
+dalle_encoder = "{0}/encoder.pkl"
+folder = "{0}/assets"
+[slurm]
+venv = "{0}/venv"
+binds = ["{0}/a:/b"]
+"""
+
+
+@pytest.mark.parametrize("written", ["~", "$HOME", "${HOME}"])
+def test_every_path_of_a_site_file_is_expanded(home, written):
+    write(home, PATHS.format(written))
+    site = load_site("mine")
+    assert site.slurm is not None
+    paths = [site.store, site.data["imagenet1k"], site.assets.dalle_encoder, site.assets.folder, site.slurm.venv]
+    assert paths == [home / name for name in ("store", "data", "encoder.pkl", "assets", "venv")]
+    assert site.slurm.binds == (f"{home}/a:/b",)
+
+
+def test_a_variable_that_is_not_set_is_named_with_its_field(home):
+    path = write(home, "[data]\nimagenet1k = '$NOWHERE/imagenet'\n")
+    with pytest.raises(ValueError, match=r"mine\.toml: ") as caught:
+        load_site("mine")
+    said = "the variable NOWHERE is not set. Set it, or write the path in full. Correct the file."
+    assert str(caught.value) == (f"{path}: field 'data.imagenet1k' is '$NOWHERE/imagenet': '$NOWHERE/imagenet': {said}")
+
+
+@pytest.mark.parametrize("home_of_all", [None, "/nowhere"])
+def test_only_a_site_with_a_file_needs_a_home(monkeypatch, home_of_all):
+    def nobody(uid: int) -> None:
+        raise KeyError(uid)
+
+    monkeypatch.setattr(pwd, "getpwuid", nobody)
+    monkeypatch.setenv("CAEBENCH_STORE", "/a")
+    monkeypatch.delenv("HOME") if home_of_all is None else monkeypatch.setenv("HOME", home_of_all)
+    assert load_site("local").store == Path("/a")
+    with pytest.raises(ValueError, match=r"home folder ~ is not known\. Set HOME|/nowhere/.*mine\.toml: no such site"):
+        load_site("mine")
