@@ -12,6 +12,11 @@ from caebench.specs.base import Config
 from caebench.specs.did_you_mean import suggest
 
 
+def words_of(error: ValueError) -> str:
+    """Any error of a value in one line."""
+    return describe(error) if isinstance(error, ValidationError) else str(error)
+
+
 def describe(error: ValidationError, kind: type[Config] | None = None) -> str:
     """A validation error in one line; `kind` is what was read, if its fields are to be suggested."""
     return "; ".join(_describe(item, kind) for item in error.errors())

@@ -10,7 +10,7 @@ from pydantic import ValidationError, validate_call
 from caebench.files.toml import brief
 from caebench.specs.base import Config, is_table
 from caebench.specs.did_you_mean import suggest
-from caebench.specs.mistakes import describe
+from caebench.specs.mistakes import describe, words_of
 
 T = TypeVar("T")
 C = TypeVar("C", bound=Config)
@@ -41,10 +41,8 @@ def build(recipe: Callable[..., T], arguments: dict[str, Any], where: str) -> T:
             raise SuiteError(where, f"field '{name}' is {value}: input should be no truth value")
     try:
         return _checked(recipe)(**arguments)
-    except ValidationError as error:
-        raise SuiteError(where, describe(error)) from error
     except ValueError as error:
-        raise SuiteError(where, str(error)) from error
+        raise SuiteError(where, words_of(error)) from error
 
 
 @cache

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
+import pytest
 import typer
 
 from caebench.cli import app
@@ -52,3 +53,18 @@ def test_a_suite_file_may_be_in_the_home(desk):
     found = desk("plan", "~/mine.toml")
     assert found.status == 2
     assert found.error.startswith(f"error: {desk.home}/mine.toml: not valid TOML: Cannot overwrite a value")
+
+
+SAME = """
+source = { title = "A suite" }
+pretrain = { recipe = "random" }
+columns.linear = { header = "LIN", eval = "linear_probe" }
+rows = [{ label = "first" }, { label = "second [2]" }]
+"""
+
+
+@pytest.mark.parametrize("verb", [("plan",), ("report", "--suite")])
+def test_rows_that_are_the_same_jobs_are_shown(desk, verb):
+    (desk.home / "mine.toml").write_text(SAME)
+    printed = " ".join(desk(*verb, "~/mine.toml").out.split())
+    assert "mine.toml, rows 1 and 2 ('first', 'second [2]'): the same jobs at nano scale" in printed
