@@ -38,7 +38,7 @@ def read_calibration(folder: Path, site: str) -> Calibration | None:
     if not path.exists():
         return None
     try:
-        return Calibration.model_validate_json(path.read_text(encoding="utf8"))
+        return Calibration.model_validate_json(path.read_bytes())
     except ValidationError as error:
         problem = error.errors()[0]
         field = ".".join(str(part) for part in problem["loc"]) or "the file"

@@ -150,3 +150,14 @@ def test_only_a_site_with_a_file_needs_a_home(monkeypatch, home_of_all):
     assert load_site("local").store == Path("/a")
     with pytest.raises(ValueError, match=r"home folder ~ is not known\. Set HOME|/nowhere/.*mine\.toml: no such site"):
         load_site("mine")
+
+
+@pytest.mark.parametrize("content", [b"{", b"\xff\xfe", b"[]", b"{}"])
+def test_a_damaged_calibration_is_named_with_the_command_that_writes_it(home, content):
+    path = write(home, "").with_name("mine.calibration.json")
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"mine\.calibration\.json: ") as caught:
+        load_site("mine")
+    message = str(caught.value)
+    assert message.startswith(f"{path}: ") and "\n" not in message
+    assert message.endswith("`caebench bench calibrate --site mine` writes it again.")
