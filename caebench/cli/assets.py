@@ -5,17 +5,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from caebench.cli.options import JsonOption, SiteOption, command, print_json
+from caebench.cli.options import JsonOption, SiteOption, command, expanded, print_json
 
 if TYPE_CHECKING:
     from caebench.execution.assets import Noted
 
 Names = Annotated[list[str] | None, typer.Argument(help="Names in the manifest; `assets list` shows them.")]
 FolderOption = Annotated[
-    Path | None, typer.Option("--folder", help="The folder of the files. Default: the site's [assets] folder.")
+    Path | None,
+    typer.Option("--folder", callback=expanded, help="The folder of the files. Default: the site's [assets] folder."),
 ]
 ManifestOption = Annotated[
-    Path | None, typer.Option("--manifest", help="Your own manifest, in the format of caebench/assets.toml.")
+    Path | None,
+    typer.Option("--manifest", callback=expanded, help="Your own manifest, in the format of caebench/assets.toml."),
 ]
 
 

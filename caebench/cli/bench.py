@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from caebench.cli.options import JsonOption, SiteOption, print_json
+from caebench.cli.options import JsonOption, SiteOption, expanded, print_json
 
 if TYPE_CHECKING:
     from caebench.bench.settings import Settings
@@ -24,7 +24,9 @@ TokenizerOption = Annotated[
 CompileOption = Annotated[bool, typer.Option("--compile", help="Compile blocks, as `compile = true` in a site file.")]
 WarmUpOption = Annotated[int, typer.Option("--warm-up", min=1, help="Rounds before the measurement.")]
 RepeatsOption = Annotated[int, typer.Option("--repeats", min=1, help="Measured rounds; the median is shown.")]
-OutOption = Annotated[Path | None, typer.Option("--out", help="A folder for the JSON, such as results/bench.")]
+OutOption = Annotated[
+    Path | None, typer.Option("--out", callback=expanded, help="A folder for the JSON, such as results/bench.")
+]
 Measure = Callable[["Settings", Any], dict[str, Any]]  # of settings on a torch device
 Rows = Callable[[dict[str, Any]], list[list[str]]]
 

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from caebench.cli.options import JsonOption, SiteOption, StoreOption, print_json
+from caebench.cli.options import JsonOption, SiteOption, StoreOption, expanded, print_json
 
 if TYPE_CHECKING:
     from caebench.execution.checkpoints import Inspection
 
-CheckpointPath = Annotated[Path, typer.Argument(help="A checkpoint: .pth, .pt, .pth.tar, .bin or .safetensors.")]
+CheckpointPath = Annotated[
+    Path, typer.Argument(callback=expanded, help="A checkpoint: .pth, .pt, .pth.tar, .bin or .safetensors.")
+]
 JobId = Annotated[str, typer.Argument(help="The id of a job with an encoder, or a prefix of it.")]
 FamilyOption = Annotated[
     str | None,
@@ -30,7 +32,8 @@ PixelsOption = Annotated[
     ),
 ]
 ManifestOption = Annotated[
-    Path | None, typer.Option("--manifest", help="Your own manifest of assets, which may list the file.")
+    Path | None,
+    typer.Option("--manifest", callback=expanded, help="Your own manifest of assets, which may list the file."),
 ]
 
 
@@ -93,7 +96,10 @@ def export(
     job: JobId,
     to: Annotated[str, typer.Option("--to", help="timm, mmpretrain, official-cae or hf.")],
     output: Annotated[
-        Path | None, typer.Option("--output", help="The file to write; for hf a folder. Default: named after the job.")
+        Path | None,
+        typer.Option(
+            "--output", callback=expanded, help="The file to write; for hf a folder. Default: named after the job."
+        ),
     ] = None,
     site: SiteOption = "local",
     store: StoreOption = None,

@@ -5,11 +5,11 @@ from typing import Annotated
 
 import typer
 
-from caebench.cli.options import JsonOption, SiteOption, print_json
+from caebench.cli.options import JsonOption, SiteOption, expanded, print_json
 
 
 def make(
-    root: Annotated[Path, typer.Argument(help="An empty or new folder.")],
+    root: Annotated[Path, typer.Argument(callback=expanded, help="An empty or new folder.")],
     scale: Annotated[str, typer.Option("--scale", help="nano or lab: how many images of what size.")] = "nano",
     seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
 ) -> None:
@@ -33,7 +33,8 @@ def check(
     names: Annotated[list[str] | None, typer.Argument(help="Data sets. Default: all that the site names.")] = None,
     site: SiteOption = "local",
     root: Annotated[
-        Path | None, typer.Option("--root", help="The folder of one data set, in place of the site's.")
+        Path | None,
+        typer.Option("--root", callback=expanded, help="The folder of one data set, in place of the site's."),
     ] = None,
     decode: Annotated[bool, typer.Option("--decode/--no-decode", help="Decode every image fully.")] = True,
     json: JsonOption = False,

@@ -8,13 +8,26 @@ from typing import Annotated, Any
 
 import typer
 
+
+def expanded(path: Path | None) -> Path | None:
+    """A path that an option or argument was given, with `~` and `$NAME` filled in.
+
+    Raises:
+        ValueError: a variable is not set, or there is no such home folder.
+    """
+    from caebench.files.paths import expand
+
+    return None if path is None else expand(path)
+
+
 SuiteName = Annotated[str, typer.Argument(help="A suite's name, a path to its TOML file, or `all`.")]
 ScaleOption = Annotated[
     str | None, typer.Option("--scale", help="nano (CPU, minutes), lab (one GPU) or paper. Default: the site's.")
 ]
 SiteOption = Annotated[str, typer.Option("--site", help="A file in ~/.config/caebench/sites, without .toml.")]
 StoreOption = Annotated[
-    Path | None, typer.Option("--store", readable=False, help="The folder of job folders. Default: the site's.")
+    Path | None,
+    typer.Option("--store", readable=False, callback=expanded, help="The folder of job folders. Default: the site's."),
 ]  # whether it can be read is not typer's to say: `files.permissions`
 SeedsOption = Annotated[
     str | None, typer.Option("--seeds", help="Pretraining seeds, separated by commas.", show_default="0")

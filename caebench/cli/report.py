@@ -13,6 +13,7 @@ from caebench.cli.options import (
     SiteOption,
     StoreOption,
     SuiteName,
+    expanded,
     parse_seeds,
     print_json,
 )
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
     from caebench.suites.loading import Suite
 
 FORMATS = ("rich", "md", "csv", "tex", "json")
-ResultsOption = Annotated[Path, typer.Option("--results", help="The folder whose <scale>/records/ are also read.")]
+ResultsOption = Annotated[
+    Path, typer.Option("--results", callback=expanded, help="The folder whose <scale>/records/ are also read.")
+]
 
 
 def report(
@@ -37,7 +40,8 @@ def report(
     versus: Annotated[str, typer.Option("--vs", help="Published sets by name or CSV file, with commas.")] = "paper",
     format: Annotated[str, typer.Option("--format", help=f"{', '.join(FORMATS)}: what is printed.")] = "rich",
     out: Annotated[
-        Path | None, typer.Option("--out", help="A folder to also write <suite>-<scale>.{md,csv,tex,json} to.")
+        Path | None,
+        typer.Option("--out", callback=expanded, help="A folder to also write <suite>-<scale>.{md,csv,tex,json} to."),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Let --out replace tables that have more numbers.")] = False,
     results: ResultsOption = Path("results"),

@@ -203,6 +203,7 @@ def run_one_job(
     from caebench.execution.logs import write_plain_logs
     from caebench.execution.worker import run_job
     from caebench.files.layout import FAILURE
+    from caebench.files.paths import expand
     from caebench.planning.setup import open_store
     from caebench.specs.site import load_site
     from caebench.store.lease import LeaseTaken
@@ -211,7 +212,8 @@ def run_one_job(
     write_plain_logs()
     where = load_site(site)
     jobs = open_store(where, store)
-    folder = Path(job) if Path(job).is_dir() else jobs.find(job)
+    given = expand(Path(job))
+    folder = given if given.is_dir() else jobs.find(job)
     if jobs.state_at(folder) == "done":
         print(f"{folder.name}: already done")
         return

@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+from rich.markup import escape
+
 from caebench.files.sizes import size
 
 if TYPE_CHECKING:
@@ -49,6 +51,7 @@ def _summary(title: str, facts: "PlanFacts") -> list[str]:
         f"{show_hours(facts['gpu_hours_to_do'])} to do. Disk: {size(facts['disk_bytes'])}.",
         *([passes] if probes else []),
         *map(_cache_line, facts["code_caches"]),
+        *map(escape, facts["notes"]),
     ]
 
 

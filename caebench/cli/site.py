@@ -5,21 +5,22 @@ from typing import Annotated
 
 import typer
 
-from caebench.cli.options import JsonOption, command, print_json
+from caebench.cli.options import JsonOption, command, expanded, print_json
 
 
 def init(
     name: Annotated[str, typer.Argument(help="The site's name: ~/.config/caebench/sites/<name>.toml.")],
-    store: Annotated[Path, typer.Option("--store", help="A folder that every node sees.")],
+    store: Annotated[Path, typer.Option("--store", callback=expanded, help="A folder that every node sees.")],
     partition: Annotated[str | None, typer.Option("--partition", help="Default: the cluster's.")] = None,
 ) -> None:
     """Write a first site file from the scheduler's own information."""
     from caebench.execution.schedulers.registry import present_scheduler
     from caebench.files.atomic import write_text
+    from caebench.files.paths import expand
     from caebench.specs.did_you_mean import suggest
     from caebench.specs.site import SITES
 
-    path = (SITES / f"{name}.toml").expanduser()
+    path = expand(SITES / f"{name}.toml")
     if path.exists():
         raise ValueError(f"{path}: already exists. Edit it, or choose another name.")
     if not store.is_absolute():

@@ -4,7 +4,6 @@ Fetched files are recorded in `assets.json` next to them, with their SHA-256. If
 later checks compare with that of its first fetch.
 """
 
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from http.client import HTTPException
 from pathlib import Path
@@ -16,10 +15,12 @@ from pydantic import TypeAdapter, ValidationError
 
 from caebench.files.atomic import now, read_json, replacing, write_json
 from caebench.files.hashing import digest_of
+from caebench.files.toml import read_toml
 from caebench.specs.assets import Asset
 from caebench.specs.did_you_mean import suggest
+from caebench.specs.mistakes import describe
 from caebench.specs.pixel_stats import SourcedStats
-from caebench.specs.site import Site, describe
+from caebench.specs.site import Site
 
 MANIFEST = Path(__file__).parents[1] / "assets.toml"
 RECORD = "assets.json"
@@ -54,12 +55,9 @@ def read_manifest(path: Path | None = None) -> Mapping[str, Asset]:
     """
     path = path or MANIFEST
     try:
-        content = tomllib.loads(path.read_text(encoding="utf8"))
-        return TypeAdapter(dict[str, Asset]).validate_python(content)
+        return TypeAdapter(dict[str, Asset]).validate_python(read_toml(path))
     except FileNotFoundError as error:
         raise ValueError(f"{path}: no such manifest. Check the path.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: not valid TOML: {error}. Correct the file.") from error
     except ValidationError as error:
         raise ValueError(f"{path}: {describe(error)}. Correct the file.") from error
 
@@ -78,7 +76,7 @@ def choose(manifest: Mapping[str, Asset], names: Sequence[str]) -> dict[str, Ass
 
 def folder_of(site: Site) -> Path:
     """Where a site keeps its assets."""
-    return (site.assets.folder or Path(".caebench/assets")).expanduser()
+    return site.assets.folder or Path(".caebench/assets")
 
 
 def fetch(name: str, asset: Asset, folder: Path) -> Noted:

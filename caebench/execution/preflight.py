@@ -103,7 +103,7 @@ def _full_disk(jobs: list[Job], store: Store) -> Iterator[str]:
 
 def existing_parent(path: Path) -> Path:
     """The nearest existing parent folder."""
-    path = path.expanduser().absolute()
+    path = path.absolute()
     while not path.exists():
         path = path.parent
     return path

@@ -38,6 +38,7 @@ class PlanFacts(TypedDict):
     passes: list[list[str]]  # ids of the probes in each shared-encoder pass
     gpu_hours_saved_by_passes: float
     code_caches: list[CacheFacts]
+    notes: list[str]  # such as rows that are the same jobs
     jobs: list[JobFacts]
 
 
@@ -60,6 +61,7 @@ def plan_facts(setup: Setup) -> PlanFacts:
         "passes": [[job.id for job in shared] for shared in cost.passes],
         "gpu_hours_saved_by_passes": cost.hours_saved,
         "code_caches": cache_facts(setup.plans.jobs, calibration),
+        "notes": [note for plan in setup.plans.plans for note in plan.notes],
         "jobs": jobs,
     }
 

@@ -5,10 +5,13 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TypeVar
 
+from caebench.files.toml import brief
 from caebench.specs.job import Job, Spec, make_job
+from caebench.specs.mistakes import words_of
 from caebench.specs.naming import deviation
 from caebench.specs.scale import Scale
-from caebench.suites.loading import Column, Row, Suite, SuiteError
+from caebench.suites.loading import Column, Row, Suite
+from caebench.suites.recipes import SuiteError
 
 S = TypeVar("S", bound=Spec)
 
@@ -39,6 +42,25 @@ class Plan:
                 for job in (*target.ancestors(), target):
                     unique.setdefault(job.id, job)
         return list(unique.values())
+
+    @cached_property
+    def notes(self) -> list[str]:
+        """Which rows are the same jobs at this scale, a line for each group of them."""
+        same: dict[tuple[str, ...], dict[str, None]] = {}
+        width = len(self.suite.columns)
+        for first in range(0, len(self.cells), width):
+            cells = self.cells[first : first + width]
+            if ids := tuple(job.id for cell in cells for job in cell.jobs):
+                same.setdefault(ids, {})[cells[0].row.key] = None
+        return [self._note(list(keys)) for keys in same.values() if len(keys) > 1]
+
+    def _note(self, keys: list[str]) -> str:
+        numbers = " and ".join(str(self.suite.numbers[key]) for key in keys)
+        names = ", ".join(f"'{brief(key)}'" for key in keys)
+        return (
+            f"{self.suite.path}, rows {numbers} ({names}): the same jobs at {self.scale.name} scale, so the same "
+            "numbers. Set what differs, or remove all but one."
+        )
 
     def of_seeds(self, seeds: Sequence[int]) -> "Plan":
         """The plan with the jobs of some of its seeds, and those without a seed."""
@@ -95,7 +117,7 @@ def _encoders(suite: Suite, row: Row, scale: Scale, seeds: Sequence[int]) -> lis
     except SuiteError:
         raise
     except ValueError as error:
-        raise SuiteError(suite.where(row), str(error)) from error
+        raise SuiteError(suite.where(row), words_of(error)) from error
 
 
 def _evaluate(suite: Suite, row: Row, column: Column, scale: Scale, encoders: list[tuple[Job, int]]) -> list[Job]:
@@ -108,7 +130,7 @@ def _evaluate(suite: Suite, row: Row, column: Column, scale: Scale, encoders: li
         config = scale.apply(config)
         return [make_job(_seeded(config, seed), label, encoder=encoder) for encoder, seed in encoders]
     except ValueError as error:
-        raise SuiteError(suite.where(row), str(error)) from error
+        raise SuiteError(suite.where(row), words_of(error)) from error
 
 
 def _seeded(config: S, seed: int) -> S:

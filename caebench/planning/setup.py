@@ -61,7 +61,7 @@ def set_up(suite: str, scale: str | None, site_name: str, store: Path | None, se
 
 def open_store(site: Site, store: Path | None) -> Store:
     """The store of a site, or another."""
-    return Store((store or site.store).expanduser())
+    return Store(store or site.store)
 
 
 def find_folders(

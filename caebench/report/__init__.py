@@ -26,6 +26,7 @@ def load(
     Raises:
         ValueError: there is no such suite, scale or site.
     """
+    from caebench.files.paths import expand
     from caebench.planning.scale import find_scale
     from caebench.report.reports import Reports
     from caebench.report.table import frame
@@ -36,6 +37,6 @@ def load(
 
     where = load_site(site)
     chosen = find_scale(scale or where.scale)
-    records = Records(Store((store or where.store).expanduser()), records_folder(chosen.name, results))
+    records = Records(Store(expand(store or where.store)), records_folder(chosen.name, results))
     reports = Reports(chosen, records, [], seeds)
     return frame([reports.plan(table) for table in suites.load_all(suite)], records)

@@ -14,15 +14,16 @@ from caebench.specs.base import Config, is_table
 from caebench.specs.did_you_mean import suggest
 from caebench.specs.identity import full, kind_of
 from caebench.specs.inputs.dataset import SyntheticData
+from caebench.specs.mistakes import describe
 from caebench.specs.presets import PRESETS
 from caebench.specs.pretrain import Pretrain
 from caebench.specs.registry import EVALUATIONS, SOURCES, read_config
 from caebench.specs.scale import Scale
-from caebench.specs.site import describe
 from caebench.specs.variants import VARIANTS, VariantName
 from caebench.store.store import Store
 from caebench.suites import loading as suites
-from caebench.suites.loading import Row, Suite, build, look_up
+from caebench.suites.loading import Row, Suite
+from caebench.suites.recipes import build, look_up
 
 RECIPES = {**SOURCES, **EVALUATIONS}
 VARIANT_NAMES: dict[str, VariantName] = {name: name for name in VARIANTS if name.startswith("vit_")}

@@ -117,7 +117,8 @@ def _digits(entry: Entry) -> int:
 def notes(plan: Plan, rows: Rows) -> list[str]:
     """The notes under the table."""
     cells = [entry for row in rows for entry in row]
-    lines = [*_scale_notes(plan), *_number_notes(cells), *plan.suite.notes, *_column_notes(plan), *_rate_notes(rows)]
+    own = [*plan.notes, *plan.suite.notes, *_column_notes(plan)]
+    lines = [*_scale_notes(plan), *_number_notes(cells), *own, *_rate_notes(rows)]
     return [*lines, *deviation_notes(cells)]
 
 

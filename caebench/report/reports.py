@@ -67,7 +67,7 @@ class Reports:
         """A cell, of this suite or of the one that it names."""
         owner = load(cell.suite) if cell.suite else suite
         row, _ = owner.find(cell, str(suite.path))
-        return self.rows(owner)[owner.rows.index(row)][list(owner.columns).index(cell.column)]
+        return self.rows(owner)[owner.numbers[row.key] - 1][list(owner.columns).index(cell.column)]
 
     def _finished_seeds(self, plan: Plan) -> list[int]:
         """Seeds for which a cell is done; 0 if there is none.

@@ -1,8 +1,12 @@
 """The base of every config: frozen, strict, and explicit about which fields can change a number."""
 
-from typing import Any, Self, TypeGuard
+from pathlib import Path
+from typing import Annotated, Any, Self, TypeGuard, cast
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, GetCoreSchemaHandler
+from pydantic_core import CoreSchema
+
+from caebench.files.paths import expand, expand_text
 
 
 class NotIdentity:
@@ -10,6 +14,8 @@ class NotIdentity:
 
 
 NOT_IDENTITY = NotIdentity()
+UserPath = Annotated[Path, AfterValidator(expand)]  # with `~` and `$NAME` filled in
+UserPathText = Annotated[str, AfterValidator(expand_text)]  # a path with more after it
 
 
 def is_table(value: object) -> TypeGuard[dict[str, Any]]:
@@ -17,10 +23,29 @@ def is_table(value: object) -> TypeGuard[dict[str, Any]]:
     return isinstance(value, dict)
 
 
+def _make_strict(schema: Any) -> None:
+    """Have the numbers and truth values in a schema of pydantic's take no other type."""
+    if isinstance(schema, list):
+        for inner in cast(list[Any], schema):
+            _make_strict(inner)
+    elif is_table(schema):
+        if schema.get("type") in ("int", "float", "bool"):
+            schema["strict"] = True
+        for inner in schema.values():
+            _make_strict(inner)
+
+
 class Config(BaseModel):
     """A frozen config that refuses unknown fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Numbers and truth values as written: pydantic would take `true` for 1, "3" for 3, and 1 for true."""
+        schema = handler(source)
+        _make_strict(schema)
+        return schema
 
     def replace(self, **changes: Any) -> Self:
         """A validated copy with some fields changed (pydantic's `model_copy` does not validate)."""

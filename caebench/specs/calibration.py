@@ -4,6 +4,7 @@ from pathlib import Path
 
 from pydantic import PositiveFloat, ValidationError
 
+from caebench.files.paths import expand
 from caebench.specs.base import Config
 
 ENDING = ".calibration.json"
@@ -24,7 +25,7 @@ class Calibration(Config):
 
 def calibration_path(folder: Path, site: str) -> Path:
     """Where a site's calibration lies: next to the site's file."""
-    return folder.expanduser() / f"{site}{ENDING}"
+    return expand(folder) / f"{site}{ENDING}"
 
 
 def read_calibration(folder: Path, site: str) -> Calibration | None:
@@ -37,7 +38,7 @@ def read_calibration(folder: Path, site: str) -> Calibration | None:
     if not path.exists():
         return None
     try:
-        return Calibration.model_validate_json(path.read_text(encoding="utf8"))
+        return Calibration.model_validate_json(path.read_bytes())
     except ValidationError as error:
         problem = error.errors()[0]
         field = ".".join(str(part) for part in problem["loc"]) or "the file"

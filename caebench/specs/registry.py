@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import entry_points
 from typing import Any, NamedTuple
 
+from caebench.specs import scheduler
 from caebench.specs.by_kind import read_by_kind
 from caebench.specs.evaluations import dense
 from caebench.specs.evaluations.attentive_probe import AttentiveProbe, attentive_probe
@@ -99,6 +100,7 @@ ALL = tuple(_all())
 KINDS: dict[str, type[Spec]] = {_kind(cls): cls for each in ALL for cls in each.kinds}
 SOURCES: dict[str, Callable[..., EncoderSpec]] = {name: f for each in ALL for name, f in each.sources.items()}
 EVALUATIONS: dict[str, Callable[..., Spec]] = {name: f for each in ALL for name, f in each.evaluations.items()}
+scheduler.KINDS.extend(KINDS)
 base.METHODS.update({_kind(cls): cls for each in ALL for cls in each.methods})
 dense.DENSE_TASKS.update({kind: cls for kind, cls in KINDS.items() if issubclass(cls, dense.DenseTask)})
 

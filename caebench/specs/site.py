@@ -1,15 +1,18 @@
 """Where jobs run: data roots, store, devices. A site changes no number and enters no job id."""
 
 import os
-import tomllib
 from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError, model_validator
 
 from caebench.datasets.registry import PUBLISHED
-from caebench.specs.base import Config, is_table
+from caebench.files.paths import expand
+from caebench.files.toml import read_toml
+from caebench.specs.base import Config, UserPath, is_table
 from caebench.specs.calibration import Calibration, read_calibration
+from caebench.specs.did_you_mean import suggest
+from caebench.specs.mistakes import describe
 from caebench.specs.scheduler import SchedulerSection
 from caebench.specs.slurm import Slurm, check_store
 from caebench.specs.variants import VARIANTS, Variant, VariantName
@@ -26,14 +29,14 @@ Resize = Literal["loader", "device"]
 class Assets(Config):
     """Files that users bring themselves."""
 
-    dalle_encoder: Path | None = None
-    folder: Path | None = None  # where `caebench assets` keeps what it fetches
+    dalle_encoder: UserPath | None = None
+    folder: UserPath | None = None  # where `caebench assets` keeps what it fetches
 
 
 class Site(Config):
     """One machine or cluster."""
 
-    store: Path = Path(".caebench/store")
+    store: UserPath = Path(".caebench/store")
     scale: ScaleName = "nano"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     num_workers: NonNegativeInt | None = None  # data loading processes a device; None: 8 on CUDA, 0 on CPU
@@ -48,7 +51,9 @@ class Site(Config):
     code_cache_gb: PositiveFloat | None = None  # the most disk for a cache of codes that pretrainings share; None: none
     checkpoint_minutes: PositiveFloat = 10.0
     stale_after_minutes: PositiveFloat = 15.0  # without a heartbeat, after which others may take a running job over
-    data: dict[RealName, Path] = Field(default_factory=dict[RealName, Path])  # what `caebench data check` checks
+    data: dict[RealName, UserPath] = Field(
+        default_factory=dict[RealName, UserPath]
+    )  # `caebench data check` checks them
     assets: Assets = Assets()
     slurm: Slurm | None = None  # None: jobs run on this machine
     calibration: Calibration | None = None  # read from a file next to the site's
@@ -86,7 +91,7 @@ class Site(Config):
     def _check_store(self) -> Self:
         if self.scheduler is None:
             return self
-        if not self.store.expanduser().is_absolute():
+        if not self.store.is_absolute():
             raise ValueError(f"store is '{self.store}': jobs start in other folders. Give an absolute path")
         if self.slurm is not None:
             check_store(self.store)
@@ -103,34 +108,23 @@ def load_site(name: str = "local") -> Site:
     Raises:
         ValueError: the file is missing, is not TOML, or has an unknown or wrong field.
     """
-    path = (SITES / f"{name}.toml").expanduser()
+    try:
+        path = expand(SITES / f"{name}.toml")
+    except ValueError:  # no home folder: only a site with a file needs one
+        if name != "local":
+            raise
+        return Site.model_validate(_environment())
     if not path.exists():
         if name == "local":
             return Site.model_validate({**_calibration(name), **_environment()})
-        known = sorted(p.stem for p in path.parent.glob("*.toml"))
-        raise ValueError(f"{path}: no such site. Known: {', '.join(['local', *known])}. Write the file, or use local.")
+        known = ["local", *sorted(p.stem for p in path.parent.glob("*.toml"))]
+        hint = suggest(name, known)
+        raise ValueError(f"{path}: no such site.{hint} Known: {', '.join(known)}. Write the file, or use local.")
+    written = read_toml(path)
     try:
-        written = tomllib.loads(path.read_text(encoding="utf8"))
         return Site.model_validate({**_calibration(name), **written, **_environment()})
-    except tomllib.TOMLDecodeError as error:
-        raise ValueError(f"{path}: not valid TOML: {error}. Correct the file.") from error
     except ValidationError as error:
-        raise ValueError(f"{path}: {describe(error)}") from error
-
-
-def describe(error: ValidationError) -> str:
-    """A validation error in one line: field, value, what is allowed."""
-    parts: list[str] = []
-    for item in error.errors():
-        field = ".".join(str(part) for part in item["loc"] if part != "[key]")
-        said = item["msg"].removeprefix("Value error, ")
-        if item["type"] == "extra_forbidden":
-            parts.append(f"unknown field '{field}'")
-        elif item["type"] == "missing":
-            parts.append(f"missing field '{field}'")
-        else:
-            parts.append(f"field '{field}' is {item['input']!r}: {said[0].lower()}{said[1:]}" if field else said)
-    return "; ".join(parts)
+        raise ValueError(f"{path}: {describe(error, Site)}. Correct the file.") from error
 
 
 def _calibration(name: str) -> dict[str, Calibration]:
@@ -140,4 +134,5 @@ def _calibration(name: str) -> dict[str, Calibration]:
 
 def _environment() -> dict[str, str]:
     """CAEBENCH_STORE overrides the store, so that a test or a scratch run needs no site file."""
-    return {"store": os.environ["CAEBENCH_STORE"]} if "CAEBENCH_STORE" in os.environ else {}
+    store = os.environ.get("CAEBENCH_STORE")  # empty is as if it were not set
+    return {"store": str(expand(Path(store)))} if store else {}

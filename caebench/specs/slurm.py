@@ -5,8 +5,8 @@ from typing import Self
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
-from caebench.specs.base import Config
-from caebench.specs.scheduler import SchedulerSection
+from caebench.specs.base import Config, UserPath, UserPathText
+from caebench.specs.scheduler import KindName, SchedulerSection, warning_problem
 
 FORBIDDEN = {  # in a store's path
     ":": "because it separates folders in PYTHONPATH",
@@ -40,13 +40,13 @@ class Slurm(SchedulerSection):
     cpus_per_task: PositiveInt = 8
     memory_gb: PositiveFloat | None = None  # of a node; None: the partition's default
     setup: tuple[str, ...] = ()  # shell lines before a job: modules, environment
-    venv: Path | None = None  # activated before a job, in place of the interpreter that submits
-    container: Path | None = None  # an Apptainer image whose python runs the job
-    binds: tuple[str, ...] = ()  # more folders that the container sees, as Apptainer writes them; the store is one
+    venv: UserPath | None = None  # activated before a job, in place of the interpreter that submits
+    container: UserPath | None = None  # an Apptainer image whose python runs the job
+    binds: tuple[UserPathText, ...] = ()  # more folders that the container sees, as Apptainer writes them
     python: str | None = None  # any other command in place of the interpreter
     srun: tuple[str, ...] = ()  # more options of srun, such as --container-image=... of pyxis
     max_array: PositiveInt = 1000  # jobs in an array; scontrol show config: MaxArraySize - 1
-    stages: dict[str, Resources] = Field(default_factory=dict)  # kind of job -> what it asks instead
+    stages: dict[KindName, Resources] = Field(default_factory=dict)  # kind of job -> what it asks instead
 
     def of(self, kind: str) -> Self:
         """The settings for a kind of job."""
@@ -58,6 +58,13 @@ class Slurm(SchedulerSection):
         given = [name for name in ("venv", "container", "python") if getattr(self, name) is not None]
         if len(given) > 1:
             raise ValueError(f"{' and '.join(given)} both say which python runs a job: keep one")
+        return self
+
+    @model_validator(mode="after")
+    def _check_stages(self) -> Self:
+        for kind, asked in self.stages.items():
+            if problem := warning_problem(self.warning_seconds, asked.minutes or self.minutes):
+                raise ValueError(f"stages.{kind}: {problem}")
         return self
 
     @property

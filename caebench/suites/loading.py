@@ -4,31 +4,26 @@ Every mistake in a file is an error here that names file, row, field and what to
 """
 
 import inspect
-import tomllib
-from collections.abc import Callable, Iterator, Mapping
-from functools import cache
+from collections.abc import Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
-from pydantic import ConfigDict, Field, PositiveInt, ValidationError, validate_call
+from pydantic import ConfigDict, Field, PositiveInt, ValidationError
 
-from caebench.specs.base import Config, is_table
+from caebench.files.paths import expand
+from caebench.files.toml import brief, read_toml
+from caebench.specs.base import Config
 from caebench.specs.did_you_mean import suggest
 from caebench.specs.job import EncoderSpec, Spec
 from caebench.specs.registry import EVALUATIONS, SOURCES
-from caebench.specs.site import describe
 from caebench.suites.claims import RENAMED, CellName, Claim, ClaimPart
+from caebench.suites.recipes import SuiteError, build, look_up, override
 
-T = TypeVar("T")
-C = TypeVar("C", bound=Config)
 FOLDERS = (Path("suites"), Path(__file__).parents[2] / "suites", Path(__file__).parents[1] / "suites_builtin")
 
 
-class SuiteError(ValueError):
-    """A mistake in a suite file."""
-
-    def __init__(self, where: str, what: str) -> None:
-        super().__init__(f"{where}: {what}")
+SEED = "field 'set.seed': seeds are no part of a suite. Remove it, and give --seeds 0,1,2 to `run` and `report`."
 
 
 class Origin(Config):
@@ -93,9 +88,14 @@ class Suite(Config):
         """The suite's name: its file's."""
         return self.path.stem
 
+    @cached_property
+    def numbers(self) -> dict[str, int]:
+        """The number of each row, from 1, by its key."""
+        return {row.key: number for number, row in enumerate(self.rows, 1)}
+
     def where(self, row: Row) -> str:
         """A row's location, for messages."""
-        return f'{self.path}, row {self.rows.index(row) + 1} ("{row.label}")'
+        return f'{self.path}, row {self.numbers[row.key]} ("{brief(row.label)}")'
 
     def variant(self, row: Row) -> str:
         """The encoder's size in a row, at paper scale."""
@@ -139,12 +139,11 @@ class Suite(Config):
         Raises:
             SuiteError: two rows share an id or a label, or a claim names no row or no column.
         """
+        for number, row in enumerate(self.rows, 1):
+            if (last := self.numbers[row.key]) != number:
+                both = f"rows {number} and {last} are both '{brief(row.key)}'. Give each its own id or label."
+                raise SuiteError(str(self.path), both)
         self._check_fields()
-        keys = [row.key for row in self.rows]
-        for key in keys:
-            if keys.count(key) > 1:
-                numbers = " and ".join(str(n) for n, other in enumerate(keys, 1) if other == key)
-                raise SuiteError(str(self.path), f"rows {numbers} are both '{key}'. Give each its own id or label.")
         for claim, cell in self._named(own=True):
             self.find(cell, claim)
 
@@ -152,8 +151,13 @@ class Suite(Config):
         """Reject a field that is neither a row's nor an argument of any recipe."""
         known = {name for recipe in SOURCES.values() for name in inspect.signature(recipe).parameters}
         given = [(f"{self.path}, [pretrain]", self.pretrain), *((self.where(row), row) for row in self.rows)]
+        for column in self.columns.values():
+            if "seed" in column.set:
+                raise SuiteError(f'{self.path}, [columns], header "{column.header}"', SEED)
         for where, choice in given:
             fields = [*type(choice).model_fields, *sorted(known)]
+            if "seed" in choice.set:
+                raise SuiteError(where, SEED)
             for name in choice.arguments().keys() - known:
                 raise SuiteError(where, f"unknown field '{name}'.{suggest(name, fields)} Fields: {', '.join(fields)}.")
 
@@ -174,9 +178,8 @@ class Suite(Config):
         Raises:
             SuiteError: they are not in this suite.
         """
-        rows = {row.key: row for row in self.rows}
         do = f"A cell is ROW/COLUMN; rows and columns are those of suite '{self.name}'."
-        row = look_up(rows, cell.row, where, "row", do)
+        row = self.rows[look_up(self.numbers, cell.row, where, "row", do) - 1]
         return row, look_up(self.columns, cell.column, where, "column", do)
 
     def _named(self, own: bool) -> Iterator[tuple[str, CellName]]:
@@ -193,12 +196,10 @@ class Suite(Config):
         """Read a suite file.
 
         Raises:
-            SuiteError: it is not TOML, or a field is unknown, missing or wrong, or a claim names an unknown cell.
+            ValueError: it is not TOML.
+            SuiteError: a field is unknown, missing or wrong, or a claim names an unknown cell.
         """
-        try:
-            content = tomllib.loads(path.read_text(encoding="utf8"))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise SuiteError(str(path), f"not valid TOML: {error}. Correct the file.") from error
+        content = read_toml(path)
         try:
             suite = cls.model_validate({**content, "path": path})
         except ValidationError as error:
@@ -214,9 +215,10 @@ def load(name: str) -> Suite:
         ValueError: there is no such suite, or its file is wrong.
     """
     if name.endswith(".toml"):
-        if not Path(name).is_file():
+        path = expand(Path(name))
+        if not path.exists():
             raise ValueError(f"{name}: no such suite file. Check the path, or give a name: {', '.join(names())}.")
-        return Suite.read(Path(name))
+        return Suite.read(path)
     paths = {path.stem: path for path in _files()}
     if name not in paths:
         raise ValueError(f"suite '{name}': not found.{suggest(name, paths)} Known: {', '.join(names())}.")
@@ -252,51 +254,6 @@ def find_suite(number: int) -> Suite:
         known = sorted(suite.source.table for suite in suites if suite.source.table is not None)
         raise ValueError(f"--table {number}: no suite mirrors it. Tables with a suite: {', '.join(map(str, known))}.")
     return found[0]
-
-
-def look_up(known: Mapping[str, T], name: str | None, where: str, what: str, do: str) -> T:
-    """An entry by name, or an error that lists the known ones."""
-    if name is None:
-        raise SuiteError(where, f"no {what} is named. Known: {', '.join(known)}.")
-    if name not in known:
-        raise SuiteError(where, f"unknown {what} '{name}'.{suggest(name, known)} Known: {', '.join(known)}. {do}")
-    return known[name]
-
-
-def build(recipe: Callable[..., T], arguments: dict[str, Any], where: str) -> T:
-    """Call a recipe; its errors get a location."""
-    try:
-        return _checked(recipe)(**arguments)
-    except ValidationError as error:
-        raise SuiteError(where, describe(error)) from error
-    except ValueError as error:
-        raise SuiteError(where, str(error)) from error
-
-
-@cache
-def _checked(recipe: Callable[..., T]) -> Callable[..., T]:
-    """The recipe with its argument types checked against its signature."""
-    return validate_call(recipe)
-
-
-def override(config: C, changes: Mapping[str, Any], where: str, prefix: str = "set") -> C:
-    """A config with single fields changed, including nested tables of a `set`."""
-    new: dict[str, Any] = {}
-    for name, value in changes.items():
-        if name not in type(config).model_fields:
-            known = type(config).model_fields
-            raise SuiteError(
-                where, f"unknown field '{prefix}.{name}'.{suggest(name, known)} Fields: {', '.join(known)}."
-            )
-        old = getattr(config, name)
-        if isinstance(old, Config) and is_table(value) and "kind" not in value:
-            new[name] = override(old, value, where, f"{prefix}.{name}")
-        else:
-            new[name] = value
-    try:
-        return config.replace(**new) if new else config
-    except ValidationError as error:
-        raise SuiteError(where, describe(error)) from error
 
 
 def _files() -> list[Path]:

@@ -59,6 +59,7 @@ class Plan(TypedDict):
     disk_bytes: int
     passes: list[list[str]]
     gpu_hours_saved_by_passes: float
+    notes: list[str]
     code_caches: list[Cache]
     jobs: list[Job]
 

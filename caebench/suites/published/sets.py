@@ -17,6 +17,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
 
+from caebench.files.paths import expand
 from caebench.specs.did_you_mean import suggest
 
 NAMES = ("paper", "official", "official-first", "third-party", "related")
@@ -113,7 +114,7 @@ def read_set(name_or_path: str) -> PublishedSet:
             f"published set '{name_or_path}': unknown.{suggest(name_or_path, NAMES)} Known: {', '.join(NAMES)}; "
             "or give the path of a .csv file."
         )
-    path = Path(name_or_path).expanduser()
+    path = expand(Path(name_or_path))
     if not path.is_file():
         raise ValueError(f"{name_or_path}: no such file. Check the path, or give a set: {', '.join(NAMES)}.")
     try:

@@ -96,6 +96,42 @@ MISTAKES = {
         "",
         ['claim 1 ("no statement")', "'statement'", "required"],
     ),
+    "a seed of all rows": (
+        'recipe = "cae"',
+        'recipe = "cae"\nset.seed = 3',
+        ["[pretrain]: field 'set.seed': seeds are no part of a suite. Remove it, and give --seeds 0,1,2 to `run`"],
+    ),
+    "a seed of a row": (
+        'target = "pixels"',
+        "set.seed = 3",
+        [f"{ROW}: field 'set.seed': seeds are no part of a suite."],
+    ),
+    "a seed of a column": (
+        'header = "LIN"',
+        'header = "LIN"\nset.seed = 3',
+        ["\"LIN\": field 'set.seed': seeds are no"],
+    ),
+    "true for a number": (
+        'target = "pixels"',
+        "epochs = true",
+        [f"{ROW}: field 'epochs' is True: input should be no truth value"],
+    ),
+    "true for a set number": (
+        'target = "pixels"',
+        "set.optimization.epochs = true",
+        [ROW, "field 'epochs' is True: input should be a valid integer"],
+    ),
+    "true for a rate": (
+        'target = "pixels"',
+        "set.method.align_weight = true",
+        ["align_weight", "True", "number"],
+    ),
+    "a number for true": ('header = "LIN"', 'header = "LIN"\nset.norm = 1', ["'norm' is 1", "valid boolean"]),
+    "a number in quotes": ('target = "pixels"', 'set.image_size = "224"', ["image_size", "'224'", "valid integer"]),
+    "true for the paper's table": ('title = "A suite"', 'title = "A suite"\ntable = true', ["source.table", "integer"]),
+    "a rate beyond all numbers": ('target = "pixels"', "set.method.align_weight = 1e400", ["align_weight", "finite"]),
+    "epochs beyond all numbers": ('target = "pixels"', "epochs = 1e400", [ROW, "'epochs' is inf", "finite"]),
+    "a date for a number": ('target = "pixels"', "epochs = 2024-01-01", ["field 'rows.1.epochs' is a date or a time"]),
     "not TOML": ("[source]", "[source", ["not valid TOML", "Correct the file"]),
 }
 
@@ -116,7 +152,7 @@ def test_a_mistake_is_explained(tmp_path, mistake):
     old, new, said = MISTAKES[mistake]
     assert GOOD.count(old) >= 1
     path = write(tmp_path, GOOD.replace(old, new, 1))
-    with pytest.raises(suites.SuiteError) as caught:
+    with pytest.raises(ValueError, match=r"mine\.toml") as caught:
         make_plan(suites.load(str(path)), SCALES["paper"])
     message = str(caught.value)
     assert message.startswith(str(path))
@@ -127,7 +163,7 @@ def test_a_mistake_is_explained(tmp_path, mistake):
 def test_latin_1_is_not_taken_for_toml(tmp_path):
     path = tmp_path / "mine.toml"
     path.write_bytes(GOOD.replace("first", "fr\u00fch").encode("latin1"))
-    with pytest.raises(suites.SuiteError, match="not valid TOML"):
+    with pytest.raises(ValueError, match=r"mine\.toml: not valid TOML: line 10 is not in UTF-8 \(byte 0xfc\)"):
         suites.load(str(path))
 
 

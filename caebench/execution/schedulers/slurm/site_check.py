@@ -88,7 +88,7 @@ def probe(site: Site, names: Iterable[str]) -> dict[str, dict[str, Any]]:
         if name not in limits:
             known = f"{suggest(name, limits)} Known: {', '.join(limits)}."
             raise ValueError(f"site file, [slurm] partition = '{name}': unknown.{known}")
-    store = site.store.expanduser()
+    store = site.store
     make_log_folder(store)
     token = store / NAME / f"token-{time.time_ns()}"
     token.touch()
@@ -103,7 +103,7 @@ def _submit(site: Site, settings: Slurm, token: Path) -> Any:
     """The probe job of a partition, or why sbatch rejects it."""
     from caebench.execution.schedulers.slurm.probe import Probe
 
-    executor = make_executor(settings, site.store.expanduser())
+    executor = make_executor(settings, site.store)
     asked = parameters(settings.replace(minutes=LIMIT, warning_seconds=1), Submission(()), {}, None)
     executor.update_parameters(**asked)
     try:
