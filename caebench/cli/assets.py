@@ -26,8 +26,6 @@ def list_assets(
     json: JsonOption = False,
 ) -> None:
     """List released files: purpose, licence, source, and whether they are present."""
-    from rich.markup import escape
-
     from caebench.cli.show import print_table
     from caebench.execution import assets
     from caebench.files.sizes import size
@@ -46,7 +44,7 @@ def list_assets(
             state,
             size(known[name]["bytes"]) if name in known else "-",
             asset.licence,
-            escape(asset.purpose),
+            asset.purpose,
             asset.url,
         ]
         for name, (asset, state) in found.items()

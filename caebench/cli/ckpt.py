@@ -124,9 +124,7 @@ def verify(
 
     Exit status 1 if a check fails.
     """
-    from rich.markup import escape
-
-    from caebench.cli.show import print_table
+    from caebench.cli.show import coloured, print_table
     from caebench.execution import checkpoints
     from caebench.planning.setup import open_store
     from caebench.specs.site import load_site
@@ -138,8 +136,7 @@ def verify(
     if json:
         print_json(checks)
     else:
-        marks = {"ok": "[green]ok[/]", "bad": "[red]bad[/]", "skipped": "skipped"}
-        rows = [[check["what"], marks[check["state"]], escape(check["found"])] for check in checks]
+        rows = [[check["what"], coloured(check["state"]), check["found"]] for check in checks]
         print_table(folder.name, ["check", "state", "found"], rows, words=True)
     if any(check["state"] == "bad" for check in checks):
         raise typer.Exit(1)

@@ -1,0 +1,17 @@
+"""Text as it can be shown: what a terminal would obey in place of printing it is written as an escape."""
+
+import unicodedata
+
+SHOWN = "\n\t"
+OBEYED = ("Cc", "Cf", "Cs", "Zl", "Zp")  # Unicode's categories: controls, directions, surrogates, separators of lines
+
+
+def visible(text: str) -> str:
+    """The text with `\\x1b` in place of an escape character, and the like; line breaks and tabs stay."""
+    return text if text.isprintable() else "".join(map(_visible, text))
+
+
+def _visible(char: str) -> str:
+    if char in SHOWN or unicodedata.category(char) not in OBEYED:
+        return char
+    return char.encode("unicode_escape").decode("ascii")

@@ -1,0 +1,36 @@
+"""`caebench report`: what is in a suite file is text in every format."""
+
+import pytest
+
+SUITE = r"""
+notes = ["[/] a | b\nc \u001b[31m"]
+source = { title = "[bold]T[/] | \u202e" }
+pretrain = { recipe = "cae", epochs = 300 }
+columns.linear = { header = "[/] | H\u0007", eval = "linear_probe" }
+rows = [{ label = "[x]R[/] |\nS", target = "pixels" }, { label = "* \u03bb", quoted = true }]
+[[claims]]
+statement = "[/] claim |\nof it"
+section = "[4]"
+parts = [{ higher = "* \u03bb/linear", lower = "[x]R[/] |\nS/linear" }]
+"""
+OBEYED = ("\x1b", "\u202e", "\a")
+
+
+@pytest.fixture
+def suite(tmp_path):
+    path = tmp_path / "[bold]s.toml"
+    path.write_text(SUITE, encoding="utf8")
+    return str(path)
+
+
+def test_brackets_of_a_suite_are_printed_in_tables(desk, suite):
+    status, out, error = desk("report", "--suite", suite, "--scale", "nano")
+    assert (status, error) == (0, "")
+    assert r"[bold]T[/] | \u202e [NANO" in out and r"[/] | H\x07" in out and "[x]R[/] |" in out
+    assert "[/] claim |" in out and "\n[/] a | b\nc \\x1b[31m\n" in out
+
+
+@pytest.mark.parametrize("verb", ["plan", "status"])
+def test_brackets_of_a_suites_path_are_printed(desk, suite, verb):
+    status, out, error = desk(verb, suite, "--scale", "nano")
+    assert (status, error) == (0, "") and "[bold]s.toml" in "".join(out.split())
