@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from caebench.cli.options import JsonOption, SiteOption, command, print_json
+from caebench.cli.options import JsonOption, SiteOption, command, print_json, say
 
 if TYPE_CHECKING:
     from caebench.execution.assets import Noted
@@ -102,13 +102,11 @@ def _go_through(
         except assets.AssetError as error:
             problems[name] = str(error)
         if not json:
-            print(problems.get(name) or _line(name, done[name], where, asset.family, bool(asset.sha256)))
+            say(problems.get(name) or _line(name, done[name], where, asset.family, bool(asset.sha256)))
     if json:
         print_json({"files": done, "problems": problems})
     elif not chosen:
-        print(
-            f"{where}: no file of the manifest is present. Fetch one: {command('assets', 'fetch', 'NAME', site=site)}"
-        )
+        say(f"{where}: no file of the manifest is present. Fetch one: {command('assets', 'fetch', 'NAME', site=site)}")
     if problems:
         raise typer.Exit(1)
 

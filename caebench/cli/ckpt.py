@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from caebench.cli.options import JsonOption, SiteOption, StoreOption, print_json
+from caebench.cli.options import JsonOption, SiteOption, StoreOption, print_json, say
 
 if TYPE_CHECKING:
     from caebench.execution.checkpoints import Inspection
@@ -84,9 +84,9 @@ def import_file(
         pixels = {name: found[name] for name in ("pixel_stats", "pixel_source")}
         print_json({"id": job.id, "name": job.name, "folder": str(jobs.folder(job)), "row": row, **pixels})
         return
-    print(f"{job.name}: imported. The use of every key: {jobs.folder(job)}/mapping.json")
-    print(f"Pixel statistics: {found['pixel_stats']} ({found['pixel_source']})")
-    print(f"In a suite: {row}")
+    say(f"{job.name}: imported. The use of every key: {jobs.folder(job)}/mapping.json")
+    say(f"Pixel statistics: {found['pixel_stats']} ({found['pixel_source']})")
+    say(f"In a suite: {row}")
 
 
 def export(
@@ -108,7 +108,7 @@ def export(
     if json:
         print_json({"path": str(path), "layout": to, "notes": notes})
     else:
-        print("\n".join([f"{path}: written", *notes]))
+        say("\n".join([f"{path}: written", *notes]))
 
 
 def verify(

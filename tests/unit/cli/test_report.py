@@ -1,5 +1,8 @@
 """`caebench report`: what is in a suite file is text in every format."""
 
+import io
+import sys
+
 import pytest
 
 SUITE = r"""
@@ -34,3 +37,20 @@ def test_brackets_of_a_suite_are_printed_in_tables(desk, suite):
 def test_brackets_of_a_suites_path_are_printed(desk, suite, verb):
     status, out, error = desk(verb, suite, "--scale", "nano")
     assert (status, error) == (0, "") and "[bold]s.toml" in "".join(out.split())
+
+
+def test_a_console_without_a_character_gets_an_escape(desk, suite, monkeypatch):
+    raw = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding="ascii"))
+    assert desk("report", "--suite", suite, "--scale", "nano").status == 0
+    sys.stdout.flush()
+    assert rb"* \u03bb" in raw.getvalue()
+
+
+@pytest.mark.parametrize(
+    "arguments", [("plan", "no\x1b[31m\a\u202e"), ("diff", "cae", "[]\x1b"), ("logs", "x", "--store", "[/]\x1b")]
+)
+def test_an_error_shows_control_characters(desk, arguments):
+    status, out, error = desk(*arguments)
+    assert (status, out) == (2, "") and error.startswith("error: ") and error.count("\n") == 1
+    assert r"\x1b" in error and not any(char in error for char in OBEYED)
