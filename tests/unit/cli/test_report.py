@@ -1,9 +1,12 @@
 """`caebench report`: what is in a suite file is text in every format."""
 
+import csv
 import io
 import sys
 
 import pytest
+
+from caebench.cli.report import FORMATS
 
 SUITE = r"""
 notes = ["[/] a | b\nc \u001b[31m"]
@@ -54,3 +57,11 @@ def test_an_error_shows_control_characters(desk, arguments):
     status, out, error = desk(*arguments)
     assert (status, out) == (2, "") and error.startswith("error: ") and error.count("\n") == 1
     assert r"\x1b" in error and not any(char in error for char in OBEYED)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_no_format_passes_control_characters_on(desk, suite, format):
+    status, out, _ = desk("report", "--suite", suite, "--scale", "nano", "--format", format)
+    assert status == 0 and not any(char in out for char in OBEYED)
+    if format == "csv":
+        assert [line["row"] for line in csv.DictReader(io.StringIO(out))] == ["[x]R[/] |\nS", "* \u03bb"]
