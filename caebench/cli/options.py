@@ -8,8 +8,6 @@ from typing import Annotated, Any, TextIO
 
 import typer
 
-from caebench.files.visible import visible
-
 SuiteName = Annotated[str, typer.Argument(help="A suite's name, a path to its TOML file, or `all`.")]
 ScaleOption = Annotated[
     str | None, typer.Option("--scale", help="nano (CPU, minutes), lab (one GPU) or paper. Default: the site's.")
@@ -84,6 +82,8 @@ def command(
 
 def say(text: str, to: TextIO | None = None, end: str = "\n") -> None:
     """Print lines on standard output, or on another stream; control characters are shown."""
+    from caebench.files.visible import visible
+
     print(visible(text), file=to, end=end, flush=True)
 
 
