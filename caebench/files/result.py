@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from caebench.files.atomic import read_json, write_json
+from caebench.files.forms import fault
 from caebench.files.hashing import sha256_of
 from caebench.files.layout import DVAE, ENCODER, JOB, PROVENANCE, RESULT, TOKENIZER
 
@@ -73,12 +74,12 @@ def require_outputs(folder: Path) -> None:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    if not path.is_file():  # reading a pipe would wait for ever
-        raise Damaged(f"{path}: damaged (no regular file). Delete the job's folder and run the suite again.")
     try:
         content = read_json(path)
-    except ValueError as error:  # no JSON, or no text
+    except ValueError as error:
         raise Damaged(str(error)) from error
+    if wrong := fault(path, content):
+        raise Damaged(f"{path}: damaged ({wrong}). Delete the job's folder and run the suite again.")
     return content
 
 
