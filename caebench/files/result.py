@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -53,9 +54,9 @@ def damage(folder: Path) -> str | None:
     """What is wrong with the files that say what a job is, what it found and how; None: nothing."""
     try:
         for name in (JOB, PROVENANCE):
-            if (folder / name).exists():
+            if os.path.lexists(folder / name):  # also a link to nothing
                 _read(folder / name)
-        if (folder / RESULT).exists():
+        if os.path.lexists(folder / RESULT):
             read_result(folder)
     except Damaged as error:
         return str(error)

@@ -69,8 +69,13 @@ def test_brackets_without_end_are_damage(folder, text):
     assert "damaged" in (damage(folder) or "")
 
 
-@pytest.mark.parametrize("target", ["/dev/zero", RESULT])
-def test_a_link_to_no_file_is_damage(folder, target):
-    (folder / RESULT).unlink()
-    os.symlink(target, folder / RESULT)
-    assert intact(folder, RESULT) == {}
+@pytest.mark.parametrize("name", [JOB, RESULT])
+@pytest.mark.parametrize("target", ["/dev/zero", "/nowhere", "itself"])
+def test_a_link_to_no_file_is_damage(folder, name, target):
+    (folder / name).unlink()
+    os.symlink(name if target == "itself" else target, folder / name)
+    assert (
+        damage(folder)
+        == f"{folder / name}: damaged (no regular file). Delete the job's folder and run the suite again."
+    )
+    assert intact(folder, name) == {}
