@@ -47,7 +47,7 @@ def _fault_of(archive: ZipFile, size: int) -> str | None:
 def _entry_faults(entries: list[ZipInfo]) -> Iterator[str]:
     """What is wrong with the entries one by one."""
     for entry in entries:
-        shown = f"its entry '{visible(entry.filename)}'"
+        shown = f"its entry '{visible(entry.filename, keep='')}'"
         if re.match(OUTSIDE, entry.filename) or ".." in entry.filename.split("/"):
             yield f"{shown} is not a name inside the archive. {DISTRUST}"
         if entry.flag_bits & 1:
@@ -64,7 +64,7 @@ def _overlaps(entries: list[ZipInfo], end: int) -> Iterator[str]:
     starts = [*(entry.header_offset for entry in placed[1:]), end]
     for entry, start in zip(placed, starts, strict=True):
         if entry.header_offset + HEADER + len(entry.filename) + entry.compress_size > start:
-            yield f"its entry '{visible(entry.filename)}' overlaps what follows it. {DISTRUST}"
+            yield f"its entry '{visible(entry.filename, keep='')}' overlaps what follows it. {DISTRUST}"
 
 
 def _claims(entries: list[ZipInfo], size: int) -> Iterator[str]:

@@ -92,7 +92,7 @@ def unwrap(content: Content) -> Table:
         raise ValueError(f"{content.path}: {_no_entry(entries)}")
     rest = [name for name, value in entries.items() if (name != entry if entry else not _is_tensor(value))]
     others = {name: OTHER_ENTRIES.get(name, "training state") for name in rest}
-    bare = {unwrapped(visible(name)): tensor for name, tensor in tensors.items()}
+    bare = {unwrapped(visible(name, keep="")): tensor for name, tensor in tensors.items()}
     wrappers = removed(tensors)
     if len(bare) < len(tensors):
         listed = ", ".join(f"'{wrapper}'" for wrapper in wrappers) or "an escape"

@@ -95,7 +95,7 @@ def read(path: Path) -> Content:
 
 def _named(entries: Mapping[str, Any]) -> dict[str, Any]:
     """The entries with names that are safe to print."""
-    return {visible(name): value for name, value in entries.items()}
+    return {visible(name, keep=""): value for name, value in entries.items()}
 
 
 def read_pickle(path: Path, allowed: Iterable[Allowed]) -> Any:
@@ -119,7 +119,7 @@ def read_pickle(path: Path, allowed: Iterable[Allowed]) -> Any:
 def _reason(text: str) -> str:
     """Torch's message without its advice to trust the file, in one line."""
     if found := re.search(REFUSED, text, re.DOTALL):
-        what = visible(next(filter(None, found.groups())))[:200]
+        what = visible(next(filter(None, found.groups())), keep="")[:200]
         return f"refused: it calls `{what}`, which is not a plain container. Nothing in it was run. Do not use it."
     if re.search(OVERLONG, text):
         return "one of its tensors claims another number of bytes than the file has. Do not use it."
@@ -128,7 +128,7 @@ def _reason(text: str) -> str:
     if re.search(r"Unsupported operand 1[45]\d", text):
         return "has pickle instructions that `torch.save` does not write. Save it again with `torch.save`."
     lines = text.partition("WeightsUnpickler error:")[2].strip() or text.strip() or "it ends too early"
-    first = visible(lines.splitlines()[0].removesuffix("."))[:200]
+    first = visible(lines.splitlines()[0].removesuffix("."), keep="")[:200]
     return f"cannot be read as a checkpoint of tensors: {first}. It is damaged, truncated or of another kind."
 
 

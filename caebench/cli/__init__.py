@@ -3,11 +3,13 @@
 Exit status: 0 done, 1 a job failed, 2 the user's mistake.
 """
 
+import io
 import sys
 
 import typer
 
 from caebench.cli import assets, bench, ckpt, data, diff, follow, inspect, report, run, site, status, store
+from caebench.cli.options import say
 
 app = typer.Typer(
     help="Benchmarks for self-supervised vision: one command from a suite file to the tables of the CAE paper.",
@@ -69,15 +71,17 @@ ckpt_app.command("export")(ckpt.export)
 
 def main() -> None:
     """Run the command line; a user's mistake is one line, not a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a console may have no character for a lambda or a dagger
     try:
         app()
     except (ValueError, OSError) as error:
-        print(f"error: {_line(error)}", file=sys.stderr)
+        say(f"error: {_line(error)}", to=sys.stderr)
         raise SystemExit(2) from error
 
 
 def _line(error: Exception) -> str:
     from caebench.files.permissions import denied
-    from caebench.files.visible import LAYOUT, visible
 
-    return visible(denied(error) if isinstance(error, PermissionError) else str(error), keep=LAYOUT)
+    return denied(error) if isinstance(error, PermissionError) else str(error)

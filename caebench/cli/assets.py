@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from caebench.cli.options import JsonOption, SiteOption, command, expanded, print_json
+from caebench.cli.options import JsonOption, SiteOption, command, expanded, print_json, say
 
 if TYPE_CHECKING:
     from caebench.execution.assets import Noted
@@ -28,8 +28,6 @@ def list_assets(
     json: JsonOption = False,
 ) -> None:
     """List released files: purpose, licence, source, and whether they are present."""
-    from rich.markup import escape
-
     from caebench.cli.show import print_table
     from caebench.execution import assets
     from caebench.files.sizes import size
@@ -48,7 +46,7 @@ def list_assets(
             state,
             size(known[name]["bytes"]) if name in known else "-",
             asset.licence,
-            escape(asset.purpose),
+            asset.purpose,
             asset.url,
         ]
         for name, (asset, state) in found.items()
@@ -106,13 +104,11 @@ def _go_through(
         except assets.AssetError as error:
             problems[name] = str(error)
         if not json:
-            print(problems.get(name) or _line(name, done[name], where, asset.family, bool(asset.sha256)))
+            say(problems.get(name) or _line(name, done[name], where, asset.family, bool(asset.sha256)))
     if json:
         print_json({"files": done, "problems": problems})
     elif not chosen:
-        print(
-            f"{where}: no file of the manifest is present. Fetch one: {command('assets', 'fetch', 'NAME', site=site)}"
-        )
+        say(f"{where}: no file of the manifest is present. Fetch one: {command('assets', 'fetch', 'NAME', site=site)}")
     if problems:
         raise typer.Exit(1)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from caebench.cli.options import JsonOption, SiteOption, expanded, print_json
+from caebench.cli.options import JsonOption, SiteOption, expanded, print_json, say
 
 if TYPE_CHECKING:
     from caebench.bench.settings import Settings
@@ -172,8 +172,8 @@ def calibrate(
     if json:
         print_json(found.model_dump())
         return
-    print(f"{path}: {found.training / 1e12:.3g} TFLOP/s in pretraining, {found.frozen / 1e12:.3g} frozen.")
-    print(f"`caebench plan all --site {site}` now counts {describe_hours(found)}.")
+    say(f"{path}: {found.training / 1e12:.3g} TFLOP/s in pretraining, {found.frozen / 1e12:.3g} frozen.")
+    say(f"`caebench plan all --site {site}` now counts {describe_hours(found)}.")
 
 
 def _choose(
@@ -218,4 +218,4 @@ def _show(found: dict[str, Any], rows: Rows, out: Path | None, json: bool) -> No
     if out is not None:
         path = save(found, out)
         if not json:
-            print(path)
+            say(str(path))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from caebench.cli.options import JsonOption, SiteOption, StoreOption, expanded, print_json
+from caebench.cli.options import JsonOption, SiteOption, StoreOption, expanded, print_json, say
 
 if TYPE_CHECKING:
     from caebench.execution.checkpoints import Inspection
@@ -87,9 +87,9 @@ def import_file(
         pixels = {name: found[name] for name in ("pixel_stats", "pixel_source")}
         print_json({"id": job.id, "name": job.name, "folder": str(jobs.folder(job)), "row": row, **pixels})
         return
-    print(f"{job.name}: imported. The use of every key: {jobs.folder(job)}/mapping.json")
-    print(f"Pixel statistics: {found['pixel_stats']} ({found['pixel_source']})")
-    print(f"In a suite: {row}")
+    say(f"{job.name}: imported. The use of every key: {jobs.folder(job)}/mapping.json")
+    say(f"Pixel statistics: {found['pixel_stats']} ({found['pixel_source']})")
+    say(f"In a suite: {row}")
 
 
 def export(
@@ -114,7 +114,7 @@ def export(
     if json:
         print_json({"path": str(path), "layout": to, "notes": notes})
     else:
-        print("\n".join([f"{path}: written", *notes]))
+        say("\n".join([f"{path}: written", *notes]))
 
 
 def verify(
@@ -130,9 +130,7 @@ def verify(
 
     Exit status 1 if a check fails.
     """
-    from rich.markup import escape
-
-    from caebench.cli.show import print_table
+    from caebench.cli.show import coloured, print_table
     from caebench.execution import checkpoints
     from caebench.planning.setup import open_store
     from caebench.specs.site import load_site
@@ -144,8 +142,7 @@ def verify(
     if json:
         print_json(checks)
     else:
-        marks = {"ok": "[green]ok[/]", "bad": "[red]bad[/]", "skipped": "skipped"}
-        rows = [[check["what"], marks[check["state"]], escape(check["found"])] for check in checks]
+        rows = [[check["what"], coloured(check["state"]), check["found"]] for check in checks]
         print_table(folder.name, ["check", "state", "found"], rows, words=True)
     if any(check["state"] == "bad" for check in checks):
         raise typer.Exit(1)
@@ -172,8 +169,6 @@ def families(
 
 
 def _print(found: "Inspection") -> None:
-    from rich.markup import escape
-
     from caebench.cli.show import print_table
     from caebench.specs.pixel_stats import OPTION
 
@@ -206,5 +201,4 @@ def _print(found: "Inspection") -> None:
         ["file", f"{found['format']}, {found['bytes']:,} bytes"],
         ["sha256", found["sha256"]],
     ]
-    rows = [[escape(cell) for cell in row] for row in rows]
-    print_table(escape(found["path"]), ["what", "found"], rows, words=True)
+    print_table(found["path"], ["what", "found"], rows, words=True)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from caebench.cli.options import JsonOption, SiteOption, expanded, print_json
+from caebench.cli.options import JsonOption, SiteOption, expanded, print_json, say
 
 
 def make(
@@ -26,7 +26,7 @@ def make(
         bar = progress.add_task("rendering", total=None)
         amounts = world.replace(seed=seed).amounts()
         render(amounts, root, lambda done, total: progress.update(bar, completed=done, total=total))
-    print(f"{root}: {', '.join(amounts)}")
+    say(f"{root}: {', '.join(amounts)}")
 
 
 def check(

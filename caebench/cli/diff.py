@@ -39,14 +39,12 @@ def diff(
 
 
 def _show(difference: "Difference") -> None:
-    from rich.markup import escape
-
     from caebench.cli.show import console, print_table
 
     title = f"{difference.a} and {difference.b}, {difference.kind}"
     if difference.changes:
-        rows = [[change.field, escape(str(change.a)), escape(str(change.b))] for change in difference.changes]
-        print_table(escape(title), ["field", escape(difference.a), escape(difference.b)], rows, difference.notes)
+        rows = [[change.field, str(change.a), str(change.b)] for change in difference.changes]
+        print_table(title, ["field", difference.a, difference.b], rows, difference.notes)
         return
     for line in (f"{title}: equal in every field that can change a number.", *difference.notes):
-        console().print(line, highlight=False, markup=False)
+        console().print(line)

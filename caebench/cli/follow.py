@@ -18,6 +18,7 @@ from caebench.cli.options import (
     parse_seeds,
     reject_for_a_job,
     reject_options,
+    say,
 )
 
 if TYPE_CHECKING:
@@ -59,9 +60,9 @@ def logs(
             _in_queue(where, folder, queue) if follow else (False, "")
         )  # first: so the last lines are read
         for path in log_files(folder, where.root):
-            print(readers.setdefault(path, TailReader(path)).read(), end="", flush=True)
+            say(readers.setdefault(path, TailReader(path)).read(), end="")
         if words and words != said:
-            print(words, file=sys.stderr, flush=True)
+            say(words, to=sys.stderr)
         said = words
         if not is_queued:
             break
@@ -85,7 +86,7 @@ class TailReader:
             file.seek(self.position)
             new = file.read()
         self.position += len(new)
-        return self.decoder.decode(new)
+        return self.decoder.decode(new).replace("\r\n", "\n").replace("\r", "\n")  # which progress bars leave
 
 
 class RecentQueue:
@@ -159,15 +160,15 @@ def cancel(
     queued = queued_holders(folders)
     if not queued:
         _reject_local_jobs(folders)
-        print(f"{name}: no job of it is in the queue")
+        say(f"{name}: no job of it is in the queue")
         for folder in folders:
             if (held := judge(folder / LEASE)).is_live:
-                print(f"{name_of(folder)}: {held.words}")
+                say(f"{name_of(folder)}: {held.words}")
         return
     everywhere = open_store(load_site(site), store).folders()
     found = [(holder, folder) for folder in everywhere if (holder := holder_id(folder)) and holder in queued]
     for holder, folder in found:
-        print(f"{holder.id:>12}  {name_of(folder)}")
+        say(f"{holder.id:>12}  {name_of(folder)}")
     if not yes and not typer.confirm(f"Cancel these {len(found)} jobs?"):
         raise typer.Exit(2)
     cancel_queued(queued)
@@ -219,7 +220,7 @@ def retry(
     if setup.site.scheduler is None:
         reject_options(runs_here(site), dirty=dirty)
     if not jobs:
-        print(f"{name}: no job of it has failed")
+        say(f"{name}: no job of it has failed")
         return
     status = command("status", name, scale=scale, seeds=seeds, site=site, store=store)
     if setup.site.scheduler is not None:

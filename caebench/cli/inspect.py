@@ -105,12 +105,12 @@ def why(
         return
     from caebench.cli.show import console
 
-    console().print_json(data=facts)
+    console().print_json(data=facts, ensure_ascii=True)
 
 
 def doctor(site: SiteOption = "local", json: JsonOption = False) -> None:
     """Check this machine: versions, devices, packages, data roots, free disk."""
-    from caebench.cli.show import print_table
+    from caebench.cli.show import coloured, print_table
     from caebench.execution.doctor import examine
     from caebench.specs.site import load_site
 
@@ -118,8 +118,7 @@ def doctor(site: SiteOption = "local", json: JsonOption = False) -> None:
     if json:
         print_json([vars(finding) for finding in findings])
     else:
-        marks = {"ok": "[green]ok[/]", "note": "note", "bad": "[red]bad[/]"}
-        rows = [[finding.what, marks[finding.state], finding.found] for finding in findings]
+        rows = [[finding.what, coloured(finding.state), finding.found] for finding in findings]
         print_table("This machine", ["what", "state", "found"], rows)
     if any(finding.state == "bad" for finding in findings):
         raise typer.Exit(2)

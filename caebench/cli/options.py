@@ -4,7 +4,7 @@ import json
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 import typer
 
@@ -91,6 +91,13 @@ def command(
     given = {"--scale": scale, "--seeds": seeds, "--site": None if site == "local" else site, "--store": store}
     options = [word for name, value in given.items() if value is not None for word in (name, str(value))]
     return shlex.join(["caebench", *words, *options])
+
+
+def say(text: str, to: TextIO | None = None, end: str = "\n") -> None:
+    """Print lines on standard output, or on another stream; control characters are shown."""
+    from caebench.files.visible import visible
+
+    print(visible(text), file=to, end=end, flush=True)
 
 
 def print_json(content: Mapping[str, Any] | list[Any]) -> None:

@@ -16,6 +16,7 @@ from caebench.cli.options import (
     expanded,
     parse_seeds,
     print_json,
+    say,
 )
 
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ def _write(reports: "Reports", suites: "list[Suite]", out: Path, force: bool) ->
 
     endings = ",".join(suffix.removeprefix(".") for suffix in SUFFIXES.values())
     for stem in write_reports(reports, suites, out, force):
-        print(f"wrote {stem}.{{{endings}}}", file=sys.stderr)
+        say(f"wrote {stem}.{{{endings}}}", to=sys.stderr)
 
 
 def _check_deviations(reports: "Reports", suites: "list[Suite]") -> None:
@@ -197,4 +198,4 @@ def export_records(
     setup = set_up(suite, scale, site, store, parse_seeds(seeds))
     folder = records_folder(setup.scale.name, results)
     num_done, num_open = export(setup.plans.jobs, setup.store, folder)
-    print(f"{folder}: {num_done} records" + (f"; {num_open} jobs are not done" if num_open else ""))
+    say(f"{folder}: {num_done} records" + (f"; {num_open} jobs are not done" if num_open else ""))

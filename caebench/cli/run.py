@@ -17,6 +17,7 @@ from caebench.cli.options import (
     command,
     parse_seeds,
     reject_options,
+    say,
 )
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ def print_dry_run(missing: "list[Job]", num_parallel: int, separate: bool) -> No
 
     passes: JobGroups = {} if separate else find_passes(missing)
     for job in first_of_each(missing, passes):
-        print(" + ".join(one.name for one in passes.get(job.id, (job,))))
+        say(" + ".join(one.name for one in passes.get(job.id, (job,))))
     print(f"{len(missing)} jobs would run on this machine, at most {num_parallel} at once. Nothing ran.")
 
 
@@ -154,7 +155,7 @@ def submit(
     assert scheduler is not None, "only for a site with a scheduler"
     submitter = scheduler.submitter(setup.site, setup.store, options)
     if dry_run:
-        print("\n".join(submitter.preview(jobs, snapshot.planned(setup.store.root, dirty))), end="")
+        say("\n".join(submitter.preview(jobs, snapshot.planned(setup.store.root, dirty))), end="")
         return
     ids = submitter.submit(jobs, snapshot.take(setup.store.root, dirty))
     rows = [[job.name, ids[job.id]] for job in jobs if job.id in ids]
@@ -190,7 +191,7 @@ def end_leases(folders: Iterable[Path]) -> None:
     for folder in folders:
         job = holder_id(folder)
         if (who := take_over(folder, queues.get(job.scheduler) if job else None)) is not None:
-            print(f"{name_of(folder)}: taken over; it was {who}")
+            say(f"{name_of(folder)}: taken over; it was {who}")
 
 
 def run_one_job(
@@ -215,7 +216,7 @@ def run_one_job(
     given = expand(Path(job))
     folder = given if given.is_dir() else jobs.find(job)
     if jobs.state_at(folder) == "done":
-        print(f"{folder.name}: already done")
+        say(f"{folder.name}: already done")
         return
     if take_over:
         end_leases([folder])
@@ -223,9 +224,9 @@ def run_one_job(
         outcome = run_job(folder, jobs.root, where)
     except LeaseTaken as error:
         raise ValueError(str(error)) from error
-    print(f"{folder.name}: {outcome}")
+    say(f"{folder.name}: {outcome}")
     if outcome == "failed" and (folder / FAILURE).exists():  # not there on a full disk, or in another process
-        print(f"error: {failure_of(folder)}")
+        say(f"error: {failure_of(folder)}")
     if outcome != "done":
         raise typer.Exit(1)
 

@@ -2,11 +2,10 @@
 
 from typing import TYPE_CHECKING
 
-from rich.markup import escape
-
 from caebench.files.sizes import size
 
 if TYPE_CHECKING:
+    from caebench.cli.show import Cell
     from caebench.planning.code_caches import CacheFacts
     from caebench.planning.facts import JobFacts, PlanFacts
     from caebench.planning.setup import Setup
@@ -24,7 +23,7 @@ def print_plan(setup: "Setup", details: bool) -> None:
         rows = [job_row(job) for job in facts["jobs"]]
         print_table(title, ["job", "state", hours_header(setup.site), "disk", "inputs"], rows)
     for line in _summary(title, facts):
-        console().print(line, highlight=False)
+        console().print(line)
 
 
 def hours_header(site: "Site") -> str:
@@ -32,12 +31,12 @@ def hours_header(site: "Site") -> str:
     return "A100 h" if site.calibration is None else "device h"
 
 
-def job_row(job: "JobFacts") -> list[str]:
+def job_row(job: "JobFacts") -> "list[Cell]":
     """A job's line in a table."""
-    from caebench.cli.show import MARKS
+    from caebench.cli.show import coloured
 
     inputs = ", ".join(job["inputs"].values())
-    return [job["name"], MARKS[job["state"]], show_hours(job["gpu_hours"]), size(job["disk_bytes"]), inputs]
+    return [job["name"], coloured(job["state"]), show_hours(job["gpu_hours"]), size(job["disk_bytes"]), inputs]
 
 
 def _summary(title: str, facts: "PlanFacts") -> list[str]:
@@ -51,7 +50,7 @@ def _summary(title: str, facts: "PlanFacts") -> list[str]:
         f"{show_hours(facts['gpu_hours_to_do'])} to do. Disk: {size(facts['disk_bytes'])}.",
         *([passes] if probes else []),
         *map(_cache_line, facts["code_caches"]),
-        *map(escape, facts["notes"]),
+        *facts["notes"],
     ]
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from caebench.cli.options import JsonOption, command, expanded, print_json
+from caebench.cli.options import JsonOption, command, expanded, print_json, say
 
 
 def init(
@@ -32,7 +32,7 @@ def init(
         raise ValueError(f"--partition '{wanted}': unknown.{suggest(wanted, found)} Known: {', '.join(found)}.")
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, scheduler.first_site_file(store, wanted))
-    print(f"{path}: written. Complete it, then: caebench site check {name}")
+    say(f"{path}: written. Complete it, then: caebench site check {name}")
 
 
 def check(

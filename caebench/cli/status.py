@@ -25,6 +25,7 @@ from caebench.cli.options import (
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from caebench.cli.show import Cell
     from caebench.specs.scheduler import SchedulerSection
     from caebench.store.store import Store
 
@@ -112,17 +113,18 @@ def _cut(facts: Sequence[dict[str, Any]], most: int) -> tuple[Sequence[dict[str,
     return shown, f"; {len(facts) - most} more jobs are not shown, `--json` has all"
 
 
-def _table(facts: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
+def _table(facts: Sequence[dict[str, Any]]) -> "tuple[list[str], list[list[Cell]]]":
     """Header and rows, without columns that are empty for every job."""
     rows = [_row(fact) for fact in facts]
     kept = [number for number, _ in enumerate(HEADER) if number < 2 or any(row[number] for row in rows)]
     return [HEADER[number] for number in kept], [[row[number] for number in kept] for row in rows]
 
 
-def _row(fact: dict[str, Any]) -> list[str]:
-    from rich.markup import escape
+def _row(fact: dict[str, Any]) -> "list[Cell]":
+    from rich.text import Text
 
-    from caebench.cli.show import MARKS
+    from caebench.cli.show import coloured
+    from caebench.files.visible import visible
 
     number, total = fact["slices"], fact["num_slices"]
     unfinished = fact["state"] != "done"
@@ -130,8 +132,9 @@ def _row(fact: dict[str, Any]) -> list[str]:
     share = f", {100 * fact['share']:.0f} %" if fact["share"] is not None and unfinished else ""
     speed = f"{fact['images_per_second']:.0f}" if fact["images_per_second"] else ""
     left = _hours(fact["hours_left"]) if unfinished else ""
-    words = "\n".join([escape(str(fact["detail"])), *(f"[dim]{escape(line)}[/]" for line in fact["log"])])
-    place = [fact["job"], MARKS[fact["state"]], fact["progress"] + share if unfinished else "", speed, several]
+    words = Text(visible(str(fact["detail"])))
+    words.append(visible("".join(f"\n{line}" for line in fact["log"])), "dim")
+    place = [fact["job"], coloured(fact["state"]), fact["progress"] + share if unfinished else "", speed, several]
     return [*place, _clock(fact["expected_end"]), _hours(fact["hours_used"]), left, words]
 
 
@@ -212,7 +215,7 @@ def _repeatedly(chosen: Chosen, out: "Console") -> Iterator[list[dict[str, Any]]
         except SchedulerSilent as error:
             facts, words = None, f"{error} Asking again."
         if words and words != said:
-            out.print(words, highlight=False, markup=False, soft_wrap=True)
+            out.print(words, soft_wrap=True)
         said = words
         if facts is not None:
             yield facts

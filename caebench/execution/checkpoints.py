@@ -193,7 +193,7 @@ def row(job: Job, label: str) -> str:
     config = job.config
     assert isinstance(config, Imported), "only an imported encoder has such a row"
     fields = {
-        "label": json.dumps(visible(label), ensure_ascii=False),
+        "label": json.dumps(visible(label, keep=""), ensure_ascii=False),
         "recipe": '"imported"',
         "sha256": f'"{config.sha256}"',
         "family": f'"{config.family}"',

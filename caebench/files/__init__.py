@@ -1,1 +1,1 @@
-"""Files of the store: their names, and the one writer."""
+"""Files of the store: their names, and the one writer; and text as it can be shown."""

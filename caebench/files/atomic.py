@@ -123,10 +123,12 @@ def read_json(path: Path) -> dict[str, Any]:
         ValueError: it is damaged.
     """
     try:
+        if not path.is_file() and os.path.lexists(path):  # reading a pipe would wait for ever
+            raise ValueError("no regular file")
         content: object = json.loads(path.read_bytes())
         if not isinstance(content, dict):
             raise ValueError("no JSON object")
-    except ValueError as error:  # no JSON, or no UTF-8
+    except (ValueError, RecursionError) as error:  # no JSON, or no UTF-8
         raise ValueError(f"{path}: damaged ({error}). Delete the job's folder and run the suite again.") from error
     return cast(dict[str, Any], content)
 

@@ -24,8 +24,8 @@ def append_line(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def read_lines(path: Path, tail: int | None = None) -> list[dict[str, Any]]:
-    """Its whole lines; with `tail`, those in so many bytes at its end. None if there is no file."""
-    if not path.exists():
+    """Its whole lines; with `tail`, those in so many bytes at its end; none if there is no file."""
+    if not path.is_file():  # reading a pipe would wait for ever
         return []
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - tail) if tail is not None else 0)
@@ -37,7 +37,7 @@ def _whole(lines: Iterable[bytes]) -> list[dict[str, Any]]:
     for line in lines:
         try:
             content: object = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue  # cut, or being written
         if isinstance(content, dict):
             found.append(cast(dict[str, Any], content))

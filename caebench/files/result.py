@@ -2,11 +2,13 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from caebench.files.atomic import read_json, write_json
+from caebench.files.forms import fault
 from caebench.files.hashing import sha256_of
 from caebench.files.layout import DVAE, ENCODER, JOB, PROVENANCE, RESULT, TOKENIZER
 
@@ -52,9 +54,9 @@ def damage(folder: Path) -> str | None:
     """What is wrong with the files that say what a job is, what it found and how; None: nothing."""
     try:
         for name in (JOB, PROVENANCE):
-            if (folder / name).exists():
+            if os.path.lexists(folder / name):  # also a link to nothing
                 _read(folder / name)
-        if (folder / RESULT).exists():
+        if os.path.lexists(folder / RESULT):
             read_result(folder)
     except Damaged as error:
         return str(error)
@@ -73,12 +75,12 @@ def require_outputs(folder: Path) -> None:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    if not path.is_file():  # reading a pipe would wait for ever
-        raise Damaged(f"{path}: damaged (no regular file). Delete the job's folder and run the suite again.")
     try:
         content = read_json(path)
-    except ValueError as error:  # no JSON, or no text
+    except ValueError as error:
         raise Damaged(str(error)) from error
+    if wrong := fault(path, content):
+        raise Damaged(f"{path}: damaged ({wrong}). Delete the job's folder and run the suite again.")
     return content
 
 

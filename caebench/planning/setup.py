@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from caebench.files.atomic import read_json
 from caebench.files.layout import JOB
+from caebench.files.result import intact
 from caebench.planning.code_caches import with_code_caches
 from caebench.planning.cost import Cost
 from caebench.planning.graph import Plan, Plans, make_plan
@@ -84,7 +84,7 @@ def planned_ids(store: Store, files: Sequence[str] = ()) -> set[str]:
 
     The suites are those of the working folder and of caebench, and the given files.
     """
-    stored = (read_json(folder / JOB)["config"].get("seed") for folder in store.folders())
-    seeds = sorted({0, *(seed for seed in stored if seed is not None)})
+    stored = (intact(folder, JOB).get("config", {}).get("seed") for folder in store.folders())
+    seeds = sorted({0, *(seed for seed in stored if isinstance(seed, int))})
     suites = [*load_all(ALL), *(load(name) for name in files)]
     return {job.id for scale in SCALES.values() for suite in suites for job in make_plan(suite, scale, seeds).jobs}

@@ -7,6 +7,7 @@ from typing import Any
 from caebench.datasets.base import Roots
 from caebench.datasets.inspection import Inspection
 from caebench.datasets.registry import PUBLISHED
+from caebench.files.visible import visible
 from caebench.specs.inputs.dataset import RealData
 from caebench.specs.world import known_dataset
 
@@ -39,8 +40,6 @@ def print_report(report: Inspection) -> None:
     """A report in lines: where, what, what to do."""
     facts = [f"{number:,} {split}" for split, number in report.counts.items()]
     facts += [f"fingerprint {report.fingerprint}"] if report.fingerprint else []
-    print(": ".join([report.name, ", ".join(["ok" if report.ok else "NOT OK", *facts, str(report.root)])]))
-    for problem in report.problems:
-        print(f"  {problem}")
-    for note in report.notes:
-        print(f"  note: {note}")
+    lines = [": ".join([report.name, ", ".join(["ok" if report.ok else "NOT OK", *facts, str(report.root)])])]
+    lines += [*(f"  {problem}" for problem in report.problems), *(f"  note: {note}" for note in report.notes)]
+    print(visible("\n".join(lines)))

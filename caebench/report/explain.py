@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-from caebench.files.atomic import read_json
 from caebench.files.layout import FAILURE, JOB, METRICS, PROVENANCE, RESULT, name_of
 from caebench.files.result import intact
 from caebench.report.facts import cell_fact
@@ -51,7 +50,7 @@ def _made(job: Job, records: Records) -> dict[str, Any]:
         "state": records.state(job),
         "commit": made_with.get("commit"),
         "dirty": made_with.get("dirty"),
-        "finished": record["finished"] if record else None,
+        "finished": record.get("finished") if record else None,
         "folder": str(folder) if folder.exists() else None,
         "log": str(folder / METRICS) if (folder / METRICS).exists() else None,
     }
@@ -59,7 +58,7 @@ def _made(job: Job, records: Records) -> dict[str, Any]:
 
 def explain(store: Store, folder: Path) -> dict[str, Any]:
     """Everything known about a job."""
-    job = read_json(folder / JOB)
+    job = intact(folder, JOB)
     files = {"provenance": PROVENANCE, "result": RESULT, "failure": FAILURE}
     known = {name: intact(folder, file) for name, file in files.items() if (folder / file).exists()}
     return {
@@ -68,14 +67,14 @@ def explain(store: Store, folder: Path) -> dict[str, Any]:
         "changed_input": store.changed_input(folder),
         **job,
         **known,
-        "nearest": nearest(store, folder, job),
+        "nearest": nearest(store, folder, job) if job else None,
     }
 
 
 def nearest(store: Store, folder: Path, job: dict[str, Any]) -> dict[str, Any] | None:
     """The job of the same kind with the fewest differing values."""
-    others = ((other, read_json(other / JOB)) for other in store.folders() if other != folder)
-    compared = [(other, _changes(job, content)) for other, content in others if content["kind"] == job["kind"]]
+    others = ((other, intact(other, JOB)) for other in store.folders() if other != folder)
+    compared = [(other, _changes(job, content)) for other, content in others if content.get("kind") == job["kind"]]
     if not compared:
         return None
     other, changes = min(compared, key=lambda pair: len(pair[1]))

@@ -5,6 +5,7 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
+from caebench.files.visible import visible
 from caebench.report.claims import Judgement
 from caebench.report.render import Rows
 from caebench.report.table import Entry
@@ -25,7 +26,7 @@ def comma_separated(rows: Rows) -> str:
         joined = {name: ";".join(fact[name]) for name in ("deviations", "protocols", "jobs")}
         theirs = {f"published_{name}": value for name, value in fact["published"].items()}
         writer.writerow({**fact, **joined, **theirs})
-    return written.getvalue()
+    return visible(written.getvalue())
 
 
 def facts(rows: Rows) -> list[dict[str, Any]]:

@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from caebench.files.atomic import read_json
 from caebench.files.layout import FAILURE, JOB, METRICS, name_of
 from caebench.files.result import intact, read_result
 from caebench.report.forecast import Pace, hours_used, read_pace, slices
@@ -29,13 +28,13 @@ def folder_facts(
     """
     state, reason = _status(folder, statuses)
     facts: dict[str, Any] = {"job": name_of(folder), "state": state, "detail": reason, "folder": str(folder)}
-    job = read_json(folder / JOB) if state != "done" and (folder / JOB).exists() else {}
+    job = intact(folder, JOB) if state != "done" else {}
     pace = None if state == "done" else read_pace(folder / METRICS, job.get("config", {}))
     holder = holder_id(folder)
     snapshot = statuses.snapshot_of(holder)
     queued = snapshot.jobs.get(holder.id) if holder and snapshot else None
     if state == "done":
-        metrics = read_result(folder)["metrics"]
+        metrics = read_result(folder).get("metrics", {})
         facts["detail"] = " ".join(f"{name} {value:.4g}" for name, value in list(metrics.items())[:3])
     elif pace and pace.loss is not None and not reason:
         facts["detail"] = f"loss {pace.loss:.4g}"

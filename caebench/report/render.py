@@ -3,10 +3,12 @@
 Tables at nano and lab say their scale in the title, and never show a gap to the paper.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from caebench.files.visible import in_one_line
 from caebench.planning.graph import Plan
 from caebench.report.claims import Judgement, PartResult, seeds_text
 from caebench.report.statistics import Mark
@@ -19,6 +21,10 @@ from caebench.specs.pretrain import Pretrain
 Rows = list[list[Entry]]
 NOT_FOUND, NOT_LOOKED_UP = "not found", "-"  # in place of a published number
 DAGGER = "+"  # marks a number that deviates from its column's protocol; a real dagger if the format has one
+MARKUP = re.compile(  # what Markdown would not print; `_` inside a word, and `[` without `(`, it does
+    r"[\\`*|~$]|(?<![^\W_])_|_(?![^\W_])|<(?=[A-Za-z/!?])|&(?=#?\w+;)|\](?=[(\[])|!(?=\[)"
+)
+OPENING = re.compile(r"^(\d+)(?=[.)](\s|$))|^(?=[-+#>\[])")  # of a list, a heading, a quotation or a checkbox
 
 
 @dataclass(frozen=True)
@@ -261,14 +267,14 @@ def _difference(part: PartResult) -> str:
 
 def markdown(found: Document) -> str:
     """Markdown as GitHub renders it."""
-    parts = [_markdown_grid(found.main), "\n".join(f"- {note}" for note in found.notes)]
+    parts = [_markdown_grid(found.main), "\n".join(f"- {_note(note)}" for note in found.notes)]
     return "\n\n".join([*parts, *map(_markdown_grid, found.more)]) + "\n"
 
 
 def _markdown_grid(grid: Grid) -> str:
     rule = ["---", *["---" if grid.words else "---:"] * (len(grid.header) - 1)]
-    body = [grid.header, rule, *([_markdown_text(text) for text in row] for row in grid.rows)]
-    return f"**{grid.title}**\n\n" + "\n".join("| " + " | ".join(line) + " |" for line in body)
+    body = [list(map(_literal, grid.header)), rule, *([_markdown_text(text) for text in row] for row in grid.rows)]
+    return f"**{_literal(grid.title)}**\n\n" + "\n".join("| " + " | ".join(line) + " |" for line in body)
 
 
 def _markdown_text(text: Text) -> str:
@@ -277,4 +283,13 @@ def _markdown_text(text: Text) -> str:
 
 def _markdown_look(words: str, mark: Mark) -> str:
     sign = {"best": "**", "second": "_", "": ""}[mark]
-    return sign + words.replace("*", "\\*").replace("+-", "±") + sign
+    return sign + _literal(words).replace("+-", "±") + sign
+
+
+def _note(text: str) -> str:
+    return OPENING.sub(r"\1\\", _literal(text))
+
+
+def _literal(text: str) -> str:
+    """Text that Markdown prints as it is."""
+    return MARKUP.sub(r"\\\g<0>", in_one_line(text))

@@ -110,9 +110,11 @@ def _number(plan: Plan, cell: Cell, job: Job, records: Records) -> Number:
     place = (plan.suite.name, cell.row.label, cell.row.id, key, column.header, metric, job.seed or 0, job.name)
     if record is None:
         return Number(*place, records.state(job), None)
+    if metric not in record["metrics"]:
+        return Number(*place, "damaged", None)
     low, high = record.get("intervals", {}).get(metric, (None, None))
     made = fingerprint(job.config, record), record["provenance"].get("commit")
-    best = record["metrics"][chosen.best] if chosen else None
+    best = record["metrics"].get(chosen.best) if chosen else None
     return Number(*place, "done", record["metrics"][metric], best, low, high, *made)
 
 
@@ -176,7 +178,7 @@ def _rates(cell: Cell, records: Records) -> dict[float, float]:
     found: dict[float, list[float]] = {}
     for job in cell.jobs:
         readings, record = job.config.readings(cell.column.metric), records.find(job)
-        if not readings or record is None:
+        if not readings or record is None or not record["metrics"].keys() >= set(readings.values()):
             return {}
         for rate, metric in readings.items():
             found.setdefault(rate, []).append(record["metrics"][metric])

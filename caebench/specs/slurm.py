@@ -79,6 +79,7 @@ def check_store(store: Path) -> None:
     Raises:
         ValueError: it has a character that cannot be quoted there.
     """
+    path = str(store.expanduser().absolute())  # which sbatch gets
     for character, reason in FORBIDDEN.items():
-        if character in str(store):
-            raise ValueError(f"store is {str(store)!r}: {character!r} cannot be in it, {reason}. Choose another folder")
+        if character in path:
+            raise ValueError(f"store is {path!r}: {character!r} cannot be in it, {reason}. Choose another folder")

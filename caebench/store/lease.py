@@ -280,7 +280,7 @@ def _lease_of(holder: HolderId | None, purpose: Purpose, stale_after: float | No
 def _read(path: Path) -> dict[str, Any] | None:
     """A lease that names its holder; None if there is none, or it is empty, half-written or damaged."""
     try:
-        content: Any = json.loads(path.read_bytes())
+        content: Any = json.loads(path.read_bytes()) if path.is_file() else None  # a pipe would never end
     except (FileNotFoundError, ValueError):  # also of bytes that are no text
         return None
     if is_table(content) and (HolderId.of(content) or {"host", "pid", "started"} <= content.keys()):
@@ -290,7 +290,7 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 def _modified(path: Path) -> float | None:
     try:
-        return path.stat().st_mtime
+        return path.stat().st_mtime if path.exists() else None
     except FileNotFoundError:
         return None
 
@@ -326,7 +326,7 @@ def _replace(
 
 def _bytes(path: Path) -> bytes | None:
     try:
-        return path.read_bytes()
+        return path.read_bytes() if path.is_file() else None
     except FileNotFoundError:
         return None
 

@@ -58,7 +58,7 @@ def read_record(folder: Path) -> Record:
     """The record of a finished job's folder."""
     job, result = read_json(folder / JOB), read_result(folder)
     provenance = read_json(folder / PROVENANCE) if (folder / PROVENANCE).exists() else {}
-    return {"name": name_of(folder), **job, **result, "provenance": provenance}
+    return {"name": name_of(folder), "metrics": {}, "fingerprints": {}, **job, **result, "provenance": provenance}
 
 
 def export(jobs: list[Job], store: Store, folder: Path) -> tuple[int, int]:

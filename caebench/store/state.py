@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from caebench.files.atomic import read_json
 from caebench.files.layout import ATTEMPTS, CHECKPOINTS, FAILURE, JOB, LEASE, METRICS
 from caebench.files.lines import read_lines
 from caebench.files.result import damage, intact
@@ -85,7 +84,7 @@ class Statuses:
 
     def _blocked(self, folder: Path) -> Status | None:
         """The status of a job with an input that can never be done; None if all can."""
-        names = input_names(read_json(folder / JOB)) if (folder / JOB).exists() else []
+        names = input_names(intact(folder, JOB))
         inputs = {name: self.of(self.store.at(name))[0] for name in names}
         broken = [f"{name} ({state})" for name, state in inputs.items() if state in BROKEN]
         return ("blocked", f"depends on {', '.join(broken)}") if broken else None

@@ -203,7 +203,7 @@ class Store:
 
     def dependents(self, folder: Path) -> list[Path]:
         """The folders of all jobs that depend on one, directly or not."""
-        inputs = {path: {id_in(name) for name in input_names(read_json(path / JOB))} for path in self.folders()}
+        inputs = {path: {id_in(name) for name in input_names(intact(path, JOB))} for path in self.folders()}
         found, new = {folder}, {folder}
         while new:
             ids = {id_in(path.name) for path in new}

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from caebench.files.atomic import NO_ROOM, PARTIAL, read_json, remove
+from caebench.files.atomic import NO_ROOM, PARTIAL, remove
 from caebench.files.layout import JOB, LEASE, SNAPSHOTS, id_in, name_of
+from caebench.files.result import intact
 from caebench.specs.job import Job
 from caebench.specs.registry import read_config
 from caebench.specs.site import SCHEDULERS
@@ -50,22 +51,22 @@ def look_through(store: Store, planned: Container[str]) -> list[Stored]:
 
     Running jobs and the dependencies of planned or running jobs are kept.
     """
-    jobs = {folder: read_json(folder / JOB) for folder in store.folders()}
-    unplanned = {f for f, job in jobs.items() if job["id"] not in planned and job["kind"] != BY_HAND}
-    needed = _needed(store, [folder for folder in jobs if folder not in unplanned])
+    folders = list(store.folders())
+    unplanned = {f for f in folders if id_in(f.name) not in planned and f.parent.name != BY_HAND}
+    needed = _needed(store, [folder for folder in folders if folder not in unplanned])
     running = {folder for folder in unplanned if is_live(folder / LEASE)}
     needed |= dict.fromkeys(_needed(store, list(running)), "a running job")
     return [
         Stored(
             folder,
-            job["kind"],
+            folder.parent.name,
             size_of_folder(folder),
             store.state_at(folder),
             todays_id(store, folder) if folder in unplanned else None,
             folder in unplanned,
             "it runs" if folder in running else needed.get(folder),
         )
-        for folder, job in jobs.items()
+        for folder in folders
     ]
 
 
@@ -75,7 +76,7 @@ def _needed(store: Store, kept: Sequence[Path]) -> dict[Path, str]:
     new = list(kept)
     while new:
         folder = new.pop()
-        for name in input_names(read_json(folder / JOB)) if (folder / JOB).exists() else ():
+        for name in input_names(intact(folder, JOB)):
             if (parent := store.at(name)) not in found:
                 found[parent] = name_of(folder)
                 new.append(parent)
@@ -90,9 +91,9 @@ def todays_id(store: Store, folder: Path) -> str | None:
 
 def _today(store: Store, folder: Path) -> Job | None:
     try:
-        content = read_json(folder / JOB)
+        content = intact(folder, JOB)
         config = read_config(content["config"])
-    except (OSError, ValueError):
+    except (KeyError, ValueError):
         return None  # an input is gone, or the config is of a kind or form that is no more
     inputs = {role: _today(store, store.at(name)) for role, name in content["inputs"].items()}
     known = {role: job for role, job in inputs.items() if job is not None}

@@ -7,7 +7,7 @@ from pydantic import BeforeValidator, Field, NonNegativeFloat, field_validator, 
 
 from caebench.specs.base import Config, is_table
 
-CELL = re.compile(r"(?:(?P<suite>[\w-]+):(?! ))?(?P<row>.+)/(?P<column>[^/]+)")
+CELL = re.compile(r"(?:(?P<suite>[\w-]+):(?! ))?(?P<row>.+)/(?P<column>[^/]+)", re.DOTALL)
 RENAMED = {  # fields of claims: the old name and the new one
     "says": "statement",
     "place": "section",

@@ -1,11 +1,18 @@
 """The table of `caebench status`."""
 
+import json
+import os
 from datetime import datetime
 
 import pytest
 
 from caebench.cli import status
+from caebench.files.layout import ATTEMPTS, JOB, LEASE, RESULT
+from caebench.planning.graph import make_plan
 from caebench.planning.setup import is_suite
+from caebench.store.store import Store
+from caebench.suites import loading as suites
+from tests.golden.fake import fill
 
 FACT = {
     "job": "pretrain/a-0123456789",
@@ -41,7 +48,7 @@ def table(*facts):
 def test_columns_that_hold_nothing_are_left_out():
     header, rows = table(FACT, FACT | {"state": "failed", "detail": "ValueError: [x]", "log": ["a", "b"]})
     assert header == ["job", "state", "result or reason"]
-    assert rows[1][2].splitlines() == ["ValueError: \\[x]", "[dim]a[/]", "[dim]b[/]"]
+    assert str(rows[1][2]) == "ValueError: [x]\na\nb"
 
 
 def test_a_job_that_runs_fills_every_column():
@@ -82,3 +89,31 @@ def test_a_jobs_id_is_no_suite(name, expected):
 def test_flags_that_do_not_apply_are_an_error(desk, arguments, said):
     answer = desk("status", *arguments)
     assert (answer.status, answer.error) == (2, f"error: {said}\n")
+
+
+@pytest.mark.parametrize("verb", [("status",), ("store",), ("report", "--suite", "quickstart", "--scale", "nano")])
+@pytest.mark.parametrize("name", [JOB, RESULT, LEASE, ATTEMPTS])
+def test_a_pipe_in_place_of_a_file_costs_its_own_job(desk, tiny, name, verb):
+    plan, store = make_plan(suites.load("quickstart"), tiny, [0]), Store(desk.store)
+    first, second = (store.prepare(job) for job in plan.jobs[:2])
+    (first / name).unlink(missing_ok=True)
+    os.mkfifo(first / name)
+    status, out, error = desk(*verb)
+    assert (status, error) == (0, "")
+    if verb == ("status",):
+        assert second.name in out and ("damaged" in out) == (name in (JOB, RESULT))
+
+
+def test_a_number_that_cannot_be_costs_its_own_cell(desk, tiny):
+    plan, store = make_plan(suites.load("quickstart"), tiny, [0]), Store(desk.store)
+    fill(store, plan)
+    job = next(job for job in plan.jobs if job.kind == "knn")
+    result = store.folder(job) / RESULT
+    content = json.loads(result.read_text())
+    result.write_text(json.dumps({**content, "metrics": {**content["metrics"], "top1": 250.0}}))
+    status, out, error = desk("report", "--suite", "quickstart", "--scale", "nano", "--format", "md")
+    assert (status, error, out.count("| damaged |")) == (0, "", 1)
+    facts = json.loads(desk("status", "quickstart", "--scale", "nano", "--json").out)
+    assert [fact["detail"] for fact in facts if fact["state"] == "damaged"] == [
+        f"{result}: damaged (top1 is 250 %). Delete the job's folder and run the suite again."
+    ]

@@ -16,7 +16,7 @@ NUMBERS = {"id": "0" * 10, "metrics": {"top1": 83.61, "loss": 0.1 + 0.2}, "finis
 @pytest.fixture
 def folder(tmp_path):
     (tmp_path / ENCODER).write_bytes(b"weights")
-    write_json(tmp_path / JOB, {"id": "0" * 10})
+    write_json(tmp_path / JOB, {"id": "0" * 10, "kind": "knn", "config": {}, "inputs": {}})
     write_result(tmp_path, NUMBERS)
     return tmp_path
 

@@ -26,7 +26,10 @@ HOLDER = {"scheduler": "slurm", "scheduler_id": "7"}
 def folder(tmp_path):
     folder = tmp_path / "pretrain" / "a-0123456789"
     folder.mkdir(parents=True)
-    write_json(folder / "job.json", {"kind": "pretrain", "config": CONFIG, "inputs": {}, "gpu_hours": 400.0})
+    write_json(
+        folder / "job.json",
+        {"id": "0123456789", "kind": "pretrain", "config": CONFIG, "inputs": {}, "gpu_hours": 400.0},
+    )
     return folder
 
 

@@ -23,6 +23,13 @@ def test_a_store_whose_path_cannot_stand_in_a_script_is_refused(store, said):
     assert Site(store=Path(store)).store == Path(store), "jobs on this machine need no script"
 
 
+def test_a_store_below_such_a_folder_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "a%j").mkdir()
+    monkeypatch.chdir(tmp_path / "a%j")
+    with pytest.raises(ValueError, match="/a%j/store': '%' cannot be in it"):
+        check_store(Path("store"))
+
+
 @pytest.mark.parametrize("store", ["/a b", "/a$", "/a`id`", "/a'b", '/a"b'])
 def test_a_store_whose_path_can_be_quoted_is_accepted(store):
     assert Site(store=Path(store), shared_store=True, slurm=Slurm()).store == Path(store)

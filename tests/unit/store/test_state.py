@@ -22,7 +22,10 @@ CANCELLED = Ending("cancelled")
 def make(store, name, job_id=None, *inputs, attempts=(), **lease):
     folder = store / "pretrain" / name
     folder.mkdir(parents=True)
-    write_json(folder / "job.json", {"inputs": {one: f"pretrain/{one}" for one in inputs}})
+    write_json(
+        folder / "job.json",
+        {"id": "", "kind": "pretrain", "config": {}, "inputs": {one: f"pretrain/{one}" for one in inputs}},
+    )
     if job_id:
         write_json(folder / LEASE, {"scheduler": "pile", "scheduler_id": job_id, **lease})
     (folder / "attempts.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in attempts))
