@@ -7,7 +7,7 @@ import numpy as np
 
 from caebench.datasets.errors import DataError, read_text
 from caebench.datasets.inspection import Decoded, Inspection, is_hidden
-from caebench.datasets.pixels import PixelSize
+from caebench.datasets.pixels import LABEL_MODES, PixelSize, fault_of_label_map
 from caebench.datasets.scenes import SceneDataset
 from caebench.datasets.splits import SPLITS, Size, Split
 from caebench.datasets.synthetic.canvas import Canvas
@@ -16,7 +16,6 @@ from caebench.datasets.synthetic.rendering import FIRST_DIGIT_LABEL, SCENE_CLASS
 FOLDER = "ADEChallengeData2016"
 FOLDERS: dict[Split, str] = {"train": "training", "val": "validation"}
 CLASSES = "objectInfo150.txt"  # one line a class after the header, tab-separated: its label first, its name last
-LABEL_MODES = ("L", "P")  # of a label map, as Pillow calls them
 FULL_ADE20K = (
     "This benchmark uses SceneParse-150: get ADEChallengeData2016.zip from sceneparsing.csail.mit.edu "
     "and name the folder ADEChallengeData2016"
@@ -145,13 +144,6 @@ def _check_label_map(path: Path, found: Decoded, inspection: Inspection) -> None
     if fault := fault_of_label_map(found.mode, found.top_value, inspection.size.num_classes):
         kind = "labels out of range" if found.mode in LABEL_MODES else "label maps of another kind"
         inspection.add(kind, path, fault, FULL_ADE20K)
-
-
-def fault_of_label_map(mode: str, top_label: int, num_classes: int) -> str:
-    """What keeps a label map from being used, or nothing."""
-    if mode not in LABEL_MODES:
-        return f"a label map of mode {mode}, expected one channel of 8 bits"
-    return f"label {top_label}, expected 0 (other) to {num_classes}" if top_label > num_classes else ""
 
 
 ADE20K = ADE20K150(

@@ -30,6 +30,7 @@ STORE_TURNED = (
 WRITE_8_BITS = "Write the picture again with 8 bits a channel"
 
 PixelSize = tuple[int, int]  # width, height
+LABEL_MODES = ("L", "P")  # of a label map, as Pillow calls them
 
 
 def orientation_of(image: Image.Image) -> int:
@@ -92,3 +93,10 @@ def size_error(path: Path, found: PixelSize, wanted: PixelSize, says: str, do: s
     tag = f" stored, with EXIF orientation {orientation}" if turned else ""
     what = f"{found[0]}x{found[1]} pixels{tag}, where {says} {wanted[0]}x{wanted[1]}"
     return DataError(path, what, STORE_TURNED if turned else do)
+
+
+def fault_of_label_map(mode: str, top_label: int, num_classes: int) -> str:
+    """What keeps a label map from being used, or nothing."""
+    if mode not in LABEL_MODES:
+        return f"a label map of mode {mode}, expected one channel of 8 bits"
+    return f"label {top_label}, expected 0 (other) to {num_classes}" if top_label > num_classes else ""

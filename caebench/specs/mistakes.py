@@ -52,7 +52,7 @@ def _owner(kind: Any, place: Sequence[Any]) -> type[Config] | None:
 
 
 def _config_in(annotation: Any) -> type[Config] | None:
-    """The first config in a type: of `dict[str, Resources]` or `Slurm | None`."""
+    """The first config in a type: of `dict[str, Resources]` or `Sharing | None`."""
     if isinstance(annotation, type) and issubclass(annotation, Config):
         return annotation
     return next((found for part in get_args(annotation) if (found := _config_in(part))), None)

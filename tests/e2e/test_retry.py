@@ -67,7 +67,9 @@ def test_a_dependent_of_a_failed_job_is_not_retried_alone(bench, chain):
 def test_a_job_that_would_be_another_one_today_is_refused(bench, chain):
     """Its default, or its kind's version, has changed since."""
     encoder, probe, _ = chain
-    path = bench.folder(probe) / "job.json"
+    folder = bench.folder(probe)
+    path = folder.with_name(folder.name.replace(probe.id, "0123456789")) / "job.json"
+    folder.rename(path.parent)
     path.write_text(json.dumps({**read(path), "id": "0123456789"}))
     command = bench.run("retry", encoder.id)
     assert command.process.exitcode == 2

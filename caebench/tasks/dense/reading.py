@@ -10,9 +10,8 @@ from mmseg.datasets.transforms import LoadAnnotations
 from PIL import Image
 
 from caebench.data.loading import open_image
-from caebench.datasets.ade20k import FULL_ADE20K, fault_of_label_map
 from caebench.datasets.errors import DataError
-from caebench.datasets.pixels import UNREADABLE, PixelSize, size_error
+from caebench.datasets.pixels import UNREADABLE, PixelSize, fault_of_label_map, size_error
 from caebench.files.permissions import denied_at
 
 IGNORED = 255  # the label that counts neither in training nor in the metric
@@ -63,7 +62,7 @@ class ReadLabelMap(LoadAnnotations):
         labels = results["gt_seg_map"]
         top_label = int(labels.max(where=labels != IGNORED, initial=0)) + 1  # 0 became the ignored one
         if fault := fault_of_label_map(mode, top_label, self.num_classes):
-            raise DataError(path, fault, FULL_ADE20K)
+            raise DataError(path, fault, f"{CHECK}.")
         (height, width), (rows, columns) = results["ori_shape"], labels.shape
         says = f"its label map {path} has"
         check_size(Path(results["img_path"]), (width, height), (columns, rows), says)
