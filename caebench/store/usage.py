@@ -1,7 +1,7 @@
 """Disk usage of the store: bytes by kind of job, jobs that no suite plans any more, left-over files; and deletion."""
 
 import os
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,25 +49,32 @@ class Stored:
 def look_through(store: Store, planned: Container[str]) -> list[Stored]:
     """Every job folder with its size; `planned` has the ids that suites ask for.
 
-    Running jobs and the dependencies of planned or running jobs are kept.
+    Running jobs, imported encoders and the dependencies of planned or running jobs are kept. While a `job.json` is
+    damaged all are kept, because nobody knows what its job depends on.
     """
-    folders = list(store.folders())
-    unplanned = {f for f in folders if id_in(f.name) not in planned and f.parent.name != BY_HAND}
-    needed = _needed(store, [folder for folder in folders if folder not in unplanned])
+    jobs = {folder: intact(folder, JOB) for folder in store.folders()}
+    unplanned = {f for f, job in jobs.items() if id_in(f.name) not in planned and job.get("kind") != BY_HAND}
+    needed = dict.fromkeys(unplanned, words) if (words := _unclear(jobs)) else {}
+    needed |= _needed(store, [folder for folder in jobs if folder not in unplanned])
     running = {folder for folder in unplanned if is_live(folder / LEASE)}
     needed |= dict.fromkeys(_needed(store, list(running)), "a running job")
     return [
         Stored(
             folder,
-            folder.parent.name,
+            job.get("kind", folder.parent.name),
             size_of_folder(folder),
             store.state_at(folder),
             todays_id(store, folder) if folder in unplanned else None,
             folder in unplanned,
             "it runs" if folder in running else needed.get(folder),
         )
-        for folder in folders
+        for folder, job in jobs.items()
     ]
+
+
+def _unclear(jobs: Mapping[Path, Mapping[str, Any]]) -> str | None:
+    """The first job whose inputs are not known, in words."""
+    return next((f"{name_of(folder)}, whose {JOB} is damaged" for folder, job in jobs.items() if not job), None)
 
 
 def _needed(store: Store, kept: Sequence[Path]) -> dict[Path, str]:

@@ -9,6 +9,7 @@ from caebench.files.atomic import read_json, write_json
 from caebench.planning.graph import make_plan
 from caebench.planning.scale import SCALES
 from caebench.planning.setup import planned_ids
+from caebench.specs.inputs.imported import imported
 from caebench.specs.job import Job, make_job
 from caebench.store.lease import acquire, release
 from caebench.store.store import Store
@@ -120,6 +121,26 @@ def test_a_job_of_a_kind_that_is_gone_is_deletable(store, probe):
     write_json(folder / "job.json", content)
     (found,) = [one for one in look_through(store, planned_ids(store)) if one.folder == folder]
     assert found.is_deletable and found.newer is None
+
+
+def test_an_imported_encoder_stays(store):
+    folder = finish(store, make_job(imported(sha256="0" * 64, family="mae")))
+    (found,) = look_through(store, planned_ids(store))
+    assert (found.folder, found.kind, found.is_deletable) == (folder, "imported", False)
+    assert delete([found]) == 0 and folder.exists()
+
+
+def test_nothing_goes_while_it_is_not_known_what_a_job_depends_on(store, probe):
+    """The inputs of a kept job stay, also where its `job.json` no longer names them."""
+    extra = finish(store, other(probe, crop_scale_min=0.3))
+    folder = finish(store, probe)
+    (folder / "job.json").write_text("{")
+    found = {one.folder: one for one in look_through(store, planned_ids(store))}
+    assert found[extra].is_unplanned and not found[extra].is_deletable
+    assert found[extra].kept_for == f"linear_probe/{folder.name}, whose job.json is damaged"
+    (folder / "job.json").unlink()
+    store.prepare(probe)
+    assert going(store) == {extra}
 
 
 def test_logs_snapshots_and_leftovers_are_counted_apart(store, probe):
