@@ -86,16 +86,19 @@ def read(path: Path) -> Content:
     """
     if _is_safetensors(require_file(path)):
         entries, metadata = _read_safetensors(path)
-        return Content(path, "safetensors", _named(entries), metadata)
+        return Content(path, "safetensors", _named(entries, path), metadata)
     entries = read_pickle(path, ALLOWED)
     if not isinstance(entries, dict) or not all(isinstance(name, str) for name in entries):
         raise ValueError(f"{path}: has a {type(entries).__name__}, not a table of named entries. Give a checkpoint.")
-    return Content(path, "pickle", _named(entries), {})
+    return Content(path, "pickle", _named(entries, path), {})
 
 
-def _named(entries: Mapping[str, Any]) -> dict[str, Any]:
+def _named(entries: Mapping[str, Any], path: Path) -> dict[str, Any]:
     """The entries with names that are safe to print."""
-    return {visible(name, keep=""): value for name, value in entries.items()}
+    named = {visible(name, keep=""): value for name, value in entries.items()}
+    if len(named) < len(entries):
+        raise ValueError(f"{path}: has two names that differ by control characters alone. Do not use it.")
+    return named
 
 
 def read_pickle(path: Path, allowed: Iterable[Allowed]) -> Any:

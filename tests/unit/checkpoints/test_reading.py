@@ -189,3 +189,11 @@ def test_a_block_of_an_absurd_number_is_unexpected(tmp_path, state):
     torch.save({**state, f"blocks.{'9' * 5000}.x": torch.ones(1)}, tmp_path / "x.pth")
     with pytest.raises(ValueError, match=r"x\.pth: read as .* 1 tensors do not fit: blocks\.9+\.x: unexpected"):
         load_encoder(tmp_path / "x.pth", num_heads=3)
+
+
+@pytest.mark.parametrize("name", ["x.pth", "x.safetensors"])
+def test_two_names_that_would_be_shown_alike_are_refused(tmp_path, name):
+    state = {"a\x1b": torch.ones(2), r"a\x1b": torch.zeros(2)}
+    save_file(state, tmp_path / name) if name.endswith("safetensors") else torch.save(state, tmp_path / name)
+    with pytest.raises(ValueError, match="two names that differ by control characters alone"):
+        read(tmp_path / name)

@@ -40,12 +40,13 @@ def test_a_line_that_stands_in_a_list_twice_is_refused(domainnet):
     assert error.do == f"Restore the list. {PUBLISHED['clipart'].source}"
 
 
-@pytest.mark.parametrize("spell", ["./{}", "clipart/../{}", "/{}", "{}"])
-def test_another_spelling_of_a_path_is_refused(spell, domainnet):
+@pytest.mark.parametrize(
+    ("old", "new"), [("clipart", "./clipart"), ("clipart", "clipart/../clipart"), ("clipart", "/clipart"), ("/", "//")]
+)
+def test_another_spelling_of_a_path_is_refused(old, new, domainnet):
     """Or an image would be trained on twice, or tested on as well."""
-    wrong = lambda path: spell.format(path) if spell != "{}" else path.replace("/", "//")  # noqa: E731
-    path = change_first(domainnet / CLIPART, lambda line: [wrong(line)])
-    what = f"names {wrong(path)!r}, expected a path below the root such as {path!r}"
+    path = change_first(domainnet / CLIPART, lambda line: [line.replace(old, new, 1)])
+    what = f"names {path.replace(old, new, 1)!r}, expected a path below the root such as {path!r}"
     assert refusal(domainnet, "clipart").what == what
 
 
