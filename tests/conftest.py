@@ -95,6 +95,11 @@ def pytest_configure(config: pytest.Config) -> None:
                 importlib.import_module(name)
 
 
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Name a case by how long its bytes are: bytes that hold a time would name it anew in each worker."""
+    return f"{len(val)} bytes" if isinstance(val, bytes) else None
+
+
 FIRST = ("slurm", "contracts/test_methods.py", "slow", "e2e", "contracts")  # what takes longest, or waits for others
 
 

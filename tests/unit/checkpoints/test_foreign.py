@@ -31,7 +31,7 @@ FILES = [
     ("x.pth", b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>", PAGE),
     ("x.pth", LFS, "is a pointer of Git LFS. Fetch the file: git lfs pull"),
     ("x.pth", b"/annex/objects/SHA256E-s12--ab.pth\n", "is a pointer of git-annex. Fetch the file: git annex get"),
-    ("x.pth", gzip.compress(b"weights"), f"is a gzip archive. {UNPACK}"),
+    ("x.pth", gzip.compress(b"weights", mtime=0), f"is a gzip archive. {UNPACK}"),
     ("x.pth.tar", tar(), f"is a tar archive. {UNPACK}"),
     ("x.pth", b"\xfd7zXZ\x00\x00", f"is an xz archive. {UNPACK}"),
     ("x.h5", b"\x89HDF\r\n\x1a\n\x00", f"is an HDF5 file, as Keras and TensorFlow write it. {CONVERT}"),
