@@ -14,14 +14,25 @@ Hex = Annotated[str, Field(pattern="^([0-9a-f]{64})?$")]
 class Asset(Config):
     """An entry of `caebench/assets.toml`."""
 
-    file: str = Field(pattern=r"^[\w][\w.-]*$")  # its name in the folder of assets
+    file: str = Field(pattern=r"^[\w][\w.-]*$")
+    """Its name in the folder of assets."""
     url: str = Field(pattern="^https?://")
-    sha256: Hex = ""  # empty: no source gives it; the first fetch records it
-    published: str = Field(default="", pattern="^((md5|sha256):[0-9a-f]{4,64})?$")  # the beginning of a digest
-    bytes: PositiveInt | None = None  # None: no source gives it
-    by_hand: bool = False  # behind a page that a browser must pass
+    """Where it is fetched from."""
+    sha256: Hex = ""
+    """Its SHA-256; empty: no source gives it, and the first fetch records it."""
+    published: str = Field(default="", pattern="^((md5|sha256):[0-9a-f]{4,64})?$")
+    """The beginning of a published digest, as `md5:...` or `sha256:...`."""
+    bytes: PositiveInt | None = None
+    """Its size; without it no source gives one."""
+    by_hand: bool = False
+    """It lies behind a page that a browser must pass."""
     licence: str
+    """Its licence, as its source names it."""
     purpose: str
-    family: FamilyName | None = None  # of encoders: what `ckpt import` reads
-    pixel_stats: PixelStatsName | None = None  # of encoders whose family does not fix them (ADR 25)
-    source: str  # where URL and digest were read
+    """What it is for."""
+    family: FamilyName | None = None
+    """Of an encoder: the family that `ckpt import` reads it as."""
+    pixel_stats: PixelStatsName | None = None
+    """Of an encoder whose family does not fix them: its pixel statistics (ADR 25)."""
+    source: str
+    """Where URL and digest were read."""

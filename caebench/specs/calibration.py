@@ -14,13 +14,21 @@ class Calibration(Config):
     """Speeds of one device, as `caebench bench calibrate` leaves them. It changes no number and enters no job id."""
 
     device: str
-    measured: str  # the day, as YYYY-MM-DD
-    training: PositiveFloat  # FLOP/s of a pretraining step, by the plan's count of what it computes
-    frozen: PositiveFloat  # FLOP/s of a frozen encoder's forward pass
+    """The device's name."""
+    measured: str
+    """The day, as YYYY-MM-DD."""
+    training: PositiveFloat
+    """FLOP/s of a pretraining step, by the plan's count of what it computes."""
+    frozen: PositiveFloat
+    """FLOP/s of a frozen encoder's forward pass."""
     variant: str
+    """The encoder that was measured."""
     batch: int
+    """Images of a step."""
     precision: str
+    """The precision that was measured."""
     commit: str | None = None
+    """The commit of caebench that measured."""
 
 
 def calibration_path(folder: Path, site: str) -> Path:

@@ -12,12 +12,22 @@ class DenseOptimization(Config):
     """AdamW with layer-wise decay; linear warm-up from `warmup_ratio`, then polynomial to 0 or in steps of a tenth."""
 
     optimizer: AdamW
+    """The optimizer and its settings."""
     iterations: PositiveInt
+    """Steps of training."""
     warmup_iterations: NonNegativeInt
+    """Steps of the linear warm-up."""
     warmup_ratio: PositiveFloat
+    """Where the warm-up starts, as a share of `lr`."""
     global_batch: PositiveInt
-    lr: PositiveFloat  # the peak, for this batch
+    """Images of a step, over all devices."""
+    lr: PositiveFloat
+    """The peak learning rate, for this batch."""
     layer_decay: float = Field(gt=0.0, le=1.0)
-    schedule: Literal["poly", "step"]  # poly: power 1
-    milestones: tuple[float, ...] = ()  # of `step`, as shares of the iterations
+    """Factor on the learning rate from each block to the one below it; 1: none."""
+    schedule: Literal["poly", "step"]
+    """After the warm-up: `poly` falls to 0 with power 1, `step` falls to a tenth at each milestone."""
+    milestones: tuple[float, ...] = ()
+    """Where `step` falls, as shares of the iterations."""
     precision: Precision = "bf16"
+    """Number format of training."""

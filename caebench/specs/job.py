@@ -37,6 +37,11 @@ class Spec(Config):
     NEEDS_ENCODER: ClassVar[bool] = True  # of an evaluation: that of its row; one without is the same for every seed
     IS_COMMON: ClassVar[bool] = False  # many others depend on such a job
 
+    @classmethod
+    def unit(cls, metric: str) -> str:
+        """The unit of a metric's values."""
+        return "%"
+
     def versions(self) -> list[int]:
         """What of the id tells of changes of code."""
         return [self.VERSION]

@@ -12,10 +12,14 @@ class Masking(Config):
     """Which patches are masked: an exact count, the same for every image."""
 
     kind: Literal["block", "random"] = "block"
-    ratio: float = Field(default=0.5, gt=0.0, lt=1.0)  # CAE, Sec. 4.1: 98 of 196
-    min_block_patches: PositiveInt = 16  # official --min_mask_patches_per_block
-    min_aspect: float = Field(default=0.3, gt=0.0, le=1.0)  # official masking_generator.py; the largest is its inverse
-    rounding: Literal["nearest", "visible_down"] = "nearest"  # visible_down: MAE keeps int(patches * (1 - ratio))
+    ratio: float = Field(default=0.5, gt=0.0, lt=1.0)
+    """Share of the patches that is masked; CAE, Sec. 4.1: 98 of 196."""
+    min_block_patches: PositiveInt = 16
+    """The fewest patches of a block; official --min_mask_patches_per_block."""
+    min_aspect: float = Field(default=0.3, gt=0.0, le=1.0)
+    """The least aspect ratio of a block, the largest is its inverse; official masking_generator.py."""
+    rounding: Literal["nearest", "visible_down"] = "nearest"
+    """How the count is rounded; `visible_down`: MAE keeps int(patches * (1 - ratio))."""
 
     def num_masked(self, num_patches: int) -> int:
         """Masked patches of an image."""

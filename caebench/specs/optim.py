@@ -16,10 +16,15 @@ class AdamW(Config):
 
     kind: Literal["adamw"]
     weight_decay: NonNegativeFloat = 0.05
-    weight_decay_end: NonNegativeFloat | None = None  # reached along a cosine, as in DINO; None: constant
+    """Weight decay."""
+    weight_decay_end: NonNegativeFloat | None = None
+    """The last weight decay, reached along a cosine as in DINO; without it, constant."""
     beta1: NonNegativeFloat = 0.9
+    """Decay of the first moment."""
     beta2: NonNegativeFloat = 0.999
+    """Decay of the second moment."""
     eps: PositiveFloat = 1e-8
+    """Added to the denominator."""
 
 
 class SGD(Config):
@@ -27,8 +32,11 @@ class SGD(Config):
 
     kind: Literal["sgd"]
     momentum: NonNegativeFloat = 0.9
+    """Momentum."""
     nesterov: bool = True
+    """Nesterov's momentum."""
     weight_decay: NonNegativeFloat = 0.0
+    """Weight decay."""
 
 
 class LARS(Config):
@@ -36,8 +44,11 @@ class LARS(Config):
 
     kind: Literal["lars"]
     momentum: NonNegativeFloat = 0.9
+    """Momentum."""
     trust_coefficient: PositiveFloat = 0.001
+    """Factor on the trust ratio."""
     weight_decay: NonNegativeFloat = 0.0
+    """Weight decay."""
 
 
 Optimizer = Annotated[AdamW | SGD | LARS, Field(discriminator="kind")]
@@ -51,16 +62,27 @@ class Optimization(Config):
     """
 
     optimizer: Optimizer
+    """The optimizer and its settings."""
     epochs: PositiveInt
+    """Passes over the training images."""
     warmup_epochs: NonNegativeFloat
+    """Epochs of the linear warm-up."""
     global_batch: PositiveInt
+    """Images of a step, over all devices."""
     warmup_end: Literal["at_peak", "before_peak"] = "at_peak"
-    base_lr: PositiveFloat  # for 256 images; the peak is base_lr * global_batch / 256
+    """Where the warm-up ends: its last step takes the peak rate, or the step after it."""
+    base_lr: PositiveFloat
+    """Learning rate for 256 images; the peak is base_lr * global_batch / 256."""
     min_lr: NonNegativeFloat = 0.0
-    clip_grad: PositiveFloat | None = None  # the largest norm of the gradient
-    clip_grad_of: Literal["all", "each"] = "all"  # all parameters together, or each parameter, as in DINO
+    """The learning rate that the cosine ends at."""
+    clip_grad: PositiveFloat | None = None
+    """The largest norm of the gradient; without it, none is clipped."""
+    clip_grad_of: Literal["all", "each"] = "all"
+    """What is clipped: all parameters together, or each parameter, as in DINO."""
     precision: Precision = "bf16"
-    max_skipped_steps: NonNegativeInt = 0  # steps that may be left out because their loss is not finite, however often
+    """Number format of training."""
+    max_skipped_steps: NonNegativeInt = 0
+    """Steps that may be left out because their loss is not finite, however often."""
 
     @property
     def lr(self) -> float:

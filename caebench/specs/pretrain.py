@@ -22,12 +22,19 @@ class Pretrain(EncoderSpec):
 
     kind: Literal["pretrain"]
     variant: VariantName
+    """The encoder's size."""
     method: AnyMethod
+    """The method and its fields."""
     data: Data
+    """The data set that it trains on."""
     image_size: PositiveInt
+    """Pixels of a side."""
     optimization: Optimization
-    crop_scale_min: float = Field(default=0.08, gt=0.0, le=1.0)  # official --crop_min_size
+    """Optimizer, schedule, batch and precision."""
+    crop_scale_min: float = Field(default=0.08, gt=0.0, le=1.0)
+    """The least share of the image in a crop; official --crop_min_size."""
     seed: int = 0
+    """Seed of all randomness; `--seeds` sets it, a suite never does."""
 
     @model_validator(mode="after")
     def _check_patches(self) -> Self:

@@ -33,9 +33,12 @@ def warning_problem(seconds: int, minutes: int) -> str:
 class SchedulerSection(Config):
     """How a cluster takes jobs."""
 
-    partition: str | None = None  # None: the cluster's default
-    minutes: PositiveInt = 24 * 60  # of one slice: a job resumes in the next, as often as needed
-    warning_seconds: PositiveInt = 120  # before a slice ends, to save in
+    partition: str | None = None
+    """The partition; without it, the cluster's default."""
+    minutes: PositiveInt = 24 * 60
+    """Minutes of one slice of a job; a job resumes in the next slice, as often as needed."""
+    warning_seconds: PositiveInt = 120
+    """Seconds before a slice ends, to save in."""
 
     @model_validator(mode="after")
     def _check_warning(self) -> Self:

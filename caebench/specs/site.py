@@ -30,34 +30,50 @@ class Assets(Config):
     """Files that users bring themselves."""
 
     dalle_encoder: UserPath | None = None
-    folder: UserPath | None = None  # where `caebench assets` keeps what it fetches
+    """DALL-E's published `encoder.pkl`; read without executing any code in it."""
+    folder: UserPath | None = None
+    """Where `caebench assets` keeps what it fetches."""
 
 
 class Site(Config):
     """One machine or cluster."""
 
     store: UserPath = Path(".caebench/store")
+    """The folder of job folders. With a scheduler it is absolute, and every node sees it."""
     scale: ScaleName = "nano"
+    """The scale that commands take without `--scale`."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    num_workers: NonNegativeInt | None = None  # data loading processes a device; None: 8 on CUDA, 0 on CPU
-    per_device_batch: PositiveInt = 256  # the most images a device takes at once; the rest is accumulated
-    per_device_batch_of: dict[VariantName, PositiveInt] = Field(
-        default_factory=dict[VariantName, PositiveInt]
-    )  # where a variant's differs
-    resize: Resize = "loader"  # where plain crops become views; "device" frees the loaders of it (ADR 21)
+    """The device of jobs; `auto`: CUDA where there is one."""
+    num_workers: NonNegativeInt | None = None
+    """Data loading processes per device; without it 8 on CUDA, 0 on a CPU."""
+    per_device_batch: PositiveInt = 256
+    """The most images that a device takes at once; the rest is accumulated."""
+    per_device_batch_of: dict[VariantName, PositiveInt] = Field(default_factory=dict[VariantName, PositiveInt])
+    """The same for single variants, where it differs."""
+    resize: Resize = "loader"
+    """Where plain crops are resized; `device` frees the loaders of it, with the same pixels (ADR 21)."""
     compile: bool = False
-    activation_checkpointing: bool = False  # encoder blocks run again in the backward pass: memory for time
-    shard: bool = False  # pretrainings lie in shares over the processes (FSDP2): memory for traffic between them
-    code_cache_gb: PositiveFloat | None = None  # the most disk for a cache of codes that pretrainings share; None: none
+    """Compile encoder blocks."""
+    activation_checkpointing: bool = False
+    """Encoder blocks run again in the backward pass: less memory, more time."""
+    shard: bool = False
+    """Pretrainings are sharded over the processes (FSDP2, ADR 22): less memory, more traffic."""
+    code_cache_gb: PositiveFloat | None = None
+    """The most disk for a cache of codes that pretrainings share (ADR 19); without it there is none."""
     checkpoint_minutes: PositiveFloat = 10.0
-    stale_after_minutes: PositiveFloat = 15.0  # without a heartbeat, after which others may take a running job over
-    data: dict[RealName, UserPath] = Field(
-        default_factory=dict[RealName, UserPath]
-    )  # `caebench data check` checks them
+    """Minutes between two checkpoints."""
+    stale_after_minutes: PositiveFloat = 15.0
+    """Minutes without a heartbeat after which others may take over a running job."""
+    data: dict[RealName, UserPath] = Field(default_factory=dict[RealName, UserPath])
+    """Where each data set lies; `caebench data check` checks it."""
     assets: Assets = Assets()
-    slurm: Slurm | None = None  # None: jobs run on this machine
-    calibration: Calibration | None = None  # read from a file next to the site's
-    shared_store: bool = False  # that a store below /tmp is seen by every node after all
+    """Files that users bring themselves."""
+    slurm: Slurm | None = None
+    """How the cluster takes jobs; without it jobs run on this machine."""
+    calibration: Calibration | None = None
+    """Speeds of the site's device; `caebench bench calibrate` writes them next to the site's file."""
+    shared_store: bool = False
+    """A store below /tmp is seen by every node after all."""
 
     @property
     def scheduler(self) -> str | None:

@@ -20,33 +20,56 @@ class Resources(Config):
     """What a job asks of SLURM, where it differs from the site's."""
 
     partition: str | None = None
+    """The partition."""
     nodes: PositiveInt | None = None
+    """Nodes of a job."""
     gpus_per_node: NonNegativeInt | None = None
+    """GPUs of a node."""
     tasks_per_node: PositiveInt | None = None
+    """Processes of a node."""
     cpus_per_task: PositiveInt | None = None
-    memory_gb: PositiveFloat | None = None  # of a node
+    """CPU cores of a process."""
+    memory_gb: PositiveFloat | None = None
+    """Memory of a node, in GB."""
     minutes: PositiveInt | None = None
+    """Minutes of one slice."""
 
 
 class Slurm(SchedulerSection):
     """How this cluster takes jobs. One process a GPU; without GPUs, `tasks_per_node` processes."""
 
     account: str | None = None
+    """The account that is charged."""
     qos: str | None = None
+    """The quality of service."""
     constraint: str | None = None
+    """Features that nodes must have."""
     nodes: PositiveInt = 1
+    """Nodes of a job."""
     gpus_per_node: NonNegativeInt = 1
-    tasks_per_node: PositiveInt | None = None  # None: one a GPU, or one
+    """GPUs of a node."""
+    tasks_per_node: PositiveInt | None = None
+    """Processes of a node; without it one per GPU, or one."""
     cpus_per_task: PositiveInt = 8
-    memory_gb: PositiveFloat | None = None  # of a node; None: the partition's default
-    setup: tuple[str, ...] = ()  # shell lines before a job: modules, environment
-    venv: UserPath | None = None  # activated before a job, in place of the interpreter that submits
-    container: UserPath | None = None  # an Apptainer image whose python runs the job
-    binds: tuple[UserPathText, ...] = ()  # more folders that the container sees, as Apptainer writes them
-    python: str | None = None  # any other command in place of the interpreter
-    srun: tuple[str, ...] = ()  # more options of srun, such as --container-image=... of pyxis
-    max_array: PositiveInt = 1000  # jobs in an array; scontrol show config: MaxArraySize - 1
-    stages: dict[KindName, Resources] = Field(default_factory=dict)  # kind of job -> what it asks instead
+    """CPU cores of a process."""
+    memory_gb: PositiveFloat | None = None
+    """Memory of a node, in GB; without it, the partition's default."""
+    setup: tuple[str, ...] = ()
+    """Shell lines before a job: modules, environment."""
+    venv: UserPath | None = None
+    """A virtual environment that is activated before a job, in place of the interpreter that submits."""
+    container: UserPath | None = None
+    """An Apptainer image whose python runs the job."""
+    binds: tuple[UserPathText, ...] = ()
+    """More folders that the container sees, as Apptainer writes them."""
+    python: str | None = None
+    """Any other command in place of the interpreter."""
+    srun: tuple[str, ...] = ()
+    """More options of srun, such as --container-image=... of pyxis."""
+    max_array: PositiveInt = 1000
+    """Jobs in an array, at most; `scontrol show config`: MaxArraySize - 1."""
+    stages: dict[KindName, Resources] = Field(default_factory=dict)
+    """What a kind of job asks for instead."""
 
     def of(self, kind: str) -> Self:
         """The settings for a kind of job."""

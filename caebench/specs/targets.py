@@ -22,6 +22,7 @@ class DALLETarget(Config):
 
     kind: Literal["dalle"]
     vocabulary: PositiveInt = 8192
+    """Number of codes."""
 
     @property
     def stride(self) -> int:
@@ -58,6 +59,7 @@ class DVAETarget(Config):
 
     kind: Literal["dvae"]
     tokenizer: DVAE
+    """The d-VAE, trained by a job of its own."""
 
     @property
     def vocabulary(self) -> int:
@@ -98,6 +100,7 @@ class PixelTarget(Config):
 
     kind: Literal["pixels"]
     normalize_patches: bool = False
+    """Pixels are normalised within each patch (ADR 6)."""
 
     def words(self, images: str) -> str:
         """Its part of a job's name."""

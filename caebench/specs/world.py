@@ -34,12 +34,19 @@ class World(Config):
 
     kind: Literal["world"]
     seed: NonNegativeInt = 0
+    """Seed of everything rendered."""
     image_size: PositiveInt = 48
-    num_train: PositiveInt = 1500  # of each data set that labels whole images
+    """Pixels of an image's side."""
+    num_train: PositiveInt = 1500
+    """Training images of each data set that labels whole images."""
     num_val: PositiveInt = 500
-    num_scenes_train: PositiveInt = 400  # of each that labels what is in them
+    """Validation images of the same."""
+    num_scenes_train: PositiveInt = 400
+    """Training scenes of each data set that labels what is in them."""
     num_scenes_val: PositiveInt = 240
-    scene_size: PositiveInt = 64  # pixels of a scene's side
+    """Validation scenes of the same."""
+    scene_size: PositiveInt = 64
+    """Pixels of a scene's side."""
 
     def amount(self, name: str) -> Amount:
         """How much is rendered of a data set."""

@@ -53,9 +53,13 @@ class ClaimPart(Config):
     """Two sums of cells: `higher` exceeds `lower` by more than `margin`, or they differ by at most `tolerance`."""
 
     higher: Cells
+    """The cell that is higher, as ROW/COLUMN or SUITE:ROW/COLUMN; several are summed."""
     lower: Cells
-    margin: float = 0.0  # in the columns' unit, as is `tolerance`
+    """The cell that is lower; several are summed."""
+    margin: float = 0.0
+    """`higher` exceeds `lower` by more than this, in the columns' unit."""
     tolerance: NonNegativeFloat | None = None
+    """They differ by at most this, in the columns' unit; excludes `margin`."""
 
     @model_validator(mode="after")
     def _ask_one_thing(self) -> Self:
@@ -68,8 +72,11 @@ class Claim(Config):
     """A statement of the paper, and the comparisons of cells that it implies. It holds if all its parts do."""
 
     statement: str
-    section: str  # in the paper, as `Sec. 5.3`
+    """What the paper says, in a sentence."""
+    section: str
+    """Where it says so, as `Sec. 5.3`."""
     parts: tuple[ClaimPart, ...] = Field(min_length=1)
+    """The comparisons that it implies: it holds if all of them do."""
 
     @field_validator("parts", mode="before")
     @classmethod

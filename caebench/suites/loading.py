@@ -30,8 +30,11 @@ class Origin(Config):
     """The table of the paper that the suite mirrors."""
 
     title: str
+    """The title of the table."""
     paper: str = "CAE, arXiv:2202.03026"
-    table: PositiveInt | None = None  # as printed
+    """The paper."""
+    table: PositiveInt | None = None
+    """The table's number, as printed."""
 
 
 class Choice(Config):
@@ -40,7 +43,9 @@ class Choice(Config):
     model_config = ConfigDict(extra="allow")
 
     recipe: str | None = None
+    """The pretraining's recipe."""
     set: dict[str, Any] = Field(default_factory=dict)
+    """Single fields that are set on what the recipe makes."""
 
     def arguments(self) -> dict[str, Any]:
         """The arguments of the recipe that are given."""
@@ -51,8 +56,11 @@ class Row(Choice):
     """A row of the table: one pretraining."""
 
     label: str
-    id: str | None = None  # the row of published/*.csv that it mirrors
-    quoted: bool = False  # shown from the paper, never run
+    """What the table calls the row."""
+    id: str | None = None
+    """The row of published/*.csv that it mirrors."""
+    quoted: bool = False
+    """Shown from the paper, never run."""
 
     @property
     def key(self) -> str:
@@ -64,24 +72,38 @@ class Column(Config):
     """A column of the table: one evaluation and one of its numbers."""
 
     header: str
+    """What the table calls the column."""
     eval: str
+    """The evaluation's recipe."""
     metric: str = "top1"
-    data: str | None = None  # the data set, of a recipe that takes one
-    published: str | None = None  # the metric's name in published/*.csv
-    note: str | None = None  # printed under the table
+    """Which of its numbers is shown."""
+    data: str | None = None
+    """The data set, of an evaluation that takes one."""
+    published: str | None = None
+    """The metric's name in published/*.csv."""
+    note: str | None = None
+    """A note that is printed under the table."""
     set: dict[str, Any] = Field(default_factory=dict)
+    """Single fields that are set on what the recipe makes."""
 
 
 class Suite(Config):
     """A suite file."""
 
     path: Path
+    """The suite's file."""
     source: Origin
+    """The table of the paper that the suite mirrors."""
     pretrain: Choice
+    """The defaults of every row."""
     columns: dict[str, Column] = Field(min_length=1)
+    """The columns by name: evaluations, and which number of each is shown."""
     rows: tuple[Row, ...] = Field(min_length=1)
+    """The rows: pretrainings."""
     claims: tuple[Claim, ...] = ()
+    """Statements of the paper, as inequalities between cells."""
     notes: tuple[str, ...] = ()
+    """Notes that are printed under the table."""
 
     @property
     def name(self) -> str:

@@ -28,15 +28,15 @@ class AttentiveProbe(FrozenProbe):
     data: Data
     image_size: PositiveInt
     optimization: Optimization
-    tokens: Literal["all", "patches"] = (
-        "all"  # the paper's text says patches, its code feeds the class token too: ADR 3
-    )
-    init_std: PositiveFloat = 0.02  # of the attention's weights; scales with 1 / sqrt(width) from ViT-B's 768
+    tokens: Literal["all", "patches"] = "all"
+    """Which tokens are attended to. The paper's text says patches, its code feeds the class token too (ADR 3)."""
+    init_std: PositiveFloat = 0.02
+    """Deviation of the attention's initial weights; a scale multiplies it by 1 / sqrt(width) from ViT-B's 768."""
     selection: Selection = "best_epoch"
+    """Which epoch is reported; the official code reports its best one on the validation set."""
     crop_scale_min: float = Field(default=0.08, gt=0.0, le=1.0)
-    crop: Literal["retry", "one_try"] = (
-        "retry"  # where a drawn box does not fit: one_try cuts it, as the linear probe's
-    )
+    crop: Literal["retry", "one_try"] = "retry"
+    """Where a drawn crop does not fit: `retry` draws another, `one_try` cuts it, as the linear probe's."""
     seed: int = 0
 
     def crop_rule(self) -> str:

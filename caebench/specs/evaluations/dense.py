@@ -15,9 +15,13 @@ class DenseTask(Spec):
     """A task with a schedule in iterations."""
 
     data: Data
+    """The data set that it trains and is evaluated on."""
     optimization: DenseOptimization
+    """Optimizer, schedule, batch and precision."""
     drop_path: float = Field(ge=0.0, lt=1.0)
+    """Stochastic depth of the encoder's last block; it grows linearly from 0."""
     seed: int = 0
+    """Seed of all randomness; `--seeds` sets it, a suite never does."""
 
     def disk_bytes(self, inputs: Inputs) -> int:
         """Its checkpoints."""

@@ -35,11 +35,17 @@ class Detector(Config):
     """The network on the encoder."""
 
     head: Literal["mask_rcnn", "cascade_mask_rcnn"]
-    channels: PositiveInt = 256  # of FPN, RPN and both heads
+    """Mask R-CNN, or Cascade Mask R-CNN."""
+    channels: PositiveInt = 256
+    """Width of FPN, RPN and both heads."""
     fc_channels: PositiveInt = 1024
-    num_rois: PositiveInt = 512  # of an image, sampled for the heads
-    num_proposals: PositiveInt = 1000  # of an image, at test; in training twice as many
-    num_detections: PositiveInt = 100  # of an image, at most
+    """Width of the box head's linear layers."""
+    num_rois: PositiveInt = 512
+    """Regions of an image that are sampled for the heads."""
+    num_proposals: PositiveInt = 1000
+    """Regions that the RPN keeps of an image at test; in training twice as many."""
+    num_detections: PositiveInt = 100
+    """Detections of an image, at most."""
 
 
 class Detection(DenseTask, Detector):
@@ -51,11 +57,16 @@ class Detection(DenseTask, Detector):
     SPEED: ClassVar[Speed] = "dense"
 
     kind: Literal["detection"]
-    short_sides: tuple[PositiveInt, ...]  # of a training image, by chance; the last one at test
-    long_side: PositiveInt  # at most
-    first_short_sides: tuple[PositiveInt, ...] = (400, 500, 600)  # of the policy that crops, before the crop
-    crop_sides: tuple[PositiveInt, PositiveInt] = (384, 600)  # the crop's least and most
-    orientation_group: PositiveInt = 2  # images in a row that are all wider than tall, or none; official: of one GPU
+    short_sides: tuple[PositiveInt, ...]
+    """Short sides of a training image in pixels, by chance; the last one at test."""
+    long_side: PositiveInt
+    """The long side in pixels, at most."""
+    first_short_sides: tuple[PositiveInt, ...] = (400, 500, 600)
+    """Short sides in pixels before the crop, in the policy that crops."""
+    crop_sides: tuple[PositiveInt, PositiveInt] = (384, 600)
+    """The crop's least and most, in pixels."""
+    orientation_group: PositiveInt = 2
+    """Images in a row that are all wider than tall, or none; the official code's: those of one GPU."""
 
     @model_validator(mode="after")
     def _check_groups(self) -> Self:

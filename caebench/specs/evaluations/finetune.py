@@ -80,20 +80,35 @@ class Finetune(Spec):
 
     kind: Literal["finetune"]
     data: Data
+    """The data set that it trains and is evaluated on."""
     image_size: PositiveInt
+    """Pixels of a side."""
     optimization: Optimization
+    """Optimizer, schedule, batch and precision."""
     layer_decay: float = Field(gt=0.0, le=1.0)
+    """Factor on the learning rate from each block to the one below it; 1: none."""
     drop_path: float = Field(ge=0.0, lt=1.0)
+    """Stochastic depth of the encoder's last block; it grows linearly from 0."""
     mixing: Mixing = Mixing()
+    """Mixup and cutmix."""
     label_smoothing: float = Field(default=0.1, ge=0.0, lt=1.0)
-    randaugment: str = "rand-m9-mstd0.5-inc1"  # timm's notation
+    """Share of the label that is spread over all classes."""
+    randaugment: str = "rand-m9-mstd0.5-inc1"
+    """RandAugment, in timm's notation."""
     random_erasing: float = Field(default=0.25, ge=0.0, le=1.0)
-    flip: float = Field(default=0.5, ge=0.0, le=1.0)  # probability
+    """Probability of random erasing."""
+    flip: float = Field(default=0.5, ge=0.0, le=1.0)
+    """Probability of a horizontal flip."""
     crop_scale_min: float = Field(default=0.08, gt=0.0, le=1.0)
-    relative_position_bias: bool = True  # per block, zero at the start; official fine-tuning code
+    """The least share of the image in a training crop."""
+    relative_position_bias: bool = True
+    """A relative position bias per block, zero at the start, as in the official fine-tuning code."""
     head_init_scale: PositiveFloat = 0.001
+    """Factor on the classifier's initial weights."""
     selection: Selection = "best_epoch"
+    """Which epoch is reported; the official code reports its best one on the validation set."""
     seed: int = 0
+    """Seed of all randomness; `--seeds` sets it, a suite never does."""
 
     def check(self, inputs: Inputs) -> None:
         """See `Spec`; and groups of mixed images that do not fill the batch."""

@@ -24,10 +24,15 @@ class FrozenProbe(Spec):
     SPEED: ClassVar[Speed] = "frozen"
 
     data: Data
+    """The data set that it trains and is evaluated on."""
     image_size: PositiveInt
+    """Pixels of a side."""
     optimization: Optimization
+    """Optimizer, schedule, batch and precision."""
     crop_scale_min: float
+    """The least share of the image in a training crop."""
     seed: int
+    """Seed of all randomness; `--seeds` sets it, a suite never does."""
 
     def crop_rule(self) -> str:
         """Which crops it sees: probes with one rule see the same boxes."""

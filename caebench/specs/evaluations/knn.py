@@ -26,13 +26,20 @@ class KNN(Spec):
     SPEED: ClassVar[Speed] = "frozen"
 
     kind: Literal["knn"]
-    data: Data  # its training images are the bank, its validation images are classified
+    data: Data
+    """The data set: its training images are the bank, its validation images are classified."""
     image_size: PositiveInt
+    """Pixels of a side."""
     k: tuple[PositiveInt, ...] = (10, 20, 100, 200)
+    """Numbers of neighbours, each evaluated."""
     temperature: PositiveFloat = 0.07
+    """Temperature of the neighbours' weights."""
     feature: Feature = "cls"
-    norm: bool = True  # features after the encoder's final norm
+    """The feature: class token, mean of the patches, or class tokens of the last four blocks."""
+    norm: bool = True
+    """Features are taken after the encoder's final norm."""
     precision: Precision = "bf16"
+    """Number format of the encoder."""
 
     @property
     def fixed_k(self) -> int:

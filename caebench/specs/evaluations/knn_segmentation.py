@@ -23,12 +23,19 @@ class KNNSegmentation(Spec):
 
     kind: Literal["knn_segmentation"]
     data: Data
-    image_size: PositiveInt  # pixels of the short side
-    bank_size: PositiveInt = 1_024_000  # patches kept of the training images, equally many of each
+    """The data set: patches of its training images are the bank, its validation images are segmented."""
+    image_size: PositiveInt
+    """Pixels of the short side."""
+    bank_size: PositiveInt = 1_024_000
+    """Patches kept of the training images, equally many of each."""
     k: PositiveInt = 30
+    """Neighbours of a patch."""
     temperature: PositiveFloat = 0.02
+    """Temperature of the neighbours' weights."""
     precision: Precision = "bf16"
+    """Number format of the encoder."""
     seed: int = 0
+    """Seed of all randomness; `--seeds` sets it, a suite never does."""
 
     def check(self, inputs: Inputs) -> None:
         """See `Spec`; and images that patches do not fill."""

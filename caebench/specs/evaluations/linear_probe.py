@@ -36,8 +36,11 @@ class LinearProbe(FrozenProbe):
     image_size: PositiveInt
     optimization: Optimization
     feature: Feature = "cls"
-    norm: bool = True  # features after the encoder's final norm
-    selection: Selection = "best_epoch"  # the official code reports its best epoch on the validation set
+    """The feature: class token, mean of the patches, or class tokens of the last four blocks."""
+    norm: bool = True
+    """Features are taken after the encoder's final norm."""
+    selection: Selection = "best_epoch"
+    """Which epoch is reported; the official code reports its best one on the validation set."""
     crop_scale_min: float = Field(default=0.08, gt=0.0, le=1.0)
     seed: int = 0
 

@@ -26,11 +26,16 @@ class LinearProbeGrid(FrozenProbe):
     kind: Literal["linear_probe_grid"]
     data: Data
     image_size: PositiveInt
-    optimization: Optimization  # its base_lr is one of `base_lrs`
+    optimization: Optimization
+    """Optimizer, schedule, batch and precision; its `base_lr` is one of `base_lrs`."""
     base_lrs: tuple[PositiveFloat, ...] = Field(min_length=1)
+    """Learning rates for 256 images, each tried on each feature."""
     features: tuple[Feature, ...] = Field(default=("cls", "mean", "last4"), min_length=1)
+    """Features that are tried: class token, mean of the patches, class tokens of the last four blocks."""
     norm: bool = True
-    hold_out: float = Field(default=0.1, gt=0.0, lt=1.0)  # share of the training images
+    """Features are taken after the encoder's final norm."""
+    hold_out: float = Field(default=0.1, gt=0.0, lt=1.0)
+    """Share of the training images that is held out to choose the head."""
     crop_scale_min: float = Field(default=0.08, gt=0.0, le=1.0)
     seed: int = 0
 

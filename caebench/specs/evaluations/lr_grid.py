@@ -18,8 +18,11 @@ class LearningRateGrid(Spec):
 
     kind: Literal["lr_grid"]
     task: AnyDenseTask
+    """The task at each rate."""
     rates: tuple[PositiveFloat, ...] = Field(min_length=2)
+    """Learning rates, a job each."""
     seed: int = 0
+    """Seed of all randomness; `--seeds` sets it, a suite never does."""
 
     @staticmethod
     def role(rate: float) -> str:

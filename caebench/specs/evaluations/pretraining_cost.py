@@ -1,5 +1,6 @@
 """What a pretraining's step costs compared with another's."""
 
+from collections.abc import Mapping
 from typing import ClassVar, Literal, Self
 
 from pydantic import PositiveInt
@@ -17,15 +18,30 @@ class PretrainingCost(Spec):
     """The cost of a step of one pretraining compared with another's: parameters and time, as ratios."""
 
     FOLDER: ClassVar[str | None] = "cost"
-    METRICS: ClassVar[tuple[str, ...]] = ("parameter_ratio", "time_ratio", "num_parameters", "step_seconds")
+    UNITS: ClassVar[Mapping[str, str]] = {
+        "parameter_ratio": "ratio",
+        "time_ratio": "ratio",
+        "num_parameters": "parameters",
+        "step_seconds": "seconds",
+    }
+    METRICS: ClassVar[tuple[str, ...]] = tuple(UNITS)
     HIGHER_IS_BETTER: ClassVar[bool] = False
     NEEDS_ENCODER: ClassVar[bool] = False
 
     kind: Literal["pretraining_cost"]
     pretraining: Pretrain
+    """The pretraining that is measured: the row's."""
     against: Pretrain
-    num_images: PositiveInt = 64  # at most, of a step
-    num_steps: PositiveInt = 20  # of each, interleaved
+    """The pretraining that it is compared with."""
+    num_images: PositiveInt = 64
+    """Images of a step, at most."""
+    num_steps: PositiveInt = 20
+    """Steps of each, interleaved."""
+
+    @classmethod
+    def unit(cls, metric: str) -> str:
+        """See `Spec`."""
+        return cls.UNITS[metric]
 
     @property
     def data(self) -> Data:

@@ -33,12 +33,18 @@ class Segmentation(DenseTask):
     LABELS: ClassVar[tuple[str, ...]] = ("map",)
 
     kind: Literal["segmentation"]
-    crop_size: PositiveInt  # pixels of a training crop and of a window at test; the short side of an image too
-    stride: PositiveInt  # pixels between windows at test
-    channels: PositiveInt  # of UperNet; the official code's has the encoder's width
-    aux_channels: PositiveInt = 256  # of its auxiliary head
+    crop_size: PositiveInt
+    """Pixels of a training crop, of a window at test, and of an image's short side."""
+    stride: PositiveInt
+    """Pixels between windows at test."""
+    channels: PositiveInt
+    """Width of UperNet; the official code's has the encoder's width."""
+    aux_channels: PositiveInt = 256
+    """Width of its auxiliary head."""
     relative_position_bias: bool = True
+    """A relative position bias per block of the encoder, zero at the start."""
     head: Literal["upernet", "linear"] = "upernet"
+    """`upernet` trains the encoder along; `linear` is one layer on frozen patch tokens."""
 
     def slug(self, inputs: Inputs, mark: str) -> str:
         """Data set, the head, or UperNet's rate, and the encoder."""

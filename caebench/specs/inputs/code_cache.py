@@ -19,12 +19,19 @@ class Codes(Spec):
 
     kind: Literal["codes"]
     target: Annotated[CodeTarget, Field(discriminator="kind")]
+    """The tokenizer."""
     data: Data
-    view_size: PositiveInt  # of the tokenizer's view: the patches of a row times the tokenizer's stride
+    """The data set whose images are tokenized."""
+    view_size: PositiveInt
+    """Pixels of the tokenizer's view: the patches of a row times the tokenizer's stride."""
     crop_scale_min: float = Field(gt=0.0, le=1.0)
+    """The least share of the image in a crop."""
     color_jitter: NonNegativeFloat
+    """Strength of the colour jitter."""
     epochs: PositiveInt
+    """Epochs whose codes are kept."""
     seed: int = 0
+    """Seed of all randomness; `--seeds` sets it, a suite never does."""
 
     @property
     def num_patches(self) -> int:

@@ -23,6 +23,7 @@ class DataSpec(Spec):
     IS_COMMON: ClassVar[bool] = True
 
     name: str
+    """The data set's name."""
 
     @property
     def dataset(self) -> Dataset:
@@ -74,6 +75,7 @@ class SyntheticData(DataSpec):
     kind: Literal["synthetic"]
     name: RenderedName
     world: World
+    """How much is rendered, and how large."""
 
     @property
     def size(self) -> Size:

@@ -22,11 +22,17 @@ class Imported(EncoderSpec):
 
     kind: Literal["imported"]
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    """The file's SHA-256."""
     family: FamilyName
-    num_heads: PositiveInt | None = None  # None: as the family gives this width
-    pixel_stats: PixelStatsName = "imagenet"  # what its images are normalised by
-    variant: Annotated[VariantName | None, NOT_IDENTITY] = None  # None: of no size that has a name
+    """The family that it is read as; `caebench ckpt families` lists them."""
+    num_heads: PositiveInt | None = None
+    """Attention heads; without it, as the family gives this width."""
+    pixel_stats: PixelStatsName = "imagenet"
+    """The statistics that its images are normalised by (ADR 25)."""
+    variant: Annotated[VariantName | None, NOT_IDENTITY] = None
+    """Its size; without it, it has no size that has a name."""
     patch_size: Annotated[PositiveInt, NOT_IDENTITY] = 16
+    """Pixels of a patch's side."""
 
     @property
     def size(self) -> Variant:

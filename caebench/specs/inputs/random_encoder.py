@@ -17,9 +17,13 @@ class RandomEncoder(EncoderSpec):
 
     kind: Literal["random_encoder"]
     variant: VariantName
+    """The encoder's size."""
     image_size: PositiveInt
+    """Pixels of a side."""
     layer_scale: PositiveFloat = 0.1
+    """What layer scale starts from."""
     seed: int = 0
+    """Seed of all randomness; `--seeds` sets it, a suite never does."""
 
     @property
     def size(self) -> Variant:

@@ -46,20 +46,34 @@ class DVAE(Spec):
 
     kind: Literal["dvae"]
     data: Data
+    """The images that it trains on."""
     image_size: PositiveInt
+    """Pixels of a side."""
     optimization: Optimization
+    """Optimizer, schedule, batch and precision."""
     vocabulary: PositiveInt = 8192
+    """Number of codes."""
     codebook_dim: PositiveInt = 512
+    """Dimensions of a code."""
     hidden_dim: PositiveInt = 256
+    """Width of the convolutions."""
     num_downsamplings: PositiveInt = 3
+    """Convolutions of stride 2."""
     num_residual_blocks: NonNegativeInt = 2
-    temperature_start: PositiveFloat = 1.0  # Gumbel-softmax, DALL-E (arXiv 2102.12092), appendix A.2
+    """Residual blocks."""
+    temperature_start: PositiveFloat = 1.0
+    """First temperature of Gumbel-softmax; DALL-E (arXiv 2102.12092), appendix A.2."""
     temperature_end: PositiveFloat = 1.0 / 16.0
-    kl_weight: NonNegativeFloat = 6.6  # DALL-E's beta, of a bound summed over pixels and positions (appendix A.2)
-    kl_warmup_epochs: NonNegativeFloat = 2.0  # DALL-E: 5,000 updates of 512 images
+    """Last temperature of Gumbel-softmax; DALL-E, appendix A.2."""
+    kl_weight: NonNegativeFloat = 6.6
+    """DALL-E's beta, of a bound summed over pixels and positions (appendix A.2)."""
+    kl_warmup_epochs: NonNegativeFloat = 2.0
+    """Epochs in which the divergence's weight rises; DALL-E: 5,000 updates of 512 images."""
     # A tenth of the vocabulary; a VQGAN of 16,384 codes has under 12 % in use (arXiv 2406.11837): ADR 9
     min_perplexity: PositiveFloat = 819.0
+    """The least perplexity of the codes in use; a job below it fails (ADR 9)."""
     seed: int = 0
+    """Seed of all randomness; `--seeds` sets it, a suite never does."""
 
     def slug(self, inputs: Inputs, mark: str) -> str:
         """Its codes and its images."""
@@ -97,6 +111,7 @@ class Released(Spec):
 
     kind: Literal["released"]
     name: Literal["dalle_encoder"]
+    """The entry of the site file's [assets]."""
 
     def slug(self, inputs: Inputs, mark: str) -> str:
         """Its name."""

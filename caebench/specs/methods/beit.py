@@ -26,11 +26,17 @@ class BEiT(Method):
 
     kind: Literal["beit"]
     target: Annotated[CodeTarget, Field(discriminator="kind")]
-    masking: Masking = Masking(ratio=75 / 196)  # --num_mask_patches 75
-    color_jitter: NonNegativeFloat = 0.4  # brightness, contrast, saturation; --color_jitter
-    layer_scale: PositiveFloat = 0.1  # 1e-5 for ViT-L
+    """The tokenizer whose codes are predicted."""
+    masking: Masking = Masking(ratio=75 / 196)
+    """Which patches are masked; --num_mask_patches 75."""
+    color_jitter: NonNegativeFloat = 0.4
+    """Strength in brightness, contrast and saturation; --color_jitter."""
+    layer_scale: PositiveFloat = 0.1
+    """What layer scale starts from; 1e-5 for ViT-L."""
     drop_path: float = Field(default=0.1, ge=0.0, lt=1.0)
-    init_std: PositiveFloat = 0.02  # of linear layers; scales with 1 / sqrt(width) from ViT-B's 768
+    """Stochastic depth of the encoder's last block; it grows linearly from 0."""
+    init_std: PositiveFloat = 0.02
+    """Deviation of initial linear weights; a scale multiplies it by 1 / sqrt(width) from ViT-B's 768."""
 
     def versions(self) -> list[int]:
         """Of the method and its codes."""

@@ -30,21 +30,37 @@ class CAE(Method):
 
     kind: Literal["cae"]
     target: Target
+    """What masked patches are predicted as: codes, or pixels."""
     masking: Masking = Masking()
+    """Which patches are masked."""
     regressor_depth: PositiveInt = 4
-    regressor_attention: Literal["cross", "joint"] = "cross"  # joint: CAE, Sec. 5.1
-    decoder_depth: NonNegativeInt = 4  # 0: a linear head
-    latent_dim: PositiveInt | None = None  # width of regressor and decoder; None: the encoder's
-    latent_num_heads: PositiveInt | None = None  # None: the encoder's
-    align_weight: NonNegativeFloat = 2.0  # lambda; 0: no alignment
-    align_loss: Literal["mse", "contrastive"] = "mse"  # CAE, Sec. 4.1
+    """Blocks of the regressor."""
+    regressor_attention: Literal["cross", "joint"] = "cross"
+    """What its blocks attend with: `cross` to the visible tokens, `joint` to all (CAE, Sec. 5.1)."""
+    decoder_depth: NonNegativeInt = 4
+    """Blocks of the decoder; 0: a linear head."""
+    latent_dim: PositiveInt | None = None
+    """Width of regressor and decoder; without it, the encoder's."""
+    latent_num_heads: PositiveInt | None = None
+    """Attention heads of regressor and decoder; without it, the encoder's."""
+    align_weight: NonNegativeFloat = 2.0
+    """Weight of the alignment loss, lambda; 0: no alignment."""
+    align_loss: Literal["mse", "contrastive"] = "mse"
+    """The alignment loss (CAE, Sec. 4.1)."""
     contrastive_temperature: PositiveFloat = 0.1
-    reconstruction_weight: NonNegativeFloat = 1.0  # 0: the collapse of Sec. 5.5
-    layer_scale: PositiveFloat = 0.1  # official --layer_scale_init_value; 1e-5 for ViT-L
+    """Temperature of the contrastive alignment loss."""
+    reconstruction_weight: NonNegativeFloat = 1.0
+    """Weight of the prediction loss; 0: the collapse of Sec. 5.5."""
+    layer_scale: PositiveFloat = 0.1
+    """What the encoder's layer scale starts from; official --layer_scale_init_value, 1e-5 for ViT-L."""
     latent_layer_scale: PositiveFloat = 0.1
+    """What layer scale of regressor and decoder starts from; --decoder_layer_scale_init_value."""
     drop_path: float = Field(default=0.1, ge=0.0, lt=1.0)
-    target_drop_path: bool = True  # stochastic depth in the alignment target too, as in the official code
-    init: Literal["xavier", "truncated_normal"] = "xavier"  # official default; --fix_init_weight for ViT-L
+    """Stochastic depth of the encoder's last block; it grows linearly from 0."""
+    target_drop_path: bool = True
+    """Stochastic depth in the alignment target too, as in the official code."""
+    init: Literal["xavier", "truncated_normal"] = "xavier"
+    """Initial weights: `xavier` is the official default, `truncated_normal` is --fix_init_weight for ViT-L."""
 
     def versions(self) -> list[int]:
         """Of the method, its alignment loss and its codes."""

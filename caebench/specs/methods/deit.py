@@ -26,13 +26,21 @@ class DeiT(Method):
 
     kind: Literal["deit"]
     mixing: Mixing = Mixing()
+    """Mixup and cutmix."""
     label_smoothing: float = Field(default=0.1, ge=0.0, lt=1.0)
-    randaugment: str = "rand-m9-mstd0.5-inc1"  # timm's notation
+    """Share of the label that is spread over all classes."""
+    randaugment: str = "rand-m9-mstd0.5-inc1"
+    """RandAugment, in timm's notation."""
     random_erasing: float = Field(default=0.25, ge=0.0, le=1.0)
-    flip: float = Field(default=0.5, ge=0.0, le=1.0)  # probability
-    repeats: PositiveInt = 3  # repeated augmentation
+    """Probability of random erasing."""
+    flip: float = Field(default=0.5, ge=0.0, le=1.0)
+    """Probability of a horizontal flip."""
+    repeats: PositiveInt = 3
+    """Copies of an image in an epoch: repeated augmentation."""
     drop_path: float = Field(default=0.1, ge=0.0, lt=1.0)
-    init_std: PositiveFloat = 0.02  # of linear layers; scales with 1 / sqrt(width) from ViT-B's 768
+    """Stochastic depth of the encoder's last block; it grows linearly from 0."""
+    init_std: PositiveFloat = 0.02
+    """Deviation of initial linear weights; a scale multiplies it by 1 / sqrt(width) from ViT-B's 768."""
 
     def check(self, optimization: Optimization) -> None:
         """Refuse groups of mixed images that do not fill the batch.

@@ -15,16 +15,25 @@ class IBOT(SelfDistillation):
     """iBOT (arXiv 2111.07832): DINO, and at masked patches of the student's view the teacher's patch assignments."""
 
     kind: Literal["ibot"]
-    prototypes: PositiveInt = 8192  # one head for class token and patches; --shared_head
+    prototypes: PositiveInt = 8192
+    """Outputs of the head, one for class token and patches; --shared_head."""
     local_scale_max: float = Field(default=0.32, gt=0.0, le=1.0)
-    masking: Masking = Masking(ratio=0.3)  # its middle; --pred_ratio 0 0.3
-    mask_ratio_spread: float = Field(default=0.2, ge=0.0, lt=1.0)  # either side; --pred_ratio_var 0 0.2
-    mask_probability: float = Field(default=0.5, ge=0.0, le=1.0)  # of a view to be masked at all
+    masking: Masking = Masking(ratio=0.3)
+    """Which patches of a large crop are masked; its ratio is the middle of --pred_ratio 0 0.3."""
+    mask_ratio_spread: float = Field(default=0.2, ge=0.0, lt=1.0)
+    """How far the ratio spreads to either side; --pred_ratio_var 0 0.2."""
+    mask_probability: float = Field(default=0.5, ge=0.0, le=1.0)
+    """Probability that a view is masked at all."""
     patch_center_momentum: float = Field(default=0.9, ge=0.0, le=1.0)
+    """Momentum of the centre of the patches' outputs."""
     patch_teacher_temperature: PositiveFloat = 0.07
+    """The teacher's temperature for patches, after its rise."""
     patch_teacher_temperature_start: PositiveFloat = 0.04
-    class_weight: NonNegativeFloat = 1.0  # --lambda1
-    patch_weight: NonNegativeFloat = 1.0  # --lambda2
+    """The teacher's temperature for patches at the start."""
+    class_weight: NonNegativeFloat = 1.0
+    """Weight of the class token's loss; --lambda1."""
+    patch_weight: NonNegativeFloat = 1.0
+    """Weight of the patches' loss; --lambda2."""
 
     def num_places(self, patches: float) -> float:
         """The patches go through the head as well."""

@@ -30,11 +30,16 @@ class MAE(Method):
     }
 
     kind: Literal["mae"]
-    masking: Masking = Masking(kind="random", ratio=0.75, rounding="visible_down")  # Sec. 4.1, Fig. 5
-    normalize_patches: bool = True  # --norm_pix_loss
-    decoder_dim: PositiveInt = 512  # Table 1 (a, b); the same for every encoder
+    masking: Masking = Masking(kind="random", ratio=0.75, rounding="visible_down")
+    """Which patches are masked (Sec. 4.1, Fig. 5)."""
+    normalize_patches: bool = True
+    """Pixels are normalised within each patch; --norm_pix_loss."""
+    decoder_dim: PositiveInt = 512
+    """Width of the decoder, the same for every encoder; Table 1 (a, b)."""
     decoder_depth: PositiveInt = 8
+    """Blocks of the decoder."""
     decoder_num_heads: PositiveInt = 16
+    """Attention heads of the decoder."""
 
     def step_multiply_adds(self, variant: Variant, image_size: int) -> float:
         """Visible patches through the encoder, all through the decoder."""

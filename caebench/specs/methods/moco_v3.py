@@ -24,12 +24,18 @@ class MoCoV3(Method):
     }
 
     kind: Literal["moco_v3"]
-    temperature: PositiveFloat = 0.2  # --moco-t for ViT
-    momentum: float = Field(default=0.99, ge=0.0, le=1.0)  # rises to 1 along a cosine
-    hidden_dim: PositiveInt = 4096  # of projector and predictor; --moco-mlp-dim
-    output_dim: PositiveInt = 256  # --moco-dim
-    freeze_patches: bool = True  # a fixed random patch projection (Sec. 4.2); --stop-grad-conv1
-    blur_max: PositiveFloat = 2.0  # pixels
+    temperature: PositiveFloat = 0.2
+    """Temperature of the contrastive loss; --moco-t for ViT."""
+    momentum: float = Field(default=0.99, ge=0.0, le=1.0)
+    """Momentum of the encoder's copy; rises to 1 along a cosine."""
+    hidden_dim: PositiveInt = 4096
+    """Hidden width of projector and predictor; --moco-mlp-dim."""
+    output_dim: PositiveInt = 256
+    """Dimensions of a feature; --moco-dim."""
+    freeze_patches: bool = True
+    """The patch projection stays as it was drawn (Sec. 4.2); --stop-grad-conv1."""
+    blur_max: PositiveFloat = 2.0
+    """The largest deviation of the blur, in pixels."""
 
     def shrunk(self, scale: Scale, rule: MethodRule, ratios: Ratios, variant: VariantName) -> dict[str, Any]:
         """Momentum and blur."""

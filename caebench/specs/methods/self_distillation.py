@@ -28,24 +28,42 @@ class SelfDistillation(Method):
         ),
     }
 
-    prototypes: PositiveInt  # outputs of the head
+    prototypes: PositiveInt
+    """Outputs of the head."""
     hidden_dim: PositiveInt = 2048
+    """Hidden width of the head."""
     bottleneck_dim: PositiveInt = 256
-    norm_last_layer: bool = True  # the prototypes have unit length; False for ViT-S
+    """Width before the prototypes."""
+    norm_last_layer: bool = True
+    """The prototypes have unit length; false for ViT-S."""
     student_temperature: PositiveFloat = 0.1
+    """The student's temperature."""
     teacher_temperature: PositiveFloat = 0.07
+    """The teacher's temperature, after its rise."""
     teacher_temperature_start: PositiveFloat = 0.04
-    teacher_temperature_epochs: NonNegativeFloat = 50.0  # of a linear rise
+    """The teacher's temperature at the start."""
+    teacher_temperature_epochs: NonNegativeFloat = 50.0
+    """Epochs of its linear rise."""
     center_momentum: float = Field(default=0.9, ge=0.0, le=1.0)
-    momentum: float = Field(default=0.996, ge=0.0, le=1.0)  # of the teacher; rises to 1 along a cosine
-    frozen_epochs: NonNegativeFloat = 3.0  # in which the prototypes stay as they are; --freeze_last_layer
-    drop_path: float = Field(default=0.1, ge=0.0, lt=1.0)  # of the student
-    init_std: PositiveFloat = 0.02  # of linear layers; scales with 1 / sqrt(width) from ViT-B's 768
-    num_local: PositiveInt = 10  # small crops, in addition to the two global ones
+    """Momentum of the centre of the outputs."""
+    momentum: float = Field(default=0.996, ge=0.0, le=1.0)
+    """Momentum of the teacher; rises to 1 along a cosine."""
+    frozen_epochs: NonNegativeFloat = 3.0
+    """Epochs in which the prototypes stay as they are; --freeze_last_layer."""
+    drop_path: float = Field(default=0.1, ge=0.0, lt=1.0)
+    """Stochastic depth of the student's last block; it grows linearly from 0."""
+    init_std: PositiveFloat = 0.02
+    """Deviation of initial linear weights; a scale multiplies it by 1 / sqrt(width) from ViT-B's 768."""
+    num_local: PositiveInt = 10
+    """Small crops, in addition to the two large ones."""
     local_size: PositiveInt = 96
+    """Pixels of a small crop's side."""
     local_scale_min: float = Field(default=0.05, gt=0.0, le=1.0)
+    """The least share of the image in a small crop."""
     local_scale_max: float = Field(default=0.25, gt=0.0, le=1.0)
-    blur_max: PositiveFloat = 2.0  # pixels
+    """The largest share of the image in a small crop."""
+    blur_max: PositiveFloat = 2.0
+    """The largest deviation of the blur, in pixels."""
 
     def shrunk(self, scale: Scale, rule: MethodRule, ratios: Ratios, variant: VariantName) -> dict[str, Any]:
         """Lengths that count epochs, momentum, crops and blur."""
