@@ -18,23 +18,23 @@ from caebench.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from caebench.suites.loading import Suite
+    from caebench.suites.suite import Suite
 
 
 def list_suites(json: JsonOption = False) -> None:
     """List the suites."""
     from caebench.cli.show import print_table
-    from caebench.suites.loading import ALL, load_all
+    from caebench.suites.loading import every
 
-    suites = load_all(ALL)
+    suites = every()
     if json:
         print_json([_suite_facts(suite) for suite in suites])
         return
     rows = [
         [
             suite.name,
-            suite.source.title,
-            str(suite.source.table or "-"),
+            suite.title,
+            str(suite.table or "-"),
             str(len(suite.rows)),
             " ".join(_headers(suite)),
         ]
@@ -46,8 +46,8 @@ def list_suites(json: JsonOption = False) -> None:
 def _suite_facts(suite: "Suite") -> dict[str, Any]:
     return {
         "suite": suite.name,
-        "title": suite.source.title,
-        "table": suite.source.table,
+        "title": suite.title,
+        "table": suite.table,
         "rows": len(suite.rows),
         "columns": _headers(suite),
     }

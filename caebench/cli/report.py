@@ -22,7 +22,7 @@ from caebench.cli.options import (
 if TYPE_CHECKING:
     from caebench.planning.setup import Setup
     from caebench.report.reports import Reports
-    from caebench.suites.loading import Suite
+    from caebench.suites.suite import Suite
 
 FORMATS = ("rich", "md", "csv", "tex", "json")
 ResultsOption = Annotated[

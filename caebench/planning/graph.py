@@ -10,8 +10,8 @@ from caebench.specs.job import Job, Spec, make_job
 from caebench.specs.mistakes import words_of
 from caebench.specs.naming import deviation
 from caebench.specs.scale import Scale
-from caebench.suites.loading import Column, Row, Suite
 from caebench.suites.recipes import SuiteError
+from caebench.suites.suite import Column, Row, Suite
 
 S = TypeVar("S", bound=Spec)
 

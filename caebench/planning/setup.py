@@ -14,7 +14,7 @@ from caebench.planning.scale import SCALES, find_scale
 from caebench.specs.scale import Scale
 from caebench.specs.site import Site, load_site
 from caebench.store.store import Store
-from caebench.suites.loading import ALL, load, load_all
+from caebench.suites.loading import check_elsewhere, every, load, load_all
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def set_up(suite: str, scale: str | None, site_name: str, store: Path | None, se
     chosen = find_scale(scale or site.scale)
     suites = load_all(suite)
     for each in suites:
-        each.check_elsewhere()
+        check_elsewhere(each)
     plans: list[Plan] = [make_plan(each, chosen, seeds) for each in suites]
     jobs = open_store(site, store)
 
@@ -86,5 +86,5 @@ def planned_ids(store: Store, files: Sequence[str] = ()) -> set[str]:
     """
     stored = (intact(folder, JOB).get("config", {}).get("seed") for folder in store.folders())
     seeds = sorted({0, *(seed for seed in stored if isinstance(seed, int))})
-    suites = [*load_all(ALL), *(load(name) for name in files)]
+    suites = [*every(), *(load(name) for name in files)]
     return {job.id for scale in SCALES.values() for suite in suites for job in make_plan(suite, scale, seeds).jobs}

@@ -22,8 +22,8 @@ from caebench.specs.scale import Scale
 from caebench.specs.variants import VARIANTS, VariantName
 from caebench.store.store import Store
 from caebench.suites import loading as suites
-from caebench.suites.loading import Row, Suite
 from caebench.suites.recipes import build, look_up
+from caebench.suites.suite import Row, Suite
 
 RECIPES = {**SOURCES, **EVALUATIONS}
 VARIANT_NAMES: dict[str, VariantName] = {name: name for name in VARIANTS if name.startswith("vit_")}

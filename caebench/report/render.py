@@ -77,11 +77,10 @@ def document(plan: Plan, rows: Rows, claims: Sequence[tuple[Judgement, Judgement
 
 def title(plan: Plan, rows: Rows) -> str:
     """The table's headline, with its scale."""
-    source = plan.suite.source
-    number = f"Table {source.table}: " if source.table else ""
+    number = f"Table {plan.suite.table}: " if plan.suite.table else ""
     num_seeds = max((len(entry.numbers) for row in rows for entry in row), default=0)
     seeds = f", {num_seeds} seeds" if num_seeds > 1 else ""
-    return f"{number}{source.title} [{plan.scale.name.upper()} scale{seeds}]"
+    return f"{number}{plan.suite.title} [{plan.scale.name.upper()} scale{seeds}]"
 
 
 def header(plan: Plan) -> list[str]:

@@ -11,8 +11,9 @@ from caebench.report.table import MAX_SEEDS, Entry, entries, known_estimate, the
 from caebench.specs.scale import Scale
 from caebench.store.records import Records
 from caebench.suites.claims import CellName
-from caebench.suites.loading import Suite, load
+from caebench.suites.loading import load
 from caebench.suites.published import PublishedSet
+from caebench.suites.suite import Suite
 
 
 @dataclass

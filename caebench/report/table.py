@@ -22,8 +22,8 @@ from caebench.specs.base import Config
 from caebench.specs.job import Choice, Job
 from caebench.store.records import Record, Records
 from caebench.store.store import State
-from caebench.suites.loading import Column, Row
 from caebench.suites.published import Published, PublishedSet, noise
+from caebench.suites.suite import Column, Row
 
 if TYPE_CHECKING:
     from pandas import DataFrame  # pyright: ignore[reportMissingTypeStubs] pandas ships no types

@@ -14,7 +14,7 @@ from caebench.report.facts import claim_facts, comma_separated, facts
 from caebench.report.latex import latex
 from caebench.report.render import markdown
 from caebench.report.reports import Reports
-from caebench.suites.loading import Suite
+from caebench.suites.suite import Suite
 
 SUFFIXES = {"md": ".md", "csv": ".csv", "tex": ".tex", "json": ".json"}
 Cell = tuple[str, str]  # row, column
@@ -25,8 +25,8 @@ def report_facts(reports: Reports, suite: Suite) -> dict[str, Any]:
     return {
         "suite": suite.name,
         "definition": definition(suite),
-        "title": suite.source.title,
-        "table": suite.source.table,
+        "title": suite.title,
+        "table": suite.table,
         "scale": reports.scale.name,
         "cells": facts(reports.rows(suite)),
         "claims": claim_facts(reports.claims(suite)),

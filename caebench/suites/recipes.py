@@ -22,6 +22,7 @@ class SuiteError(ValueError):
 
     def __init__(self, where: str, what: str) -> None:
         super().__init__(f"{where}: {what}")
+        self.where, self.what = where, what
 
 
 def look_up(known: Mapping[str, T], name: str | None, where: str, what: str, do: str) -> T:

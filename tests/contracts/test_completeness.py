@@ -155,7 +155,7 @@ def test_every_evaluation_names_the_numbers_of_its_result():
 
 @pytest.mark.parametrize("suite", suites.names())
 def test_every_claim_names_cells_that_exist_in_other_suites_too(suite):
-    suites.load(suite).check_elsewhere()
+    suites.check_elsewhere(suites.load(suite))
 
 
 def test_all_suites_together_share_their_jobs_and_every_scale_has_as_many():

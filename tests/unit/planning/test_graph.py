@@ -5,6 +5,8 @@ import pytest
 from caebench.planning.graph import make_plan
 from caebench.planning.scale import SCALES
 from caebench.suites import loading as suites
+from caebench.suites.recipes import SuiteError
+from caebench.suites.suite import Row
 
 SUITE = """
 source = {{ title = "A suite" }}
@@ -47,7 +49,7 @@ def test_rows_that_differ_are_not_named(tmp_path):
 
 def test_a_setting_that_a_scale_makes_impossible_is_one_line(tmp_path):
     path = write(tmp_path, "set.image_size = 240")
-    with pytest.raises(suites.SuiteError) as caught:
+    with pytest.raises(SuiteError) as caught:
         make_plan(suites.load(str(path)), SCALES["nano"])
     said = "image_size 51 is not a multiple of the patch size 8. Change image_size"
     assert str(caught.value) == f'{path}, row 3 ("second"): {said}'
@@ -56,8 +58,8 @@ def test_a_setting_that_a_scale_makes_impossible_is_one_line(tmp_path):
 def test_no_row_is_compared_with_others_since_that_takes_time_with_their_square(tmp_path, monkeypatch):
     path = write(tmp_path, "epochs = 1600")
 
-    def refused(self: suites.Row, other: object) -> bool:
+    def refused(self: Row, other: object) -> bool:
         raise AssertionError("rows were compared")
 
-    monkeypatch.setattr(suites.Row, "__eq__", refused)
+    monkeypatch.setattr(Row, "__eq__", refused)
     assert len(make_plan(suites.load(str(path)), SCALES["nano"]).cells) == 8

@@ -8,6 +8,8 @@ from caebench.planning.graph import make_plan
 from caebench.planning.scale import SCALES
 from caebench.planning.setup import set_up
 from caebench.suites import loading as suites
+from caebench.suites.claims import CellName
+from caebench.suites.recipes import SuiteError
 
 GOOD = """
 [source]
@@ -225,13 +227,13 @@ def test_a_whole_part_can_be_replaced(tmp_path):
     ],
 )
 def test_a_cell_divides_at_the_last_slash(text, cell):
-    assert suites.CellName.parse(text) == cell
+    assert CellName.parse(text) == cell
 
 
 @pytest.mark.parametrize("text", ["linear", "/linear", "T7-50%/", ""])
 def test_half_a_cell_is_none(text):
     with pytest.raises(ValueError, match="is not a cell"):
-        suites.CellName.parse(text)
+        CellName.parse(text)
 
 
 def test_a_claim_reads_cells_in_order(tmp_path):
@@ -239,7 +241,7 @@ def test_a_claim_reads_cells_in_order(tmp_path):
     (claim,) = table.claims
     assert claim.cells == ["second/linear", "first/linear", "mine:second/linear"]
     assert [(part.margin, part.tolerance) for part in claim.parts] == [(-0.5, None), (0.0, 1.0)]
-    row, column = table.find(suites.CellName.parse("second/linear"), "here")
+    row, column = table.find(CellName.parse("second/linear"), "here")
     assert (row.label, column.header) == ("second", "LIN")
 
 
@@ -263,6 +265,6 @@ def test_a_plan_checks_cells_of_other_suites(tmp_path, cell, said):
     if said is None:
         plan()
         return
-    with pytest.raises(suites.SuiteError) as caught:
+    with pytest.raises(SuiteError) as caught:
         plan()
     assert str(caught.value).startswith(f"{suite.path}, {CLAIM}: ") and said in str(caught.value)

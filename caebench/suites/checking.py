@@ -1,0 +1,100 @@
+"""What a suite file may not say, although each field of it is of the right type: one error per mistake."""
+
+import inspect
+from collections.abc import Callable, Iterator
+
+from caebench.files.toml import brief
+from caebench.specs.did_you_mean import suggest
+from caebench.specs.registry import SOURCES
+from caebench.suites.claims import CellName
+from caebench.suites.recipes import SuiteError, build
+from caebench.suites.suite import Suite
+
+SEED = "field 'set.seed': seeds are no part of a suite. Remove it, and give --seeds 0,1,2 to `run` and `report`."
+
+
+def check(suite: Suite) -> None:
+    """Reject what no suite may say.
+
+    Raises:
+        SuiteError: the first mistake.
+    """
+    for mistake in mistakes(suite):
+        raise mistake
+
+
+def mistakes(suite: Suite, unsound: frozenset[str] = frozenset()) -> Iterator[SuiteError]:
+    """Every mistake; claims on `unsound` rows and columns, which could not be read, are passed over."""
+    yield from _rows_of_one_name(suite)
+    yield from _fields(suite)
+    yield from _published(suite)
+    for claim, cell in _named(suite):
+        if isinstance(cell, SuiteError):
+            yield cell
+        elif cell.suite in (None, suite.name) and not {cell.row, cell.column} & unsound:
+            yield from _raised(lambda cell=cell, claim=claim: suite.find(cell, claim))
+
+
+def elsewhere(suite: Suite) -> Iterator[tuple[str, CellName]]:
+    """The cells of other suites that claims name, each with the claim's location."""
+    for claim, cell in _named(suite):
+        if not isinstance(cell, SuiteError) and cell.suite not in (None, suite.name):
+            yield claim, cell
+
+
+def _named(suite: Suite) -> Iterator[tuple[str, CellName | SuiteError]]:
+    """The cells that claims name, or why it is no cell, each with the claim's location."""
+    for number, claim in enumerate(suite.claims, 1):
+        where = f'{suite.path}, claim {number} ("{claim.statement}")'
+        for text in claim.cells:
+            try:
+                yield where, build(CellName.parse, {"text": text}, where)
+            except SuiteError as mistake:
+                yield where, mistake
+
+
+def _raised(call: Callable[[], object]) -> list[SuiteError]:
+    """The mistake that a call finds, if it does."""
+    try:
+        call()
+    except SuiteError as mistake:
+        return [mistake]
+    return []
+
+
+def _rows_of_one_name(suite: Suite) -> Iterator[SuiteError]:
+    for number, row in enumerate(suite.rows, 1):
+        if (last := suite.numbers[row.key]) != number:
+            both = f"rows {number} and {last} are both '{brief(row.key)}'. Give each its own id or label."
+            yield SuiteError(str(suite.path), both)
+
+
+def _fields(suite: Suite) -> Iterator[SuiteError]:
+    """Fields that are neither a row's nor an argument of any recipe; and seeds."""
+    known = {name for recipe in SOURCES.values() for name in inspect.signature(recipe).parameters}
+    given = [(f"{suite.path}, [pretrain]", suite.pretrain), *((suite.where(row), row) for row in suite.rows)]
+    for column in suite.columns.values():
+        if "seed" in column.set:
+            yield SuiteError(suite.where_of(column), SEED)
+    for where, choice in given:
+        fields = [*type(choice).model_fields, *sorted(known)]
+        if "seed" in choice.set:
+            yield SuiteError(where, SEED)
+        for name in sorted(choice.arguments().keys() - known):
+            yield SuiteError(where, f"unknown field '{name}'.{suggest(name, fields)} Fields: {', '.join(fields)}.")
+
+
+def _published(suite: Suite) -> Iterator[SuiteError]:
+    """What is taken from a paper that the suite does not name."""
+    if suite.source is not None:
+        return
+    for row in suite.rows:
+        if row.quoted:
+            do = "Add [source] with the table's title, or remove `quoted`."
+            yield SuiteError(suite.where(row), f"field 'quoted' is True: a suite without [source] quotes nothing. {do}")
+    for column in suite.columns.values():
+        if column.published is not None:
+            shown = f"field 'published' is '{brief(column.published)}'"
+            said = f"{shown}: a suite without [source] has no published numbers."
+            do = "Add [source] with the table's title, or remove `published`."
+            yield SuiteError(suite.where_of(column), f"{said} {do}")
