@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from caebench.cli import assets, bench, ckpt, data, diff, follow, inspect, report, run, site, status, store
+from caebench.cli import assets, bench, ckpt, data, diff, follow, inspect, report, run, site, status, store, suites
 from caebench.cli.options import say
 
 app = typer.Typer(
@@ -33,6 +33,10 @@ app.add_typer(ckpt_app, name="ckpt")
 
 bench_app = typer.Typer(help="Measure speed, compared with a plain implementation.", no_args_is_help=True)
 app.add_typer(bench_app, name="bench")
+
+suites_app = typer.Typer(help="Check suite files.", no_args_is_help=True)
+app.add_typer(suites_app, name="suites")
+suites_app.command("check")(suites.check)
 
 app.command("ls")(inspect.list_suites)
 app.command("plan")(inspect.plan)

@@ -102,14 +102,19 @@ def make_plan(suite: Suite, scale: Scale, seeds: Sequence[int] = (0,)) -> Plan:
     """
     cells: list[Cell] = []
     for row in suite.rows:
-        encoders = [] if row.quoted else _encoders(suite, row, scale, seeds)
+        encoders = [] if row.quoted else encoder_jobs(suite, row, scale, seeds)
         for column in suite.columns.values():
-            jobs = _evaluate(suite, row, column, scale, encoders) if encoders else []
+            jobs = cell_jobs(suite, row, column, scale, encoders) if encoders else []
             cells.append(Cell(row, column, tuple({job.id: job for job in jobs}.values())))
     return Plan(suite, scale, tuple(cells))
 
 
-def _encoders(suite: Suite, row: Row, scale: Scale, seeds: Sequence[int]) -> list[tuple[Job, int]]:
+def encoder_jobs(suite: Suite, row: Row, scale: Scale, seeds: Sequence[int]) -> list[tuple[Job, int]]:
+    """A row's pretraining for each seed, with the seed.
+
+    Raises:
+        SuiteError: the row names something unknown, or asks for a job that cannot run.
+    """
     try:
         wanted = suite.pretraining(row)
         source, label = scale.apply(wanted), deviation(suite.default_pretraining(row), wanted)
@@ -120,8 +125,12 @@ def _encoders(suite: Suite, row: Row, scale: Scale, seeds: Sequence[int]) -> lis
         raise SuiteError(suite.where(row), words_of(error)) from error
 
 
-def _evaluate(suite: Suite, row: Row, column: Column, scale: Scale, encoders: list[tuple[Job, int]]) -> list[Job]:
-    """A cell's jobs, one per encoder; each has the seed of its pretraining if it uses randomness."""
+def cell_jobs(suite: Suite, row: Row, column: Column, scale: Scale, encoders: list[tuple[Job, int]]) -> list[Job]:
+    """A cell's jobs, one per encoder; each has the seed of its pretraining if it uses randomness.
+
+    Raises:
+        SuiteError: the column names something unknown, or asks for a job that cannot run.
+    """
     config = suite.evaluation(row, column)
     label = deviation(suite.evaluation(row, column.replace(set={})), config) if column.set else ""
     if not config.NEEDS_ENCODER:  # its numbers do not depend on a seed

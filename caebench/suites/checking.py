@@ -1,14 +1,16 @@
 """What a suite file may not say, although each field of it is of the right type: one error per mistake."""
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 from caebench.files.toml import brief
+from caebench.specs.base import is_table
 from caebench.specs.did_you_mean import suggest
 from caebench.specs.registry import SOURCES
 from caebench.suites.claims import CellName
 from caebench.suites.recipes import SuiteError, build
-from caebench.suites.suite import Suite
+from caebench.suites.suite import Column, Row, Suite
 
 SEED = "field 'set.seed': seeds are no part of a suite. Remove it, and give --seeds 0,1,2 to `run` and `report`."
 
@@ -32,7 +34,7 @@ def mistakes(suite: Suite, unsound: frozenset[str] = frozenset()) -> Iterator[Su
         if isinstance(cell, SuiteError):
             yield cell
         elif cell.suite in (None, suite.name) and not {cell.row, cell.column} & unsound:
-            yield from _raised(lambda cell=cell, claim=claim: suite.find(cell, claim))
+            yield from raised(lambda cell=cell, claim=claim: suite.find(cell, claim))
 
 
 def elsewhere(suite: Suite) -> Iterator[tuple[str, CellName]]:
@@ -53,7 +55,62 @@ def _named(suite: Suite) -> Iterator[tuple[str, CellName | SuiteError]]:
                 yield where, mistake
 
 
-def _raised(call: Callable[[], object]) -> list[SuiteError]:
+def known_arguments() -> set[str]:
+    """Every name that an argument of a recipe has."""
+    return {name for recipe in SOURCES.values() for name in inspect.signature(recipe).parameters}
+
+
+def with_known_arguments(row: Row) -> Row:
+    """A row without what is no argument of any recipe."""
+    unknown = row.arguments().keys() - known_arguments()
+    return Row.model_validate({name: value for name, value in dict(row).items() if name not in unknown})
+
+
+def row_mistakes(suite: Suite, row: Row) -> list[SuiteError]:
+    """What is wrong with a row's pretraining: each argument and each field of its own that is wrong alone."""
+    found = raised(lambda: suite.pretraining(row))
+    if not found:
+        return []
+    bare = {"label": row.label, "id": row.id, "recipe": row.recipe}
+    single = [{name: value} for name, value in row.arguments().items()] + [{"set": one} for one in _one_by_one(row.set)]
+    without = raised(lambda: suite.pretraining(Row.model_validate(bare)))
+    known = {str(mistake) for mistake in without}
+    own = [
+        mistake
+        for one in single
+        for mistake in raised(lambda one=one: suite.pretraining(Row.model_validate({**bare, **one})))
+        if str(mistake) not in known
+    ]
+    shared = [mistake for mistake in without if str(mistake) == str(found[0])]
+    return [*shared, *own] or found
+
+
+def column_mistakes(suite: Suite, row: Row, column: Column) -> list[SuiteError]:
+    """What is wrong with a column in a row: the column without `set`, then each field of it that is wrong alone."""
+    found = raised(lambda: suite.evaluation(row, column))
+    if not found or not column.set:
+        return found
+    bare = raised(lambda: suite.evaluation(row, column.replace(set={})))
+    known = {str(mistake) for mistake in bare}
+    own = [
+        mistake
+        for one in _one_by_one(column.set)
+        for mistake in raised(lambda one=one: suite.evaluation(row, column.replace(set=one)))
+        if str(mistake) not in known
+    ]
+    return [*bare, *own] or found
+
+
+def _one_by_one(fields: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The fields of a `set` one at a time; a table that replaces a whole part, with its kind, stays whole."""
+    for name, value in fields.items():
+        if is_table(value) and value and "kind" not in value:
+            yield from ({name: inner} for inner in _one_by_one(value))
+        else:
+            yield {name: value}
+
+
+def raised(call: Callable[[], object]) -> list[SuiteError]:
     """The mistake that a call finds, if it does."""
     try:
         call()
@@ -71,7 +128,7 @@ def _rows_of_one_name(suite: Suite) -> Iterator[SuiteError]:
 
 def _fields(suite: Suite) -> Iterator[SuiteError]:
     """Fields that are neither a row's nor an argument of any recipe; and seeds."""
-    known = {name for recipe in SOURCES.values() for name in inspect.signature(recipe).parameters}
+    known = known_arguments()
     given = [(f"{suite.path}, [pretrain]", suite.pretrain), *((suite.where(row), row) for row in suite.rows)]
     for column in suite.columns.values():
         if "seed" in column.set:

@@ -12,6 +12,7 @@ from caebench.files.paths import expand
 from caebench.files.toml import read_toml
 from caebench.specs.did_you_mean import suggest
 from caebench.suites.checking import check, elsewhere
+from caebench.suites.claims import CellName
 from caebench.suites.mistakes import explain
 from caebench.suites.recipes import SuiteError, look_up
 from caebench.suites.suite import Suite
@@ -117,8 +118,17 @@ def check_elsewhere(suite: Suite) -> None:
         SuiteError: a claim names no suite, or no row or column of one.
     """
     for claim, cell in elsewhere(suite):
-        look_up(dict.fromkeys(names()), cell.suite, claim, "suite", "Add suites in suites/.")
-        load(str(cell.suite)).find(cell, claim)
+        find_elsewhere(cell, claim)
+
+
+def find_elsewhere(cell: CellName, claim: str) -> None:
+    """Check that a cell of another suite exists; `claim` is where it is named.
+
+    Raises:
+        SuiteError: it does not.
+    """
+    look_up(dict.fromkeys(names()), cell.suite, claim, "suite", "Add suites in suites/.")
+    load(str(cell.suite)).find(cell, claim)
 
 
 def _files() -> list[Path]:

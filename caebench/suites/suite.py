@@ -1,6 +1,7 @@
 """What a suite is: rows and columns, and the configs that recipes and `set` fields make of them. It cannot compute."""
 
 import inspect
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from caebench.specs.job import EncoderSpec, Spec
 from caebench.specs.registry import EVALUATIONS, SOURCES
 from caebench.suites.claims import CellName, Claim
 from caebench.suites.recipes import SuiteError, build, look_up, override
+
+Recipe = Callable[..., EncoderSpec]
 
 
 class Origin(Config):
@@ -145,11 +148,25 @@ class Suite(Config):
             hint = suggest(key, [*accepted, *Row.model_fields])
             raise SuiteError(where, f"recipe '{name}' takes no '{key}'.{hint} It takes: {', '.join(accepted)}.")
         shared = {key: value for key, value in self.pretrain.arguments().items() if key in accepted}
-        config = build(recipe, {**shared, **row.arguments()}, where)
+        try:
+            config = build(recipe, {**shared, **row.arguments()}, where)
+        except SuiteError as mistake:
+            raise self._blamed(recipe, row, shared, mistake) from mistake
         if not with_set:
             return config
         own = self.pretrain.set if row.recipe in (None, self.pretrain.recipe) else {}
         return override(override(config, own, f"{self.path}, [pretrain]"), row.set, where)
+
+    def _blamed(self, recipe: Recipe, row: Row, shared: dict[str, Any], mistake: SuiteError) -> SuiteError:
+        """A mistake of a row's arguments, with the location of [pretrain] if one that stands there makes it alone."""
+        where = f"{self.path}, [pretrain]"
+        for given in ({}, *({name: shared[name]} for name in shared if name not in row.arguments())):
+            try:
+                build(recipe, given, where)
+            except SuiteError as other:
+                if other.what == mistake.what:
+                    return other if given else mistake
+        return mistake
 
     def evaluation(self, row: Row, column: Column) -> Spec:
         """A cell's evaluation config, at paper scale."""
