@@ -46,35 +46,38 @@ def read_draft(path: Path) -> Draft:
 
 def _repaired(content: Mapping[str, Any], path: Path, wrong: set[Place]) -> tuple[Suite | None, frozenset[str]]:
     """The suite without what is wrong, and the names of the rows and columns that are."""
-    kept: dict[str, Any] = {name: value for name, value in content.items() if name in Suite.model_fields}
-    unsound: set[str] = set()
-    entries = {name: {place[1] for place in wrong if place[0] == name and len(place) > 1} for name in kept}
-    if isinstance(kept.get("rows"), list):
-        kept["rows"] = _rows(kept["rows"], entries["rows"], unsound)
-    if is_table(columns := kept.get("columns")):
-        unsound |= {name for name in columns if name in entries["columns"]}
-        kept["columns"] = {name: column for name, column in columns.items() if name not in unsound}
-    if isinstance(claims := kept.get("claims"), list):
-        empty = Claim.model_construct(statement="", section="", parts=())
-        kept["claims"] = [
-            empty if number in entries["claims"] else claim for number, claim in enumerate(cast(list[Any], claims))
-        ]
-    if any(place[0] == "pretrain" for place in wrong):
-        kept.pop("pretrain")
-        unsound |= {
-            _key(row) for row in cast(list[Any], kept.get("rows") or []) if is_table(row) and "recipe" not in row
-        }
-    if any(place[0] == "source" for place in wrong):
+    rows, columns, claims = content.get("rows"), content.get("columns"), content.get("claims")
+    if not isinstance(rows, list) or not is_table(columns):
+        return None, frozenset()
+    parts = {place[0] for place in wrong}
+    kept: dict[str, Any] = {name: content[name] for name in ("source", "pretrain") if name in content}
+    unsound = {str(place[1]) for place in wrong if place[0] == "columns" and len(place) > 1}
+    kept["rows"] = _rows(cast(list[Any], rows), _numbers(wrong, "rows"), "pretrain" in parts, unsound)
+    kept["columns"] = {name: column for name, column in columns.items() if name not in unsound}
+    if isinstance(claims, list):
+        kept["claims"] = _claims(cast(list[Any], claims), _numbers(wrong, "claims"))
+    if "source" in parts:
         kept["source"] = {"title": path.stem}
-    if any(place[0] == "notes" for place in wrong):
-        kept.pop("notes", None)
+    if "pretrain" in parts:
+        del kept["pretrain"]
     try:
         return Suite.model_validate({**kept, "path": path}), frozenset(unsound)
     except ValidationError:  # no rows or no columns are left
         return None, frozenset(unsound)
 
 
-def _rows(rows: list[Any], wrong: set[int | str], unsound: set[str]) -> list[Any]:
+def _numbers(wrong: set[Place], name: str) -> set[int | str]:
+    """Which entries of a list are wrong."""
+    return {place[1] for place in wrong if place[0] == name and len(place) > 1}
+
+
+def _claims(claims: list[Any], wrong: set[int | str]) -> list[Any]:
+    """The claims, with a stand-in that names no cell for each that is wrong."""
+    empty = Claim.model_construct(statement="", section="", parts=())
+    return [empty if number in wrong else claim for number, claim in enumerate(claims)]
+
+
+def _rows(rows: list[Any], wrong: set[int | str], without_shared: bool, unsound: set[str]) -> list[Any]:
     """The rows, with a stand-in of the same name for each that is wrong."""
     found: list[Any] = []
     for number, row in enumerate(rows):
@@ -82,11 +85,7 @@ def _rows(rows: list[Any], wrong: set[int | str], unsound: set[str]) -> list[Any
             given = {name: row.get(name) for name in ("label", "id")} if is_table(row) else {}
             named = {name: value for name, value in given.items() if isinstance(value, str)}
             row = {"label": f"row {number + 1}", **named}
-            unsound.add(_key(row))
+        if number in wrong or (without_shared and "recipe" not in row):
+            unsound.add(str(row.get("id") or row.get("label")))
         found.append(row)
     return found
-
-
-def _key(row: Mapping[str, Any]) -> str:
-    """A row's name in claims, as `Row.key`."""
-    return str(row.get("id") or row.get("label"))
