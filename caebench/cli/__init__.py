@@ -8,7 +8,22 @@ import sys
 
 import typer
 
-from caebench.cli import assets, bench, ckpt, data, diff, follow, inspect, report, run, site, status, store, suites
+from caebench.cli import (
+    assets,
+    bench,
+    ckpt,
+    data,
+    diff,
+    follow,
+    inspect,
+    report,
+    run,
+    schema,
+    site,
+    status,
+    store,
+    suites,
+)
 from caebench.cli.options import say
 
 app = typer.Typer(
@@ -48,6 +63,7 @@ app.command("store")(store.store)
 app.command("logs")(follow.logs)
 app.command("cancel")(follow.cancel)
 app.command("retry")(follow.retry)
+app.command("schema")(schema.schema)
 app.command("report")(report.report)
 site_app.command("init")(site.init)
 site_app.command("check")(site.check)

@@ -1,9 +1,10 @@
 """The base of every config: frozen, strict, and explicit about which fields can change a number."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Self, TypeGuard, cast
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, GetCoreSchemaHandler
+from pydantic import AfterValidator, BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema
 
 from caebench.files.paths import expand, expand_text
@@ -16,6 +17,17 @@ class NotIdentity:
 NOT_IDENTITY = NotIdentity()
 UserPath = Annotated[Path, AfterValidator(expand)]  # with `~` and `$NAME` filled in
 UserPathText = Annotated[str, AfterValidator(expand_text)]  # a path with more after it
+
+
+class OneOf:
+    """Marks a text that a validator looks up: manual pages and schemas list the known ones."""
+
+    def __init__(self, known: Iterable[str]) -> None:
+        self.known = known  # read late: other projects add to it
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """The type's own schema, with the known texts."""
+        return {**handler(schema), "enum": list(self.known)}
 
 
 def is_table(value: object) -> TypeGuard[dict[str, Any]]:

@@ -10,6 +10,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
+from caebench.specs.base import OneOf
 from caebench.specs.did_you_mean import suggest
 from caebench.specs.family import (
     BASE_LARGE,
@@ -316,4 +317,4 @@ def known_family(name: str) -> str:
     return name
 
 
-FamilyName = Annotated[str, AfterValidator(known_family)]
+FamilyName = Annotated[str, AfterValidator(known_family), OneOf(BY_NAME)]

@@ -5,7 +5,7 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, PositiveInt, model_validator
 
-from caebench.specs.base import Config
+from caebench.specs.base import Config, OneOf
 from caebench.specs.did_you_mean import suggest
 
 KINDS: list[str] = []  # of jobs; `registry` fills it
@@ -17,7 +17,7 @@ def _known_kind(name: str) -> str:
     return name
 
 
-KindName = Annotated[str, AfterValidator(_known_kind)]
+KindName = Annotated[str, AfterValidator(_known_kind), OneOf(KINDS)]
 
 
 def warning_problem(seconds: int, minutes: int) -> str:

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, NonNegativeInt, PositiveInt
 
 from caebench.datasets.registry import DATASETS, PUBLISHED
 from caebench.datasets.splits import Amount
-from caebench.specs.base import Config
+from caebench.specs.base import Config, OneOf
 from caebench.specs.did_you_mean import suggest
 
 
@@ -22,8 +22,8 @@ def known_dataset(name: str, known: Mapping[str, object] = PUBLISHED) -> str:
     return name
 
 
-RealName = Annotated[str, AfterValidator(known_dataset)]
-RenderedName = Annotated[str, AfterValidator(lambda name: known_dataset(name, DATASETS))]
+RealName = Annotated[str, AfterValidator(known_dataset), OneOf(PUBLISHED)]
+RenderedName = Annotated[str, AfterValidator(lambda name: known_dataset(name, DATASETS)), OneOf(DATASETS)]
 
 
 class World(Config):
