@@ -114,10 +114,14 @@ def _complete_row(own: dict[str, Schema]) -> None:
 
 def _row_of(name: str) -> Schema:
     """What a row of a recipe may say: its arguments and no others, and fields of its config."""
-    own = arguments(SOURCES[name])
-    others = {other for recipe in SOURCES.values() for other in arguments(recipe)} - own.keys()
-    taken = {key: one.schema for key, one in own.items()}
+    taken = _taken(name)
+    others = {other for recipe in SOURCES.values() for other in arguments(recipe)} - taken.keys()
     return {"properties": {**taken, **dict.fromkeys(sorted(others), False), "set": {"$ref": f"#/$defs/set.{name}"}}}
+
+
+def _taken(name: str) -> dict[str, Schema]:
+    """The arguments of a recipe, each with its type."""
+    return {key: one.schema for key, one in arguments(SOURCES[name]).items()}
 
 
 def _complete_column(column: Schema) -> None:
@@ -159,7 +163,7 @@ def _shared(name: str) -> Schema:
         "if": {"properties": {"pretrain": _says("recipe", name)}, "required": ["pretrain"]},
         "then": {
             "properties": {
-                "pretrain": {"properties": {"set": settable}},
+                "pretrain": {"properties": {**_taken(name), "set": settable}},
                 "rows": {"items": {"if": {"not": {"required": ["recipe"]}}, "then": row}},
             }
         },
