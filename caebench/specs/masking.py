@@ -12,8 +12,9 @@ class Masking(Config):
     """Which patches are masked: an exact count, the same for every image."""
 
     kind: Literal["block", "random"] = "block"
+    """What is masked: blocks of patches, or single patches."""
     ratio: float = Field(default=0.5, gt=0.0, lt=1.0)
-    """Share of the patches that is masked; CAE, Sec. 4.1: 98 of 196."""
+    """Share of the patches that is masked; in CAE 98 of 196 (Sec. 4.1)."""
     min_block_patches: PositiveInt = 16
     """The fewest patches of a block; official --min_mask_patches_per_block."""
     min_aspect: float = Field(default=0.3, gt=0.0, le=1.0)

@@ -29,10 +29,15 @@ class Argument:
         self.name, self.recipe, self.default = parameter.name, recipe, parameter.default
 
     @property
+    def is_required(self) -> bool:
+        """Whether it has no default."""
+        return self.default is inspect.Parameter.empty
+
+    @property
     def schema(self) -> Schema:
         """Its type, default and description."""
         hint = get_type_hints(self.recipe, include_extras=True)[self.name]
-        given = {} if self.default in (None, inspect.Parameter.empty) else {"default": self.default}
+        given = {} if self.is_required or self.default is None else {"default": self.default}
         return {**clean(TypeAdapter(hint).json_schema()), **given, "description": self.description}
 
     @property

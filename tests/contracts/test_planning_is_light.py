@@ -33,6 +33,8 @@ VERBS = [
     ["diff", "segmentation-ade20k/T2-B-CAE*-1600/best", "ade20k_grid", "--json"],
     ["doctor"],
     ["run", "suite", "--help"],
+    ["suites", "check", "quickstart"],
+    ["schema", "suite"],
     ["run", "job", "0123456789"],
     ["data", "--help"],
 ]
