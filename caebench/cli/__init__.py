@@ -5,8 +5,11 @@ Exit status: 0 done, 1 a job failed, 2 the user's mistake.
 
 import io
 import sys
+from collections.abc import Callable
+from typing import Annotated, Any, NamedTuple
 
 import typer
+from typer.core import TyperGroup
 
 from caebench.cli import (
     assets,
@@ -24,69 +27,125 @@ from caebench.cli import (
     store,
     suites,
 )
+from caebench.cli.groups import HELP, RunGroup
 from caebench.cli.options import say
 
-app = typer.Typer(
-    help="Benchmarks for self-supervised vision: one command from a suite file to the tables of the CAE paper.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-run_app = typer.Typer(help="Run a suite, or one job.", no_args_is_help=True)
-data_app = typer.Typer(help="Render the synthetic data sets, check real ones.", no_args_is_help=True)
-app.add_typer(run_app, name="run")
-records_app = typer.Typer(help="Keep records of finished jobs in git.", no_args_is_help=True)
-app.add_typer(data_app, name="data")
-app.add_typer(records_app, name="records")
-site_app = typer.Typer(help="Describe a cluster, and check it from inside its jobs.", no_args_is_help=True)
-app.add_typer(site_app, name="site")
 
-assets_app = typer.Typer(help="Fetch and check released files that suites name.", no_args_is_help=True)
-app.add_typer(assets_app, name="assets")
-ckpt_app = typer.Typer(help="Read, check, import and export encoder files.", no_args_is_help=True)
-app.add_typer(ckpt_app, name="ckpt")
+class Group(NamedTuple):
+    """A verb that has verbs."""
 
-bench_app = typer.Typer(help="Measure speed, compared with a plain implementation.", no_args_is_help=True)
-app.add_typer(bench_app, name="bench")
+    panel: str  # of `caebench --help`
+    help: str
 
-suites_app = typer.Typer(help="Check suite files.", no_args_is_help=True)
-app.add_typer(suites_app, name="suites")
-suites_app.command("check")(suites.check)
 
-app.command("ls")(inspect.list_suites)
-app.command("plan")(inspect.plan)
-app.command("status")(status.status)
-app.command("why")(inspect.why)
-app.command("diff")(diff.diff)
-app.command("doctor")(inspect.doctor)
-app.command("store")(store.store)
-app.command("logs")(follow.logs)
-app.command("cancel")(follow.cancel)
-app.command("retry")(follow.retry)
-app.command("schema")(schema.schema)
-app.command("report")(report.report)
-site_app.command("init")(site.init)
-site_app.command("check")(site.check)
-records_app.command("export")(report.export_records)
-run_app.command("suite")(run.run_suite)
-run_app.command("job")(run.run_one_job)
-data_app.command("make")(data.make)
-data_app.command("check")(data.check)
-assets_app.command("list")(assets.list_assets)
-assets_app.command("fetch")(assets.fetch)
-assets_app.command("verify")(assets.verify)
-bench_app.command("pretrain")(bench.pretrain)
-bench_app.command("probe")(bench.probe)
-bench_app.command("pass")(bench.shared_pass)
-bench_app.command("data")(bench.data)
-bench_app.command("plan")(bench.plan)
-bench_app.command("ablate")(bench.ablate)
-bench_app.command("calibrate")(bench.calibrate)
-ckpt_app.command("inspect")(ckpt.inspect)
-ckpt_app.command("families")(ckpt.families)
-ckpt_app.command("import")(ckpt.import_file)
-ckpt_app.command("verify")(ckpt.verify)
-ckpt_app.command("export")(ckpt.export)
+class Verb(NamedTuple):
+    """A verb: what it calls, and an example."""
+
+    call: Callable[..., None]
+    example: str
+    panel: str = ""  # of `caebench --help`; empty for a verb of a group
+
+
+EVALUATE, RUN, LOOK = "Evaluate", "Run", "Look"
+DATA, CLUSTER, DEVELOP = "Data", "Cluster", "Develop"
+GROUPS = {
+    "ckpt": Group(EVALUATE, "Read, check, import and export encoder files."),
+    "run": Group(RUN, "Run a suite: `run NAME`. Or one job."),
+    "data": Group(DATA, "Render the synthetic data sets, check real ones."),
+    "assets": Group(DATA, "Fetch and check released files that suites name."),
+    "records": Group(DATA, "Keep records of finished jobs in git."),
+    "site": Group(CLUSTER, "Describe a cluster, and check it from inside its jobs."),
+    "suites": Group(DEVELOP, "Check suite files."),
+    "bench": Group(DEVELOP, "Measure speed, compared with a plain implementation."),
+}
+VERBS = {
+    "ckpt inspect": Verb(ckpt.inspect, "caebench ckpt inspect mae_pretrain_vit_base.pth"),
+    "ckpt import": Verb(ckpt.import_file, "caebench ckpt import mae_pretrain_vit_base.pth"),
+    "ckpt verify": Verb(ckpt.verify, "caebench ckpt verify 98cac62a22 --data imagenet1k"),
+    "ckpt export": Verb(ckpt.export, "caebench ckpt export 98cac62a22 --to timm"),
+    "ckpt families": Verb(ckpt.families, "caebench ckpt families"),
+    "plan": Verb(inspect.plan, "caebench plan ablation-mask-ratio --scale paper", RUN),
+    "run suite": Verb(run.run_suite, "caebench run suite quickstart --seeds 0,1,2"),
+    "run job": Verb(run.run_one_job, "caebench run job 98cac62a22"),
+    "retry": Verb(follow.retry, "caebench retry ablation-targets --site cluster", RUN),
+    "ls": Verb(inspect.list_suites, "caebench ls", LOOK),
+    "status": Verb(status.status, "caebench status ablation-targets --watch", LOOK),
+    "report": Verb(report.report, "caebench report --table 2 --vs paper,official", LOOK),
+    "why": Verb(inspect.why, "caebench why 'ablation-targets/T8-RGB pixels/linear'", LOOK),
+    "diff": Verb(diff.diff, "caebench diff cae official", LOOK),
+    "data make": Verb(data.make, "caebench data make ./pictures --scale nano"),
+    "data check": Verb(data.check, "caebench data check imagenet1k --root /data/imagenet"),
+    "assets list": Verb(assets.list_assets, "caebench assets list"),
+    "assets fetch": Verb(assets.fetch, "caebench assets fetch dalle_encoder"),
+    "assets verify": Verb(assets.verify, "caebench assets verify"),
+    "records export": Verb(report.export_records, "caebench records export"),
+    "store": Verb(store.store, "caebench store --delete", DATA),
+    "site init": Verb(site.init, "caebench site init cluster --store /shared/caebench"),
+    "site check": Verb(site.check, "caebench site check cluster"),
+    "logs": Verb(follow.logs, "caebench logs 98cac62a22 -f --site cluster", CLUSTER),
+    "cancel": Verb(follow.cancel, "caebench cancel ablation-targets --site cluster", CLUSTER),
+    "suites check": Verb(suites.check, "caebench suites check mine.toml"),
+    "schema": Verb(schema.schema, "caebench schema suite > suite.schema.json", DEVELOP),
+    "bench pretrain": Verb(bench.pretrain, "caebench bench pretrain --variant vit_b"),
+    "bench probe": Verb(bench.probe, "caebench bench probe --variant vit_b"),
+    "bench pass": Verb(bench.shared_pass, "caebench bench pass --variant vit_b"),
+    "bench data": Verb(bench.data, "caebench bench data"),
+    "bench plan": Verb(bench.plan, "caebench bench plan --scale paper"),
+    "bench ablate": Verb(bench.ablate, "caebench bench ablate --variant vit_b"),
+    "bench calibrate": Verb(bench.calibrate, "caebench bench calibrate --site cluster"),
+    "doctor": Verb(inspect.doctor, "caebench doctor --site cluster", DEVELOP),
+}
+EXAMPLES = {"run": "caebench run quickstart"}  # of groups; else that of the first verb
+ORDER = list(dict.fromkeys(words.partition(" ")[0] for words in VERBS))
+
+
+class Root(TyperGroup):
+    """Lists verbs and groups by panel, in the order of `VERBS`."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """The names of its verbs."""
+        return sorted(self.commands, key=ORDER.index)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from caebench import __version__
+
+        print(f"caebench {__version__}")
+        raise typer.Exit
+
+
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Benchmarks for self-supervised vision: one command from a suite file to the tables of the CAE paper."""
+
+
+def make_app() -> typer.Typer:
+    """The command line with all its verbs."""
+    made = typer.Typer(
+        cls=Root,
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": list(reversed(HELP))},
+    )
+    made.callback(epilog="Example: caebench run quickstart")(_root)
+    groups: dict[str, typer.Typer] = {}
+    for name, group in GROUPS.items():
+        first = next(verb.example for words, verb in VERBS.items() if words.startswith(f"{name} "))
+        groups[name] = typer.Typer(cls=RunGroup if name == "run" else None, no_args_is_help=True)
+        epilog = f"Example: {EXAMPLES.get(name, first)}"
+        made.add_typer(groups[name], name=name, help=group.help, rich_help_panel=group.panel, epilog=epilog)
+    for words, verb in VERBS.items():
+        group, _, name = words.rpartition(" ")
+        to, epilog = groups[group] if group else made, f"Example: {verb.example}"
+        to.command(name, rich_help_panel=verb.panel or None, epilog=epilog)(verb.call)
+    return made
+
+
+app = make_app()
 
 
 def main() -> None:
@@ -95,7 +154,7 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a console may have no character for a lambda or a dagger
     try:
-        app()
+        app(prog_name="caebench")
     except (ValueError, OSError) as error:
         say(f"error: {_line(error)}", to=sys.stderr)
         raise SystemExit(2) from error

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 Names = Annotated[list[str] | None, typer.Argument(help="Names in the manifest; `assets list` shows them.")]
 FolderOption = Annotated[
     Path | None,
-    typer.Option("--folder", callback=expanded, help="The folder of the files. Default: the site's [assets] folder."),
+    typer.Option("--folder", callback=expanded, help="The folder of the files. Default: the site's \\[assets] folder."),
 ]
 ManifestOption = Annotated[
     Path | None,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from caebench.cli import completion
 from caebench.cli.options import JsonOption, SiteOption, expanded, print_json, say
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def data(
 
 
 def plan(
-    scale: Annotated[str, typer.Option("--scale", help="nano, lab or paper.")] = "paper",
+    scale: Annotated[str, typer.Option("--scale", metavar="|".join(completion.SCALES), help="The scale.")] = "paper",
     jobs: Annotated[int, typer.Option("--jobs", min=1, help="At least so many jobs, using more seeds.")] = 10_000,
     repeats: RepeatsOption = 5,
     out: OutOption = None,

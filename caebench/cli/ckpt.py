@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from caebench.cli import completion
 from caebench.cli.options import JsonOption, SiteOption, StoreOption, expanded, print_json, say
 
 if TYPE_CHECKING:
@@ -14,7 +15,9 @@ if TYPE_CHECKING:
 CheckpointPath = Annotated[
     Path, typer.Argument(callback=expanded, help="A checkpoint: .pth, .pt, .pth.tar, .bin or .safetensors.")
 ]
-JobId = Annotated[str, typer.Argument(help="The id of a job with an encoder, or a prefix of it.")]
+JobId = Annotated[
+    str, typer.Argument(help="The id of a job with an encoder, or a prefix of it.", autocompletion=completion.jobs)
+]
 FamilyOption = Annotated[
     str | None,
     typer.Option("--family", help="The family, if it is not auto-detected from content; `ckpt families` lists them."),
@@ -94,7 +97,7 @@ def import_file(
 
 def export(
     job: JobId,
-    to: Annotated[str, typer.Option("--to", help="timm, mmpretrain, official-cae or hf.")],
+    to: Annotated[str, typer.Option("--to", metavar="timm|mmpretrain|official-cae|hf", help="Whose layout.")],
     output: Annotated[
         Path | None,
         typer.Option(

@@ -10,7 +10,7 @@ from caebench.cli.options import JsonOption, SiteOption, expanded, print_json, s
 
 def make(
     root: Annotated[Path, typer.Argument(callback=expanded, help="An empty or new folder.")],
-    scale: Annotated[str, typer.Option("--scale", help="nano or lab: how many images of what size.")] = "nano",
+    scale: Annotated[str, typer.Option("--scale", metavar="nano|lab", help="How many images of what size.")] = "nano",
     seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
 ) -> None:
     """Render the synthetic data sets into ROOT, in the on-disk layouts of the real ones."""

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from caebench.cli import completion
 from caebench.cli.options import JsonOption, SiteOption, StoreOption, print_json
 
 if TYPE_CHECKING:
@@ -16,10 +17,23 @@ NAMED = (
 
 
 def diff(
-    a: Annotated[str, typer.Argument(help=f"One config: {NAMED}.", metavar="A")],
-    b: Annotated[str, typer.Argument(help="The other, named in the same ways.", metavar="B")],
+    a: Annotated[
+        str, typer.Argument(help=f"One config: {NAMED}.", metavar="A", autocompletion=completion.jobs_and_cells)
+    ],
+    b: Annotated[
+        str,
+        typer.Argument(
+            help="The other, named in the same ways.", metavar="B", autocompletion=completion.jobs_and_cells
+        ),
+    ],
     scale: Annotated[
-        str, typer.Option("--scale", help="nano, lab or paper: of recipes and cells. Presets are at paper scale.")
+        str,
+        typer.Option(
+            "--scale",
+            metavar="|".join(completion.SCALES),
+            autocompletion=completion.scales,
+            help="Of recipes and cells. Presets are at paper scale.",
+        ),
     ] = "paper",
     site: SiteOption = "local",
     store: StoreOption = None,

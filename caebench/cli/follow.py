@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from caebench.cli import completion
 from caebench.cli.options import (
     ScaleOption,
     SeedsOption,
@@ -31,8 +32,13 @@ if TYPE_CHECKING:
     from caebench.store.state import Statuses
     from caebench.store.store import Store
 
-JobName = Annotated[str, typer.Argument(help="A job's id, or a prefix of it.")]
-Target = Annotated[str, typer.Argument(help="A suite, `all`, or a job's id.", metavar="SUITE|JOB")]
+JobName = Annotated[str, typer.Argument(help="A job's id, or a prefix of it.", autocompletion=completion.jobs)]
+Target = Annotated[
+    str,
+    typer.Argument(
+        help="A suite, `all`, or a job's id.", metavar="SUITE|JOB", autocompletion=completion.suites_and_jobs
+    ),
+]
 YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 READ_EVERY = 1.0  # seconds between two looks at a log that is followed
 ASK_EVERY = 10.0  # seconds between two queries of the queue meanwhile; a login node has many followers

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from caebench.cli import completion
 from caebench.cli.options import (
     JsonOption,
     ScaleOption,
@@ -79,7 +80,12 @@ def plan(
 
 def why(
     name: Annotated[
-        str, typer.Argument(help="A job's id, or a prefix of it; or a cell: SUITE/ROW/COLUMN.", metavar="JOB|CELL")
+        str,
+        typer.Argument(
+            help="A job's id, or a prefix of it; or a cell: SUITE/ROW/COLUMN.",
+            metavar="JOB|CELL",
+            autocompletion=completion.jobs_and_cells,
+        ),
     ],
     scale: ScaleOption = None,
     site: SiteOption = "local",

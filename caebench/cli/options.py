@@ -8,6 +8,8 @@ from typing import Annotated, Any, TextIO
 
 import typer
 
+from caebench.cli import completion
+
 
 def expanded(path: Path | None) -> Path | None:
     """A path that an option or argument was given, with `~` and `$NAME` filled in.
@@ -20,11 +22,23 @@ def expanded(path: Path | None) -> Path | None:
     return None if path is None else expand(path)
 
 
-SuiteName = Annotated[str, typer.Argument(help="A suite's name, a path to its TOML file, or `all`.")]
-ScaleOption = Annotated[
-    str | None, typer.Option("--scale", help="nano (CPU, minutes), lab (one GPU) or paper. Default: the site's.")
+SuiteName = Annotated[
+    str,
+    typer.Argument(help="A suite's name, a path to its TOML file, or `all`.", autocompletion=completion.suites),
 ]
-SiteOption = Annotated[str, typer.Option("--site", help="A file in ~/.config/caebench/sites, without .toml.")]
+ScaleOption = Annotated[
+    str | None,
+    typer.Option(
+        "--scale",
+        metavar="|".join(completion.SCALES),
+        autocompletion=completion.scales,
+        help="nano (CPU, minutes), lab (one GPU) or paper. Default: the site's.",
+    ),
+]
+SiteOption = Annotated[
+    str,
+    typer.Option("--site", autocompletion=completion.sites, help="A file in ~/.config/caebench/sites, without .toml."),
+]
 StoreOption = Annotated[
     Path | None,
     typer.Option("--store", readable=False, callback=expanded, help="The folder of job folders. Default: the site's."),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from caebench.cli import completion
 from caebench.cli.options import (
     JsonOption,
     ScaleOption,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from caebench.report.reports import Reports
     from caebench.suites.suite import Suite
 
+SETS = "paper, official, official-first, third-party, related"
 FORMATS = ("rich", "md", "csv", "tex", "json")
 ResultsOption = Annotated[
     Path, typer.Option("--results", callback=expanded, help="The folder whose <scale>/records/ are also read.")
@@ -32,14 +34,16 @@ ResultsOption = Annotated[
 
 def report(
     table: Annotated[int | None, typer.Option("--table", help="A table of the paper, by its number.")] = None,
-    suite: Annotated[str | None, typer.Option("--suite", help="A suite, by its name or file.")] = None,
+    suite: Annotated[
+        str | None, typer.Option("--suite", help="A suite, by its name or file.", autocompletion=completion.suites)
+    ] = None,
     all: Annotated[bool, typer.Option("--all", help="Every suite.")] = False,
     scale: ScaleOption = None,
     seeds: Annotated[str | None, typer.Option("--seeds", help="Such as 0,1,2. Default: all finished ones.")] = None,
     site: SiteOption = "local",
     store: StoreOption = None,
-    versus: Annotated[str, typer.Option("--vs", help="Published sets by name or CSV file, with commas.")] = "paper",
-    format: Annotated[str, typer.Option("--format", help=f"{', '.join(FORMATS)}: what is printed.")] = "rich",
+    versus: Annotated[str, typer.Option("--vs", help=f"Published sets, with commas: {SETS}; or CSV files.")] = "paper",
+    format: Annotated[str, typer.Option("--format", metavar="|".join(FORMATS), help="What is printed.")] = "rich",
     out: Annotated[
         Path | None,
         typer.Option("--out", callback=expanded, help="A folder to also write <suite>-<scale>.{md,csv,tex,json} to."),

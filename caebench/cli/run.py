@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from caebench.cli import completion
 from caebench.cli.options import (
     ScaleOption,
     SeedsOption,
@@ -195,7 +196,9 @@ def end_leases(folders: Iterable[Path]) -> None:
 
 
 def run_one_job(
-    job: Annotated[str, typer.Argument(help="A job's id, or a prefix of it; or its folder.")],
+    job: Annotated[
+        str, typer.Argument(help="A job's id, or a prefix of it; or its folder.", autocompletion=completion.jobs)
+    ],
     site: SiteOption = "local",
     store: StoreOption = None,
     take_over: TakeOverOption = False,

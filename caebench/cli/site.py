@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from caebench.cli import completion
 from caebench.cli.options import JsonOption, command, expanded, print_json, say
 
 
@@ -36,7 +37,7 @@ def init(
 
 
 def check(
-    name: Annotated[str, typer.Argument(help="A site with [slurm].")],
+    name: Annotated[str, typer.Argument(help="A site with \\[slurm].", autocompletion=completion.sites)],
     every: Annotated[bool, typer.Option("--every", help="Every partition, not only the site's.")] = False,
     json: JsonOption = False,
 ) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
+from caebench.cli import completion
 from caebench.cli.options import (
     JsonOption,
     ScaleOption,
@@ -52,7 +53,11 @@ class Chosen(NamedTuple):
 def status(
     suite: Annotated[
         str | None,
-        typer.Argument(help="A suite or a job's id; without it, every job in the store.", metavar="SUITE|JOB"),
+        typer.Argument(
+            help="A suite or a job's id; without it, every job in the store.",
+            metavar="SUITE|JOB",
+            autocompletion=completion.suites_and_jobs,
+        ),
     ] = None,
     scale: ScaleOption = None,
     seeds: SeedsOption = None,

@@ -4,6 +4,8 @@ import os
 import re
 from pathlib import Path
 
+SITES = Path("~/.config/caebench/sites")
+STORE = Path(".caebench/store")  # where a site names no other
 VARIABLE = re.compile(r"\$(?:(\w+)|\{([^}]*)\})")
 
 

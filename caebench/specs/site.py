@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError, model_validator
 
 from caebench.datasets.registry import PUBLISHED
-from caebench.files.paths import expand
+from caebench.files.paths import SITES, STORE, expand
 from caebench.files.toml import read_toml
 from caebench.specs.base import Config, UserPath, is_table
 from caebench.specs.calibration import Calibration, read_calibration
@@ -18,7 +18,6 @@ from caebench.specs.slurm import Slurm, check_store
 from caebench.specs.variants import VARIANTS, Variant, VariantName
 from caebench.specs.world import RealName
 
-SITES = Path("~/.config/caebench/sites")
 SCHEDULERS = ("slurm",)  # the sections that name a scheduler: each is a field of Site, and a name in leases
 LOCAL = ("/tmp/", "/var/tmp/", "/dev/shm/")
 LOADERS = 8  # processes that load data for a CUDA device
@@ -38,7 +37,7 @@ class Assets(Config):
 class Site(Config):
     """One machine or cluster."""
 
-    store: UserPath = Path(".caebench/store")
+    store: UserPath = STORE
     """The folder of job folders. With a scheduler it is absolute, and every node sees it."""
     scale: ScaleName = "nano"
     """The scale that commands take without `--scale`."""

@@ -13,11 +13,11 @@ from caebench.files.toml import read_toml
 from caebench.specs.did_you_mean import suggest
 from caebench.suites.checking import check, elsewhere
 from caebench.suites.claims import CellName
+from caebench.suites.files import suite_files
 from caebench.suites.mistakes import explain
 from caebench.suites.recipes import SuiteError, look_up
 from caebench.suites.suite import Suite
 
-FOLDERS = (Path("suites"), Path(__file__).parents[2] / "suites", Path(__file__).parents[1] / "suites_builtin")
 ALL = "all"
 
 
@@ -60,7 +60,7 @@ def find(name: str) -> Path:
         if not path.exists():
             raise ValueError(f"{name}: no such suite file. Check the path, or give a name: {', '.join(names())}.")
         return path
-    paths = {path.stem: path for path in _files()}
+    paths = suite_files()
     here = Path(f"{name}.toml")
     if Path(name).name != name or not here.is_file():
         if name not in paths:
@@ -89,12 +89,12 @@ def every() -> list[Suite]:
     Raises:
         ValueError: a file is wrong.
     """
-    return [read(path) for path in sorted(_files(), key=lambda path: path.stem)]
+    return [read(path) for _, path in sorted(suite_files().items())]
 
 
 def names() -> list[str]:
     """The names of all suites."""
-    return sorted({path.stem for path in _files()})
+    return sorted(suite_files())
 
 
 def find_suite(number: int) -> Suite:
@@ -129,12 +129,3 @@ def find_elsewhere(cell: CellName, claim: str) -> None:
     """
     look_up(dict.fromkeys(names()), cell.suite, claim, "suite", "Add suites in suites/.")
     load(str(cell.suite)).find(cell, claim)
-
-
-def _files() -> list[Path]:
-    """Suite files: those of the working folder first, then the project's own."""
-    found: dict[str, Path] = {}
-    for folder in FOLDERS:
-        for path in sorted(folder.glob("*.toml")):
-            found.setdefault(path.stem, path)
-    return list(found.values())

@@ -68,7 +68,7 @@ def test_help_imports_nothing_but_what_prints_it(environment):
     command = [sys.executable, "-c", CODE.format(heavy=HEAVY) + LISTED, '["--help"]']
     done = subprocess.run(command, env=environment, cwd=environment["HOME"], capture_output=True, text=True, check=True)
     mine, others = json.loads(done.stderr.splitlines()[-1])
-    assert "Commands" in done.stdout and {name.split(".")[1] for name in mine} == {"cli"}
+    assert "Develop" in done.stdout and {name.split(".")[1] for name in mine} == {"cli"}
     bare = subprocess.run([sys.executable, "-c", BARE], capture_output=True, text=True, check=True, env=environment)
     assert set(others) - set(json.loads(bare.stdout)) - set(sys.stdlib_module_names) - {"caebench"} <= PRINTING
 

@@ -1,4 +1,4 @@
-"""Write identity.toml, defaults.toml and the reports anew: `.venv/bin/python -m tests.golden.update`.
+"""Write identity.toml, defaults.toml, help.txt and the reports anew: `.venv/bin/python -m tests.golden.update`.
 
 Only for a change that is meant: a job whose id moves is computed again, at paper scale for thousands of GPU-hours. Say
 in the commit's last line what moved and why (`Identity: pretrain/cae v1 -> v2, because ...`).
@@ -22,6 +22,7 @@ from caebench.store.store import Store
 from caebench.suites import loading as suites
 from caebench.suites.published import parse_sets
 from tests.golden.fake import fill
+from tests.golden.help import rendered
 
 HERE = Path(__file__).parent
 REPORTS = HERE / "reports"
@@ -101,6 +102,7 @@ def write_reports() -> None:
 
 
 if __name__ == "__main__":
+    (HERE / "help.txt").write_text(rendered(), encoding="utf8")
     write_reports()
     write(HERE / "identity.toml", identities())
     write(HERE / "defaults.toml", defaults())

@@ -12,6 +12,7 @@ from caebench.specs.presets import PRESETS
 from caebench.specs.registry import EVALUATIONS, SOURCES
 from caebench.store.store import Store
 from caebench.suites import loading as suites
+from caebench.suites.files import FOLDERS
 from tests.helpers import NEEDED
 
 PAPER = SCALES["paper"]
@@ -44,7 +45,7 @@ def notes(a, b):
         ("ablation-mask-ratio/T7-40%", "ablation-mask-ratio/40 %"),
         ("quickstart/CAE, pixels/linear", "linear_probe"),
         ("segmentation-ade20k/T2-L-CAE-1600/best", "ade20k_grid:variant=vit_l"),
-        (f"{suites.FOLDERS[1]}/ablation-mask-ratio.toml/T7-50%/ade20k", "ade20k"),
+        (f"{FOLDERS[1]}/ablation-mask-ratio.toml/T7-50%/ade20k", "ade20k"),
     ],
 )
 def test_one_config_has_several_names(a, b):

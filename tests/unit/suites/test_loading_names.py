@@ -4,6 +4,7 @@ import pytest
 
 from caebench.planning.graph import make_plan
 from caebench.planning.scale import SCALES
+from caebench.suites import files
 from caebench.suites import loading as suites
 
 SMALL = """
@@ -53,7 +54,7 @@ def test_a_file_named_all_is_refused(here):
 def test_the_folder_of_suites_itself_is_no_second_suite(here, monkeypatch):
     (here / "suites").mkdir()
     write(here / "suites" / "mine.toml")
-    monkeypatch.setattr(suites, "FOLDERS", (here / "suites",))
+    monkeypatch.setattr(files, "FOLDERS", (here / "suites",))
     monkeypatch.chdir(here / "suites")
     assert suites.load("mine").name == "mine"
 
