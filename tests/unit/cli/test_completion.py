@@ -1,9 +1,12 @@
 """What shells offer for a half-written word; each answer comes from a process that imports no config and no torch."""
 
 import os
+import pty
+import select
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import get_args
 
@@ -117,12 +120,52 @@ def test_zsh_is_answered(shell, line, offered):
     assert [word for word in offered if f'"{word}"' not in printed] == [] and "HEAVY" not in printed
 
 
-@pytest.mark.skipif(shutil.which("zsh") is None, reason="no zsh is installed: its script is only read by zsh")
-def test_zsh_reads_the_script(shell):
-    printed = shell.run(
-        "zsh", "-f", "-c", f"autoload -Uz compinit; compinit -D\n{script('zsh')}\nprint $_comps[caebench]"
+ZSHRC = """
+autoload -Uz compinit; compinit -D -u
+PS1='> '
+{script}
+"""
+TYPED = [
+    ("caebench run quickst\t", "caebench run quickstart "),
+    ("caebench plan qui\t--scale pa\t", "--scale paper "),
+    ("caebench status --site cl\t", "--site cluster "),
+    ("caebench logs 98\t", "caebench logs 98cac62a22 "),
+    ("caebench why mine/o\t", "caebench why mine/one/knn "),
+]
+
+
+@pytest.mark.skipif(shutil.which("zsh") is None, reason="no zsh is installed")
+@pytest.mark.parametrize(("keys", "line"), TYPED, ids=[keys.strip() for keys, _ in TYPED])
+def test_zsh_completes(shell, keys, line):
+    """In a real zsh on a terminal, by the tab key."""
+    (shell.home / ".zshrc").write_text(ZSHRC.format(script=script("zsh")))
+    terminal, side = pty.openpty()
+    environment = {**shell.environment, "ZDOTDIR": str(shell.home), "TERM": "dumb"}
+    zsh = subprocess.Popen(
+        ["zsh", "-i"],
+        **dict.fromkeys(("stdin", "stdout", "stderr"), side),
+        env=environment,
+        cwd=shell.home,
+        start_new_session=True,
     )
-    assert printed == "_caebench_completion\n"
+    try:
+        read_until(terminal, "> ")
+        os.write(terminal, keys.encode())
+        read_until(terminal, line)
+    finally:
+        zsh.kill()
+        zsh.wait()
+        os.close(terminal)
+        os.close(side)
+
+
+def read_until(terminal: int, wanted: str) -> None:
+    """Read a terminal until it shows a text; the test fails if it does not within a minute."""
+    shown, end = "", time.monotonic() + 60
+    while wanted not in shown:
+        assert time.monotonic() < end, shown
+        if select.select([terminal], [], [], 1.0)[0]:
+            shown += os.read(terminal, 65536).decode(errors="replace")
 
 
 def test_the_script_of_each_shell_names_the_program():
