@@ -9,7 +9,7 @@ from caebench.cli.options import JsonOption, print_json, say
 if TYPE_CHECKING:
     from caebench.planning.checking import Checked
 
-SuiteNames = Annotated[list[str], typer.Argument(help="Suite files, or names of suites.", metavar="SUITE...")]
+SuiteNames = Annotated[list[str], typer.Argument(help="Suite files, names of suites, or `all`.", metavar="SUITE...")]
 
 
 def check(names: SuiteNames, json: JsonOption = False) -> None:
@@ -18,9 +18,9 @@ def check(names: SuiteNames, json: JsonOption = False) -> None:
     Exit status 2 if there is a mistake.
     """
     from caebench.planning.checking import check_file
-    from caebench.suites.loading import find
+    from caebench.suites.loading import find_all
 
-    found = [check_file(find(name)) for name in names]
+    found = [check_file(path) for name in names for path in find_all(name)]
     if json:
         print_json([_facts(one) for one in found])
     else:

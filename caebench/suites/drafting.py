@@ -9,11 +9,10 @@ from typing import Any, NamedTuple, cast
 
 from pydantic import ValidationError
 
-from caebench.files.toml import read_toml
 from caebench.specs.base import is_table
 from caebench.suites.checking import mistakes
 from caebench.suites.claims import Claim
-from caebench.suites.mistakes import explain
+from caebench.suites.mistakes import explain, read_content
 from caebench.suites.suite import Suite
 
 Place = tuple[int | str, ...]
@@ -30,7 +29,7 @@ class Draft(NamedTuple):
 def read_draft(path: Path) -> Draft:
     """Read a suite file as far as it goes."""
     try:
-        content = read_toml(path)
+        content = read_content(path)
     except (ValueError, OSError) as error:
         return Draft(None, (str(error),), frozenset())
     found: list[str] = []

@@ -9,12 +9,11 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from caebench.files.paths import expand
-from caebench.files.toml import read_toml
 from caebench.specs.did_you_mean import suggest
 from caebench.suites.checking import check, elsewhere
 from caebench.suites.claims import CellName
 from caebench.suites.files import suite_files
-from caebench.suites.mistakes import explain
+from caebench.suites.mistakes import explain, read_content
 from caebench.suites.recipes import SuiteError, look_up
 from caebench.suites.suite import Suite
 
@@ -28,7 +27,7 @@ def read(path: Path) -> Suite:
         ValueError: it is not TOML.
         SuiteError: a field is unknown, missing or wrong, or a claim names an unknown cell.
     """
-    content = read_toml(path)
+    content = read_content(path)
     try:
         suite = Suite.model_validate({**content, "path": path})
     except ValidationError as error:
@@ -72,15 +71,26 @@ def find(name: str) -> Path:
     return here
 
 
+def find_all(name: str) -> list[Path]:
+    """The file of a suite, or that of every suite for `all`.
+
+    Raises:
+        ValueError: there is no such suite, or there are two.
+    """
+    if name != ALL:
+        return [find(name)]
+    if (here := Path(f"{ALL}.toml")).is_file():
+        raise ValueError(f"suite '{ALL}': both ./{here} and every suite. Write ./{here}, or rename the file.")
+    return [path for _, path in sorted(suite_files().items())]
+
+
 def load_all(name: str) -> list[Suite]:
     """The suite of that name or file, or every suite for `all`.
 
     Raises:
         ValueError: there is no such suite, there are two, or a file is wrong.
     """
-    if name == ALL and (here := Path(f"{ALL}.toml")).is_file():
-        raise ValueError(f"suite '{ALL}': both ./{here} and every suite. Write ./{here}, or rename the file.")
-    return every() if name == ALL else [load(name)]
+    return [read(path) for path in find_all(name)]
 
 
 def every() -> list[Suite]:

@@ -151,6 +151,8 @@ def test_the_verb_prints_a_line_per_mistake_or_a_summary(tmp_path, capsys, monke
     assert (found.status, found.out) == (0, f"{good}: no mistake. 2 rows, 1 columns, 0 claims, 6 jobs.\n")
     found = answer(("suites", "check", str(good), str(bad)), capsys, monkeypatch)
     assert found.status == 2 and len(found.out.splitlines()) == 1 + len(LINES)
+    found = answer(("suites", "check", "all"), capsys, monkeypatch)
+    assert found.status == 0 and len(found.out.splitlines()) >= len(suites.names())
     found = answer(("suites", "check", str(bad), "--json"), capsys, monkeypatch)
     assert found.status == 2 and len(json.loads(found.out)[0]["mistakes"]) == len(LINES)
 

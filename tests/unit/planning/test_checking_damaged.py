@@ -55,7 +55,7 @@ def test_a_damaged_suite_is_checked_to_the_end(seed, monkeypatch):
         for _ in range(rng.randint(0, 3)):
             damage(content, rng)
         for module in (drafting, loading):
-            monkeypatch.setattr(module, "read_toml", lambda path, content=content: copy.deepcopy(content))
+            monkeypatch.setattr(module, "read_content", lambda path, content=content: copy.deepcopy(content))
         found = check_file(path).mistakes
         assert [line for line in found if not line.startswith("mine.toml") or "\n" in line] == [], content
         try:

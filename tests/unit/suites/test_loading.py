@@ -36,6 +36,7 @@ CLAIM = 'claim 1 ("Pixels are no worse")'
 ROW = 'row 2 ("second")'
 MISTAKES = {
     "unknown key": ('label = "second"', 'label = "second"\nepoch = 3', [ROW, "'epoch'", "Did you mean 'epochs'?"]),
+    "a path": ("[source]", 'path = "x"\n[source]', ["unknown field 'path'", "Fields: source, pretrain"]),
     "unknown table": ("[source]", "[sourc]\n[source]", ["'sourc'", "Did you mean 'source'?"]),
     "unknown column key": ('header = "LIN"', 'header = "LIN"\nmetrc = "top5"', ["metrc", "Did you mean 'metric'?"]),
     "unknown recipe": (
