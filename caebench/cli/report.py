@@ -73,15 +73,15 @@ def make_reports(
     scale: str | None, site: str, store: Path | None, results: Path, versus: str, seeds: list[int] | None
 ) -> "Reports":
     """The reports that the options name."""
-    from caebench.planning.scale import find_scale
     from caebench.planning.setup import open_store
+    from caebench.planning.subsets import scale_on
     from caebench.report.reports import Reports
     from caebench.specs.site import load_site
     from caebench.store.records import Records, records_folder
     from caebench.suites.published import parse_sets
 
     where = load_site(site)
-    chosen = find_scale(scale or where.scale)
+    chosen = scale_on(where, scale)
     records = Records(open_store(where, store), records_folder(chosen.name, results))
     return Reports(chosen, records, parse_sets(versus), seeds)
 

@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import TypeVar
 
 from caebench.files.toml import brief
+from caebench.specs.inputs.dataset import RealData, Subset
 from caebench.specs.job import Job, Spec, make_job
 from caebench.specs.mistakes import words_of
 from caebench.specs.naming import deviation
@@ -42,6 +43,17 @@ class Plan:
                 for job in (*target.ancestors(), target):
                     unique.setdefault(job.id, job)
         return list(unique.values())
+
+    @cached_property
+    def subsets(self) -> dict[str, Subset]:
+        """The data sets of its jobs that are subsets of the published ones."""
+        data = (job.config for job in self.jobs if isinstance(job.config, RealData))
+        return {config.name: config.subset for config in data if config.subset is not None}
+
+    @property
+    def is_comparable(self) -> bool:
+        """Whether its numbers are compared with published ones: at the published sizes, on whole data sets."""
+        return self.scale.name == "paper" and not self.subsets
 
     @cached_property
     def notes(self) -> list[str]:

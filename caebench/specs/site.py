@@ -22,7 +22,7 @@ SITES = Path("~/.config/caebench/sites")
 SCHEDULERS = ("slurm",)  # the sections that name a scheduler: each is a field of Site, and a name in leases
 LOCAL = ("/tmp/", "/var/tmp/", "/dev/shm/")
 LOADERS = 8  # processes that load data for a CUDA device
-ScaleName = Literal["nano", "lab", "paper"]
+ScaleName = Literal["nano", "lab", "nano-real", "lab-real", "paper"]
 Resize = Literal["loader", "device"]
 
 
@@ -31,6 +31,22 @@ class Assets(Config):
 
     dalle_encoder: UserPath | None = None
     folder: UserPath | None = None  # where `caebench assets` keeps what it fetches
+
+
+class DataFolder(Config):
+    """Where a data set is; written as a path alone where it is the whole set."""
+
+    root: UserPath
+    subset: bool = False  # what is there is a part of the published set: a data set of its own, in every id on it
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_path(cls, content: Any) -> Any:
+        if isinstance(content, str | Path):
+            return {"root": content}
+        if not is_table(content) and not isinstance(content, DataFolder):
+            raise ValueError("give a path, or a table: { root = PATH, subset = true }")
+        return content
 
 
 class Site(Config):
@@ -51,8 +67,8 @@ class Site(Config):
     code_cache_gb: PositiveFloat | None = None  # the most disk for a cache of codes that pretrainings share; None: none
     checkpoint_minutes: PositiveFloat = 10.0
     stale_after_minutes: PositiveFloat = 15.0  # without a heartbeat, after which others may take a running job over
-    data: dict[RealName, UserPath] = Field(
-        default_factory=dict[RealName, UserPath]
+    data: dict[RealName, DataFolder] = Field(
+        default_factory=dict[RealName, DataFolder]
     )  # `caebench data check` checks them
     assets: Assets = Assets()
     slurm: Slurm | None = None  # None: jobs run on this machine
@@ -68,6 +84,11 @@ class Site(Config):
     def section(self) -> SchedulerSection | None:
         """What the file says of that scheduler."""
         return None if self.scheduler is None else getattr(self, self.scheduler)
+
+    @property
+    def roots(self) -> dict[str, Path]:
+        """The folders of the data sets."""
+        return {name: folder.root for name, folder in self.data.items()}
 
     def among(self, num: int) -> "Site":
         """For one of several processes on a device: its part of the data loaders."""
@@ -86,6 +107,17 @@ class Site(Config):
             names = ", ".join(f"{name} ({known.layout})" for name, known in PUBLISHED.items() if known.reads)
             raise ValueError(f"[extras] is no section any more. Name in [data] what it had: {names}")
         return content
+
+    @model_validator(mode="after")
+    def _check_subsets(self) -> Self:
+        for name, folder in self.data.items():
+            if folder.subset and PUBLISHED[name].reads:
+                known = PUBLISHED[name].reads[0].name
+                raise ValueError(
+                    f"[data.{name}] subset = true: {name} goes with the whole {known}, so it has no subsets. Leave it "
+                    "out"
+                )
+        return self
 
     @model_validator(mode="after")
     def _check_store(self) -> Self:
