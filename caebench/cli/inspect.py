@@ -7,6 +7,7 @@ import typer
 
 from caebench.cli.options import (
     JsonOption,
+    RealOption,
     ScaleOption,
     SeedsOption,
     SiteOption,
@@ -15,6 +16,7 @@ from caebench.cli.options import (
     parse_seeds,
     print_json,
     reject_for_a_job,
+    scale_name,
 )
 
 if TYPE_CHECKING:
@@ -60,6 +62,7 @@ def _headers(suite: "Suite") -> list[str]:
 def plan(
     suite: SuiteName,
     scale: ScaleOption = None,
+    real: RealOption = False,
     seeds: SeedsOption = None,
     site: SiteOption = "local",
     store: StoreOption = None,
@@ -70,7 +73,7 @@ def plan(
     from caebench.planning.facts import plan_facts
     from caebench.planning.setup import set_up
 
-    setup = set_up(suite, scale, site, store, parse_seeds(seeds))
+    setup = set_up(suite, scale_name(scale, real), site, store, parse_seeds(seeds))
     if json:
         print_json(plan_facts(setup))
     else:
@@ -82,6 +85,7 @@ def why(
         str, typer.Argument(help="A job's id, or a prefix of it; or a cell: SUITE/ROW/COLUMN.", metavar="JOB|CELL")
     ],
     scale: ScaleOption = None,
+    real: RealOption = False,
     site: SiteOption = "local",
     store: StoreOption = None,
     json: JsonOption = False,
@@ -92,6 +96,7 @@ def why(
     from caebench.report.explain import explain, explain_cell
     from caebench.specs.site import load_site
 
+    scale = scale_name(scale, real)
     if name.count("/") > 1:  # a row's name may contain slashes
         suite, rest = name.split("/", 1)
         reports = make_reports(scale, site, store, Path("results"), "paper", None)

@@ -24,6 +24,10 @@ SuiteName = Annotated[str, typer.Argument(help="A suite's name, a path to its TO
 ScaleOption = Annotated[
     str | None, typer.Option("--scale", help="nano (CPU, minutes), lab (one GPU) or paper. Default: the site's.")
 ]
+RealOption = Annotated[
+    bool,
+    typer.Option("--real", help="With --scale nano or lab: the site's data, as scale nano-real or lab-real."),
+]
 SiteOption = Annotated[str, typer.Option("--site", help="A file in ~/.config/caebench/sites, without .toml.")]
 StoreOption = Annotated[
     Path | None,
@@ -53,6 +57,20 @@ def parse_seeds(text: str | None) -> list[int]:
     if len(set(seeds)) < len(seeds) or min(seeds) < 0:
         raise ValueError(f"--seeds {text!r}: give different numbers, none below 0.")
     return seeds
+
+
+def scale_name(scale: str | None, real: bool) -> str | None:
+    """The name of the scale that --scale and --real ask for.
+
+    Raises:
+        ValueError: --real without a small scale.
+    """
+    if not real:
+        return scale
+    if scale not in ("nano", "lab"):
+        given = "" if scale is None else f" with --scale {scale}"
+        raise ValueError(f"--real{given}: it is for --scale nano and --scale lab. Name one; paper reads real data.")
+    return f"{scale}-real"
 
 
 def reject_options(why: str, **given: object) -> None:

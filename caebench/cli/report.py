@@ -8,6 +8,7 @@ import typer
 
 from caebench.cli.options import (
     JsonOption,
+    RealOption,
     ScaleOption,
     SeedsOption,
     SiteOption,
@@ -17,6 +18,7 @@ from caebench.cli.options import (
     parse_seeds,
     print_json,
     say,
+    scale_name,
 )
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ def report(
     suite: Annotated[str | None, typer.Option("--suite", help="A suite, by its name or file.")] = None,
     all: Annotated[bool, typer.Option("--all", help="Every suite.")] = False,
     scale: ScaleOption = None,
+    real: RealOption = False,
     seeds: Annotated[str | None, typer.Option("--seeds", help="Such as 0,1,2. Default: all finished ones.")] = None,
     site: SiteOption = "local",
     store: StoreOption = None,
@@ -53,7 +56,7 @@ def report(
     """Print tables and claims: our numbers, with noise, compared with the published ones. Only --out writes files."""
     if format not in FORMATS:
         raise ValueError(f"--format '{format}': unknown. Known: {', '.join(FORMATS)}.")
-    suites = _choose(table, suite, all)
+    suites, scale = _choose(table, suite, all), scale_name(scale, real)
     chosen = parse_seeds(seeds) if seeds is not None else None
     reports = make_reports(scale, site, store, results, versus, chosen)
     format = "json" if json else format
@@ -186,6 +189,7 @@ def _print_missing(reports: "Reports", suites: "list[Suite]", format: str, site:
 def export_records(
     suite: SuiteName = "all",
     scale: ScaleOption = None,
+    real: RealOption = False,
     seeds: SeedsOption = None,
     site: SiteOption = "local",
     store: StoreOption = None,
@@ -195,7 +199,7 @@ def export_records(
     from caebench.planning.setup import set_up
     from caebench.store.records import export, records_folder
 
-    setup = set_up(suite, scale, site, store, parse_seeds(seeds))
+    setup = set_up(suite, scale_name(scale, real), site, store, parse_seeds(seeds))
     folder = records_folder(setup.scale.name, results)
     num_done, num_open = export(setup.plans.jobs, setup.store, folder)
     say(f"{folder}: {num_done} records" + (f"; {num_open} jobs are not done" if num_open else ""))

@@ -11,6 +11,7 @@ import typer
 
 from caebench.cli.options import (
     JsonOption,
+    RealOption,
     ScaleOption,
     SeedsOption,
     SiteOption,
@@ -20,6 +21,7 @@ from caebench.cli.options import (
     print_json,
     reject_for_a_job,
     reject_options,
+    scale_name,
 )
 
 if TYPE_CHECKING:
@@ -55,6 +57,7 @@ def status(
         typer.Argument(help="A suite or a job's id; without it, every job in the store.", metavar="SUITE|JOB"),
     ] = None,
     scale: ScaleOption = None,
+    real: RealOption = False,
     seeds: SeedsOption = None,
     site: SiteOption = "local",
     store: StoreOption = None,
@@ -68,7 +71,7 @@ def status(
     """
     if json:
         reject_options("--json prints one document. Leave out one of them.", watch=watch)
-    chosen = _choose(suite, scale, seeds, site, store)
+    chosen = _choose(suite, scale_name(scale, real), seeds, site, store)
     if json:
         print_json(_facts(chosen))
     elif watch:

@@ -87,7 +87,7 @@ class Dataset(ABC):
 
     def check(self, roots: Roots, size: Size, *, decode: bool = True, progress: Progress | None = None) -> Inspection:
         """Verify layout, lists and counts; with `decode`, also every pixel of every image, else no image is opened."""
-        inspection = Inspection(self.name, self.source, roots, size, decode, progress)
+        inspection = Inspection(self.name, self.source, roots, size, decode, progress, not self.reads)
         try:
             self.require(roots)
         except DataError as error:

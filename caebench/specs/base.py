@@ -36,6 +36,10 @@ def _make_strict(schema: Any) -> None:
             _make_strict(inner)
 
 
+class NeedsWholeSetError(ValueError):
+    """A data set goes with another one as a whole, of which a site has a subset."""
+
+
 class Config(BaseModel):
     """A frozen config that refuses unknown fields."""
 
@@ -56,7 +60,7 @@ class Config(BaseModel):
         """The same with every data set in it as this site has it: `subsets` has those that are no whole sets.
 
         Raises:
-            ValueError: a data set reads another one as a whole, of which there is a subset.
+            NeedsWholeSetError: a data set reads another one as a whole, of which there is a subset.
         """
         configs = {name: value for name in type(self).model_fields if isinstance(value := getattr(self, name), Config)}
         changed = {name: new for name, value in configs.items() if (new := value.on_subsets(subsets)) is not value}

@@ -43,7 +43,7 @@ class DataFolder(Config):
     @classmethod
     def _read_path(cls, content: Any) -> Any:
         if isinstance(content, str | Path):
-            return {"root": content}
+            return {"root": expand(Path(content))}  # a mistake in it is the data set's, which has no field `root`
         if not is_table(content) and not isinstance(content, DataFolder):
             raise ValueError("give a path, or a table: { root = PATH, subset = true }")
         return content

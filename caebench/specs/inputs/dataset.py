@@ -11,7 +11,7 @@ from caebench.datasets.errors import DataError
 from caebench.datasets.registry import DATASETS
 from caebench.datasets.splits import Size
 from caebench.files.layout import WORLD
-from caebench.specs.base import Config
+from caebench.specs.base import Config, NeedsWholeSetError
 from caebench.specs.job import Inputs, Job, Spec, make_job
 from caebench.specs.scale import Scale
 from caebench.specs.world import RealName, RenderedName, World
@@ -81,14 +81,12 @@ class RealData(DataSpec):
         """What the site has of it.
 
         Raises:
-            ValueError: it reads another data set as a whole, of which there is a subset.
+            NeedsWholeSetError: it reads another data set as a whole, of which there is a subset.
         """
         for known in self.dataset.reads:
             if known.name in subsets:
-                raise ValueError(
-                    f"data set {self.name} reads {known.name}, of which this site has a subset ([data.{known.name}] "
-                    f"subset = true). Name the whole {known.name}, or leave out what needs {self.name}."
-                )
+                where = f"this site has a subset ([data.{known.name}] subset = true)"
+                raise NeedsWholeSetError(f"{self.name} goes with the whole {known.name}, of which {where}")
         found = subsets.get(self.name)
         return self if found is None else self.replace(subset=found)
 
