@@ -59,6 +59,9 @@ def parse_seeds(text: str | None) -> list[int]:
     return seeds
 
 
+MOST_ROWS = 500  # of a table of jobs; --json has all
+
+
 def scale_name(scale: str | None, real: bool) -> str | None:
     """The name of the scale that --scale and --real ask for.
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from caebench.cli.options import (
+    MOST_ROWS,
     JsonOption,
     RealOption,
     ScaleOption,
@@ -39,7 +40,6 @@ ORDER = (  # if not all fit
 )
 ENDED = ("done", "failed", "damaged", "blocked", "cancelled", "lost", "todo", "paused")
 FRAME = 9  # lines of a live table that are not jobs
-MOST = 500  # rows of a table; --json has all
 
 
 class Chosen(NamedTuple):
@@ -80,7 +80,7 @@ def status(
         from caebench.cli.show import print_table
 
         facts = _facts(chosen)
-        shown, more = _cut(facts, MOST)
+        shown, more = _cut(facts, MOST_ROWS)
         notes = [_summary(facts) + more, *_log_hint(chosen, shown, site, store)]
         print_table(chosen.title, *_table(shown), notes, words=True)
 

@@ -3,7 +3,6 @@
 Every mistake in a file is an error here that names file, row, field and what to do.
 """
 
-import inspect
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +17,7 @@ from caebench.specs.did_you_mean import suggest
 from caebench.specs.job import EncoderSpec, Spec
 from caebench.specs.registry import EVALUATIONS, SOURCES
 from caebench.suites.claims import RENAMED, CellName, Claim, ClaimPart
-from caebench.suites.recipes import SuiteError, build, look_up, override
+from caebench.suites.recipes import SuiteError, build, look_up, override, parameters
 
 FOLDERS = (Path("suites"), Path(__file__).parents[2] / "suites", Path(__file__).parents[1] / "suites_builtin")
 
@@ -110,7 +109,7 @@ class Suite(Config):
         where = self.where(row)
         name = row.recipe or self.pretrain.recipe
         recipe = look_up(SOURCES, name, where, "recipe", "Add recipes in caebench/specs/.")
-        accepted = inspect.signature(recipe).parameters
+        accepted = parameters(recipe)
         if unknown := row.arguments().keys() - accepted.keys():
             key = sorted(unknown)[0]
             hint = suggest(key, [*accepted, *Row.model_fields])
@@ -127,7 +126,7 @@ class Suite(Config):
         where = f'{self.path}, [columns], header "{column.header}"'
         recipe = look_up(EVALUATIONS, column.eval, where, "evaluation", "Add recipes in caebench/specs/.")
         arguments: dict[str, Any] = {"variant": self.variant(row), **({"data": column.data} if column.data else {})}
-        if "pretraining" in inspect.signature(recipe).parameters:
+        if "pretraining" in parameters(recipe):
             arguments["pretraining"] = self.pretraining(row)
         config = override(build(recipe, arguments, where), column.set, where)
         look_up(dict.fromkeys(config.METRICS), column.metric, where, "metric", "Choose one of them.")
@@ -149,7 +148,7 @@ class Suite(Config):
 
     def _check_fields(self) -> None:
         """Reject a field that is neither a row's nor an argument of any recipe."""
-        known = {name for recipe in SOURCES.values() for name in inspect.signature(recipe).parameters}
+        known = {name for recipe in SOURCES.values() for name in parameters(recipe)}
         given = [(f"{self.path}, [pretrain]", self.pretrain), *((self.where(row), row) for row in self.rows)]
         for column in self.columns.values():
             if "seed" in column.set:
