@@ -196,7 +196,12 @@ def sites_page(page: str) -> str:
     kinds = defs["Slurm"]["properties"]["stages"]["propertyNames"]["enum"]
     text += [f"Kinds of jobs: {', '.join(f'`{kind}`' for kind in kinds)}.\n"]
     names = [[f"`{known.name}`", known.layout, known.source] for known in DATASETS if known.published is not None]
-    return "\n".join([*text, "### `[data]`\n", table(["data set", "what it names", "where it comes from"], names)])
+    part = (
+        "A path is the whole set. A part of it is a table, and a data set of its own (ADR 30):\n"
+        '`imagenet1k = { root = "/data/imagenet100", subset = true }`.\n'
+    )
+    named = table(["data set", "what it names", "where it comes from"], names)
+    return "\n".join([*text, "### `[data]`\n", part, named])
 
 
 PAGES = {"suites.md": suites_page, "sites.md": sites_page}

@@ -10,7 +10,7 @@ from typing import Any
 
 import typer
 
-SCALES = ("nano", "lab", "paper")
+SCALES = ("nano", "lab", "nano-real", "lab-real", "paper")
 ALL = "all"
 
 

@@ -15,7 +15,7 @@ def make(
 ) -> None:
     """Render the synthetic data sets into ROOT, in the on-disk layouts of the real ones."""
     from caebench.datasets.synthetic.world import render
-    from caebench.planning.setup import find_scale
+    from caebench.planning.scale import find_scale
 
     world = find_scale(scale).world
     if world is None:
@@ -36,6 +36,9 @@ def check(
         Path | None,
         typer.Option("--root", callback=expanded, help="The folder of one data set, in place of the site's."),
     ] = None,
+    subset: Annotated[
+        bool, typer.Option("--subset", help="That folder has a part of the data set: compare it with itself.")
+    ] = False,
     decode: Annotated[bool, typer.Option("--decode/--no-decode", help="Decode every image fully.")] = True,
     json: JsonOption = False,
 ) -> None:
@@ -43,7 +46,7 @@ def check(
     from caebench.report.datasets import name_sets, print_report, report_facts
     from caebench.specs.site import load_site
 
-    found = name_sets(names or [], load_site(site).data, root)
+    found = name_sets(names or [], load_site(site), root, subset)
     reports = [data.dataset.check(roots, data.size, decode=decode) for data, roots in found]
     if json:
         print_json([report_facts(report) for report in reports])

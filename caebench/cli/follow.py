@@ -11,6 +11,7 @@ import typer
 
 from caebench.cli import completion
 from caebench.cli.options import (
+    RealOption,
     ScaleOption,
     SeedsOption,
     SiteOption,
@@ -20,6 +21,7 @@ from caebench.cli.options import (
     reject_for_a_job,
     reject_options,
     say,
+    scale_name,
 )
 
 if TYPE_CHECKING:
@@ -145,6 +147,7 @@ def _in_queue(store: "Store", folder: Path, queue: RecentQueue) -> tuple[bool, s
 def cancel(
     name: Target,
     scale: ScaleOption = None,
+    real: RealOption = False,
     seeds: SeedsOption = None,
     site: SiteOption = "local",
     store: StoreOption = None,
@@ -161,6 +164,7 @@ def cancel(
     from caebench.specs.site import load_site
     from caebench.store.lease import holder_id, judge, mark_cancelled
 
+    scale = scale_name(scale, real)
     reject_for_a_job(name, scale, seeds)
     folders, _ = find_folders(name, scale, site, store, parse_seeds(seeds))
     queued = queued_holders(folders)
@@ -204,6 +208,7 @@ def _reject_local_jobs(folders: "list[Path]") -> None:
 def retry(
     name: Target,
     scale: ScaleOption = None,
+    real: RealOption = False,
     seeds: SeedsOption = None,
     site: SiteOption = "local",
     store: StoreOption = None,
@@ -217,6 +222,7 @@ def retry(
     from caebench.execution.schedulers.base import SubmitOptions
     from caebench.planning.setup import is_suite, set_up
 
+    scale = scale_name(scale, real)
     reject_for_a_job(name, scale, seeds)
     if is_suite(name):
         setup = set_up(name, scale, site, store, parse_seeds(seeds))

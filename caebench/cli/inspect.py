@@ -8,6 +8,7 @@ import typer
 from caebench.cli import completion
 from caebench.cli.options import (
     JsonOption,
+    RealOption,
     ScaleOption,
     SeedsOption,
     SiteOption,
@@ -16,6 +17,7 @@ from caebench.cli.options import (
     parse_seeds,
     print_json,
     reject_for_a_job,
+    scale_name,
 )
 
 if TYPE_CHECKING:
@@ -61,6 +63,7 @@ def _headers(suite: "Suite") -> list[str]:
 def plan(
     suite: SuiteName,
     scale: ScaleOption = None,
+    real: RealOption = False,
     seeds: SeedsOption = None,
     site: SiteOption = "local",
     store: StoreOption = None,
@@ -71,7 +74,7 @@ def plan(
     from caebench.planning.facts import plan_facts
     from caebench.planning.setup import set_up
 
-    setup = set_up(suite, scale, site, store, parse_seeds(seeds))
+    setup = set_up(suite, scale_name(scale, real), site, store, parse_seeds(seeds))
     if json:
         print_json(plan_facts(setup))
     else:
@@ -88,6 +91,7 @@ def why(
         ),
     ],
     scale: ScaleOption = None,
+    real: RealOption = False,
     site: SiteOption = "local",
     store: StoreOption = None,
     json: JsonOption = False,
@@ -98,6 +102,7 @@ def why(
     from caebench.report.explain import explain, explain_cell
     from caebench.specs.site import load_site
 
+    scale = scale_name(scale, real)
     if name.count("/") > 1:  # a row's name may contain slashes
         suite, rest = name.split("/", 1)
         reports = make_reports(scale, site, store, Path("results"), "paper", None)

@@ -39,6 +39,10 @@ SiteOption = Annotated[
     str,
     typer.Option("--site", autocompletion=completion.sites, help="A file in ~/.config/caebench/sites, without .toml."),
 ]
+RealOption = Annotated[
+    bool,
+    typer.Option("--real", help="With --scale nano or lab: the site's data, as scale nano-real or lab-real."),
+]
 StoreOption = Annotated[
     Path | None,
     typer.Option("--store", readable=False, callback=expanded, help="The folder of job folders. Default: the site's."),
@@ -67,6 +71,23 @@ def parse_seeds(text: str | None) -> list[int]:
     if len(set(seeds)) < len(seeds) or min(seeds) < 0:
         raise ValueError(f"--seeds {text!r}: give different numbers, none below 0.")
     return seeds
+
+
+MOST_ROWS = 500  # of a table of jobs; --json has all
+
+
+def scale_name(scale: str | None, real: bool) -> str | None:
+    """The name of the scale that --scale and --real ask for.
+
+    Raises:
+        ValueError: --real without a small scale.
+    """
+    if not real:
+        return scale
+    if scale not in ("nano", "lab"):
+        given = "" if scale is None else f" with --scale {scale}"
+        raise ValueError(f"--real{given}: it is for --scale nano and --scale lab. Name one; paper reads real data.")
+    return f"{scale}-real"
 
 
 def reject_options(why: str, **given: object) -> None:

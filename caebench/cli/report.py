@@ -9,6 +9,7 @@ import typer
 from caebench.cli import completion
 from caebench.cli.options import (
     JsonOption,
+    RealOption,
     ScaleOption,
     SeedsOption,
     SiteOption,
@@ -18,6 +19,7 @@ from caebench.cli.options import (
     parse_seeds,
     print_json,
     say,
+    scale_name,
 )
 
 if TYPE_CHECKING:
@@ -39,6 +41,7 @@ def report(
     ] = None,
     all: Annotated[bool, typer.Option("--all", help="Every suite.")] = False,
     scale: ScaleOption = None,
+    real: RealOption = False,
     seeds: Annotated[str | None, typer.Option("--seeds", help="Such as 0,1,2. Default: all finished ones.")] = None,
     site: SiteOption = "local",
     store: StoreOption = None,
@@ -57,7 +60,7 @@ def report(
     """Print tables and claims: our numbers, with noise, compared with the published ones. Only --out writes files."""
     if format not in FORMATS:
         raise ValueError(f"--format '{format}': unknown. Known: {', '.join(FORMATS)}.")
-    suites = _choose(table, suite, all)
+    suites, scale = _choose(table, suite, all), scale_name(scale, real)
     chosen = parse_seeds(seeds) if seeds is not None else None
     reports = make_reports(scale, site, store, results, versus, chosen)
     format = "json" if json else format
@@ -77,15 +80,15 @@ def make_reports(
     scale: str | None, site: str, store: Path | None, results: Path, versus: str, seeds: list[int] | None
 ) -> "Reports":
     """The reports that the options name."""
-    from caebench.planning.scale import find_scale
     from caebench.planning.setup import open_store
+    from caebench.planning.subsets import scale_on
     from caebench.report.reports import Reports
     from caebench.specs.site import load_site
     from caebench.store.records import Records, records_folder
     from caebench.suites.published import parse_sets
 
     where = load_site(site)
-    chosen = find_scale(scale or where.scale)
+    chosen = scale_on(where, scale)
     records = Records(open_store(where, store), records_folder(chosen.name, results))
     return Reports(chosen, records, parse_sets(versus), seeds)
 
@@ -190,6 +193,7 @@ def _print_missing(reports: "Reports", suites: "list[Suite]", format: str, site:
 def export_records(
     suite: SuiteName = "all",
     scale: ScaleOption = None,
+    real: RealOption = False,
     seeds: SeedsOption = None,
     site: SiteOption = "local",
     store: StoreOption = None,
@@ -199,7 +203,7 @@ def export_records(
     from caebench.planning.setup import set_up
     from caebench.store.records import export, records_folder
 
-    setup = set_up(suite, scale, site, store, parse_seeds(seeds))
+    setup = set_up(suite, scale_name(scale, real), site, store, parse_seeds(seeds))
     folder = records_folder(setup.scale.name, results)
     num_done, num_open = export(setup.plans.jobs, setup.store, folder)
     say(f"{folder}: {num_done} records" + (f"; {num_open} jobs are not done" if num_open else ""))

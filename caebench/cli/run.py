@@ -9,6 +9,7 @@ import typer
 
 from caebench.cli import completion
 from caebench.cli.options import (
+    RealOption,
     ScaleOption,
     SeedsOption,
     SiteOption,
@@ -19,6 +20,7 @@ from caebench.cli.options import (
     parse_seeds,
     reject_options,
     say,
+    scale_name,
 )
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 def run_suite(
     suite: SuiteName,
     scale: ScaleOption = None,
+    real: RealOption = False,
     seeds: SeedsOption = None,
     site: SiteOption = "local",
     store: StoreOption = None,
@@ -60,6 +63,7 @@ def run_suite(
     from caebench.execution.schedulers.base import SubmitOptions
     from caebench.planning.setup import set_up
 
+    scale = scale_name(scale, real)
     setup = set_up(suite, scale, site, store, parse_seeds(seeds))
     status = command("status", suite, scale=scale, seeds=seeds, site=site, store=store)
     if setup.site.scheduler is not None:

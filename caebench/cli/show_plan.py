@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from caebench.cli.options import MOST_ROWS
 from caebench.files.sizes import size
 
 if TYPE_CHECKING:
@@ -20,8 +21,10 @@ def print_plan(setup: "Setup", details: bool) -> None:
     facts = plan_facts(setup)
     title = f"Plan of {facts['suite']} at {facts['scale'].upper()} scale"
     if details:
-        rows = [job_row(job) for job in facts["jobs"]]
-        print_table(title, ["job", "state", hours_header(setup.site), "disk", "inputs"], rows)
+        rows = [job_row(job) for job in facts["jobs"][:MOST_ROWS]]
+        more = len(facts["jobs"]) - len(rows)
+        notes = [f"{more} more jobs are not shown, `--json` has all"] if more else []
+        print_table(title, ["job", "state", hours_header(setup.site), "disk", "inputs"], rows, notes)
     for line in _summary(title, facts):
         console().print(line)
 

@@ -11,7 +11,9 @@ import typer
 
 from caebench.cli import completion
 from caebench.cli.options import (
+    MOST_ROWS,
     JsonOption,
+    RealOption,
     ScaleOption,
     SeedsOption,
     SiteOption,
@@ -21,6 +23,7 @@ from caebench.cli.options import (
     print_json,
     reject_for_a_job,
     reject_options,
+    scale_name,
 )
 
 if TYPE_CHECKING:
@@ -38,7 +41,6 @@ ORDER = (  # if not all fit
 )
 ENDED = ("done", "failed", "damaged", "blocked", "cancelled", "lost", "todo", "paused")
 FRAME = 9  # lines of a live table that are not jobs
-MOST = 500  # rows of a table; --json has all
 
 
 class Chosen(NamedTuple):
@@ -60,6 +62,7 @@ def status(
         ),
     ] = None,
     scale: ScaleOption = None,
+    real: RealOption = False,
     seeds: SeedsOption = None,
     site: SiteOption = "local",
     store: StoreOption = None,
@@ -73,7 +76,7 @@ def status(
     """
     if json:
         reject_options("--json prints one document. Leave out one of them.", watch=watch)
-    chosen = _choose(suite, scale, seeds, site, store)
+    chosen = _choose(suite, scale_name(scale, real), seeds, site, store)
     if json:
         print_json(_facts(chosen))
     elif watch:
@@ -82,7 +85,7 @@ def status(
         from caebench.cli.show import print_table
 
         facts = _facts(chosen)
-        shown, more = _cut(facts, MOST)
+        shown, more = _cut(facts, MOST_ROWS)
         notes = [_summary(facts) + more, *_log_hint(chosen, shown, site, store)]
         print_table(chosen.title, *_table(shown), notes, words=True)
 

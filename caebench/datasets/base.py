@@ -8,7 +8,7 @@ from typing import Literal
 
 from caebench.datasets.errors import DataError
 from caebench.datasets.inspection import Inspection, Progress
-from caebench.datasets.splits import SPLITS, Amount, ImageSplit, SceneSplit, Size, Split
+from caebench.datasets.splits import SPLITS, Amount, ImageSplit, Measured, SceneSplit, Size, Split
 from caebench.datasets.synthetic.canvas import Canvas
 
 Labels = Literal["class", "classes", "map", "instances"]  # of an image: one, one or several, a class a pixel, objects
@@ -44,6 +44,15 @@ class Dataset(ABC):
     def render(self, canvas: Canvas) -> None:
         """Write it as its publisher lays it out, from the canvas's random numbers."""
 
+    def measure(self, roots: Roots) -> Measured:
+        """What its folder has, to plan with a subset; no image is opened.
+
+        Raises:
+            DataError: it cannot be listed.
+            TypeError: subsets of it are not read.
+        """
+        raise TypeError(f"{self.name} has no subsets: give it a method `measure`")
+
     def inspect(self, inspection: Inspection) -> None:
         """Find what is wrong with it; of most sets, what reading it and its counts tell."""
         for split in self.own:
@@ -73,21 +82,26 @@ class Dataset(ABC):
         Raises:
             DataError: something is missing or wrong.
         """
-        self._require(roots)
+        self.require(roots)
         return self.owner(split).read(roots, split, size)
 
     def check(self, roots: Roots, size: Size, *, decode: bool = True, progress: Progress | None = None) -> Inspection:
         """Verify layout, lists and counts; with `decode`, also every pixel of every image, else no image is opened."""
-        inspection = Inspection(self.name, self.source, roots, size, decode, progress)
+        inspection = Inspection(self.name, self.source, roots, size, decode, progress, not self.reads)
         try:
-            self._require(roots)
+            self.require(roots)
         except DataError as error:
             inspection.add_error(error)
         else:
             self.inspect(inspection)
         return inspection
 
-    def _require(self, roots: Roots) -> None:
+    def require(self, roots: Roots) -> None:
+        """Check that its folder exists, and those of the data sets that it reads.
+
+        Raises:
+            DataError: one does not.
+        """
         for known in (self, *self.reads):
             if not (root := roots[known.name]).exists():
                 what = f"no such folder or file, wanted as the root of {known.name}: {known.layout}"

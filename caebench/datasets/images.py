@@ -14,7 +14,7 @@ from pathlib import Path
 from caebench.datasets.base import Dataset, Roots
 from caebench.datasets.errors import DataError
 from caebench.datasets.inspection import Inspection, is_hidden
-from caebench.datasets.splits import Entry, ImageSplit, Size, Split, fingerprint
+from caebench.datasets.splits import SPLITS, Entry, ImageSplit, Measured, Size, Split, fingerprint
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")  # torchvision's
 LIST_NAMES: dict[Split, str] = {"train": "train", "val": "test"}  # some publishers call it a test set
@@ -41,6 +41,18 @@ class ImageDataset(Dataset):
         if not (entries := self.entries(root, split, size)):
             raise DataError(root / self.listed_in(split), "an empty list", self.source)
         return ImageSplit(root, entries, fingerprint(entries))
+
+    def measure(self, roots: Roots) -> Measured:
+        assert self.published is not None, "subsets are of published data sets"
+        self.require(roots)
+        found = {split: self.entries(roots[self.name], split, self.published) for split in SPLITS}
+        labels = {label for entries in found.values() for _, label in entries}
+        if labels != set(range(len(labels))):
+            lists = " and ".join(self.listed_in(split) for split in SPLITS)
+            what = f"{len(labels):,} classes with labels up to {max(labels):,}, expected 0 to {len(labels) - 1:,}"
+            raise DataError(f"{roots[self.name]}, {lists}", what, "Number the classes of a subset without gaps.")
+        size = Size(len(labels), len(found["train"]), len(found["val"]))
+        return Measured(size, fingerprint(entry for entries in found.values() for entry in entries))
 
     def inspect(self, inspection: Inspection) -> None:
         """Classes, labels and files too."""

@@ -57,6 +57,7 @@ class Inspection:
     size: Size
     decode: bool
     progress: Progress | None = None
+    has_subsets: bool = True  # whether a part of it can be a data set of its own
     lists: dict[Split, list[Entry]] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
     marks: list[tuple[str, int | str]] = field(default_factory=list)  # what the fingerprint is of
@@ -137,7 +138,9 @@ class Inspection:
         if found != wanted:
             which = classes_of_odd_size(sizes, wanted, self.size.num_classes) if sizes else ""
             what = f"{split} has {found:,} images, expected {wanted:,}" + (f": {which}" if which else "")
-            self.add(f"count of {split}", self.root, what)
+            part = f"If it is a part on purpose, say [data.{self.name}] subset = true in the site file. "
+            do = f"Unpack it again. {part if self.has_subsets else ''}{self.source}"
+            self.add(f"count of {split}", self.root, what, do)
 
     def find_hidden(self, folder: Path) -> None:
         """Note what lies hidden in a folder and in those below it."""

@@ -4,7 +4,7 @@ from abc import abstractmethod
 from pathlib import Path
 
 from caebench.datasets.base import Dataset, Roots
-from caebench.datasets.splits import SceneSplit, Size, Split, fingerprint
+from caebench.datasets.splits import SPLITS, Measured, SceneSplit, Size, Split, fingerprint
 
 
 class SceneDataset(Dataset):
@@ -21,6 +21,14 @@ class SceneDataset(Dataset):
         Raises:
             DataError: they are not as published.
         """
+
+    def measure(self, roots: Roots) -> Measured:
+        assert self.published is not None, "subsets are of published data sets"
+        found = self.check(roots, self.published, decode=False)
+        if len(found.counts) < len(SPLITS):  # a split could not be listed
+            raise found.problems[0]
+        num_classes = len(self.classes(roots[self.name], "train", self.published))
+        return Measured(Size(num_classes, found.counts["train"], found.counts["val"]), found.fingerprint)
 
     def read(self, roots: Roots, split: Split, size: Size) -> SceneSplit:
         inspection = self.check(roots, size, decode=False)

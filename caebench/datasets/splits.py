@@ -19,6 +19,13 @@ class Size(NamedTuple):
     val: int
 
 
+class Measured(NamedTuple):
+    """What a folder has of a data set, whatever is published."""
+
+    size: Size
+    fingerprint: str  # of the lists of both splits
+
+
 class Amount(NamedTuple):
     """How much of a data set is rendered, and how large."""
 

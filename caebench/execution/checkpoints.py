@@ -136,8 +136,8 @@ def find_pictures(store: Store, site: Site, name: str | None) -> tuple[Data, Roo
         ValueError: the named one is not available.
     """
     for known in LABELLED:
-        if name in (None, known) and known in site.data and site.data[known].is_dir():
-            return RealData(kind="real", name=known), site.data
+        if name in (None, known) and known in site.roots and site.roots[known].is_dir():
+            return RealData(kind="real", name=known), site.roots
     rendered = [(read_json(folder / JOB)["config"], folder) for folder in store.folders() if (folder / RESULT).exists()]
     for known in LABELLED if name in (None, "synthetic") else ():
         for config, folder in rendered:

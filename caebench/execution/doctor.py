@@ -51,7 +51,7 @@ def _devices() -> Iterator[Finding]:
 
 def _roots(site: Site) -> Iterator[Finding]:
     for name in PUBLISHED:
-        root = site.data.get(name)
+        root = site.roots.get(name)
         if root is None:
             yield Finding(f"data {name}", "note", "not named in the site file: only needed at paper scale")
         else:

@@ -50,10 +50,10 @@ def _missing_roots(jobs: list[Job], site: Site) -> Iterator[str]:
         data = getattr(job.config, "data", job.config)
         for known in (data.dataset, *data.dataset.reads) if isinstance(data, RealData) else ():
             where = f"site file, [data] {known.name}"
-            if known.name not in site.data:
+            if known.name not in site.roots:
                 yield f"{where}: not set. Name {known.layout}, or use --scale nano. {known.source}."
-            elif not site.data[known.name].exists():
-                yield f"{where} = {site.data[known.name]}: no such folder or file. Correct the path."
+            elif not site.roots[known.name].exists():
+                yield f"{where} = {site.roots[known.name]}: no such folder or file. Correct the path."
 
 
 def _missing_assets(jobs: list[Job], site: Site) -> Iterator[str]:

@@ -6,6 +6,8 @@ from functools import cached_property
 from typing import TypeVar
 
 from caebench.files.toml import brief
+from caebench.specs.base import NeedsWholeSetError
+from caebench.specs.inputs.dataset import RealData, Subset
 from caebench.specs.job import Job, Spec, make_job
 from caebench.specs.mistakes import words_of
 from caebench.specs.naming import deviation
@@ -18,11 +20,12 @@ S = TypeVar("S", bound=Spec)
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell of the table, and its jobs, one per seed; none if the row is quoted."""
+    """A cell of the table, and its jobs, one per seed; none if the row is quoted, or there is a reason."""
 
     row: Row
     column: Column
     jobs: tuple[Job, ...]
+    reason: str = ""  # why it is not run, though its row is
 
 
 @dataclass(frozen=True)
@@ -44,8 +47,29 @@ class Plan:
         return list(unique.values())
 
     @cached_property
+    def subsets(self) -> dict[str, Subset]:
+        """The data sets of its jobs that are subsets of the published ones."""
+        data = (job.config for job in self.jobs if isinstance(job.config, RealData))
+        return {config.name: config.subset for config in data if config.subset is not None}
+
+    @property
+    def is_comparable(self) -> bool:
+        """Whether its numbers are compared with published ones: at the published sizes, on whole data sets."""
+        return self.scale.name == "paper" and not self.subsets
+
+    @cached_property
     def notes(self) -> list[str]:
-        """Which rows are the same jobs at this scale, a line for each group of them."""
+        """Which columns are not run and why; which rows are the same jobs at this scale, a line for each group."""
+        return [*self._not_run(), *self._same_rows()]
+
+    def _not_run(self) -> list[str]:
+        headers: dict[str, dict[str, None]] = {}
+        for cell in self.cells:
+            if cell.reason:
+                headers.setdefault(cell.reason, {})[cell.column.header] = None
+        return [f"Not run: {', '.join(found)}. {reason}." for reason, found in headers.items()]
+
+    def _same_rows(self) -> list[str]:
         same: dict[tuple[str, ...], dict[str, None]] = {}
         width = len(self.suite.columns)
         for first in range(0, len(self.cells), width):
@@ -103,10 +127,16 @@ def make_plan(suite: Suite, scale: Scale, seeds: Sequence[int] = (0,)) -> Plan:
     cells: list[Cell] = []
     for row in suite.rows:
         encoders = [] if row.quoted else encoder_jobs(suite, row, scale, seeds)
-        for column in suite.columns.values():
-            jobs = cell_jobs(suite, row, column, scale, encoders) if encoders else []
-            cells.append(Cell(row, column, tuple({job.id: job for job in jobs}.values())))
+        cells += [_cell(suite, row, column, scale, encoders) for column in suite.columns.values()]
     return Plan(suite, scale, tuple(cells))
+
+
+def _cell(suite: Suite, row: Row, column: Column, scale: Scale, encoders: list[tuple[Job, int]]) -> Cell:
+    try:
+        jobs = cell_jobs(suite, row, column, scale, encoders) if encoders else []
+    except NeedsWholeSetError as error:
+        return Cell(row, column, (), str(error))
+    return Cell(row, column, tuple({job.id: job for job in jobs}.values()))
 
 
 def encoder_jobs(suite: Suite, row: Row, scale: Scale, seeds: Sequence[int]) -> list[tuple[Job, int]]:
@@ -138,6 +168,8 @@ def cell_jobs(suite: Suite, row: Row, column: Column, scale: Scale, encoders: li
     try:
         config = scale.apply(config)
         return [make_job(_seeded(config, seed), label, encoder=encoder) for encoder, seed in encoders]
+    except NeedsWholeSetError:
+        raise
     except ValueError as error:
         raise SuiteError(suite.where(row), words_of(error)) from error
 

@@ -1,6 +1,7 @@
 """The scales. `paper` is the identity; each kind of job defines how it shrinks at the other scales."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from caebench.specs.did_you_mean import suggest
 from caebench.specs.scale import Scale
@@ -34,7 +35,10 @@ LAB = Scale(
     init_std=1.7,
 )
 
-SCALES: Mapping[ScaleName, Scale] = {"nano": NANO, "lab": LAB, "paper": Scale("paper")}
+NANO_ON_REAL = replace(NANO, name="nano-real", world=None)
+LAB_ON_REAL = replace(LAB, name="lab-real", world=None)
+ALL = (NANO, LAB, NANO_ON_REAL, LAB_ON_REAL, Scale("paper"))
+SCALES: Mapping[ScaleName, Scale] = {scale.name: scale for scale in ALL}
 
 
 def find_scale(name: str) -> Scale:

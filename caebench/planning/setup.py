@@ -10,7 +10,8 @@ from caebench.files.result import intact
 from caebench.planning.code_caches import with_code_caches
 from caebench.planning.cost import Cost
 from caebench.planning.graph import Plan, Plans, make_plan
-from caebench.planning.scale import SCALES, find_scale
+from caebench.planning.scale import SCALES
+from caebench.planning.subsets import scale_on
 from caebench.specs.scale import Scale
 from caebench.specs.site import Site, load_site
 from caebench.store.store import Store
@@ -45,7 +46,7 @@ def set_up(suite: str, scale: str | None, site_name: str, store: Path | None, se
         ValueError: a suite, site or scale is unknown, or what is in a suite cannot run.
     """
     site = load_site(site_name)
-    chosen = find_scale(scale or site.scale)
+    chosen = scale_on(site, scale)
     suites = load_all(suite)
     for each in suites:
         check_elsewhere(each)

@@ -27,7 +27,7 @@ def load(
         ValueError: there is no such suite, scale or site.
     """
     from caebench.files.paths import expand
-    from caebench.planning.scale import find_scale
+    from caebench.planning.subsets import scale_on
     from caebench.report.reports import Reports
     from caebench.report.table import frame
     from caebench.specs.site import load_site
@@ -36,7 +36,7 @@ def load(
     from caebench.suites import loading as suites
 
     where = load_site(site)
-    chosen = find_scale(scale or where.scale)
+    chosen = scale_on(where, scale)
     records = Records(Store(expand(store or where.store)), records_folder(chosen.name, results))
     reports = Reports(chosen, records, [], seeds)
     return frame([reports.plan(table) for table in suites.load_all(suite)], records)

@@ -80,7 +80,8 @@ def title(plan: Plan, rows: Rows) -> str:
     number = f"Table {plan.suite.table}: " if plan.suite.table else ""
     num_seeds = max((len(entry.numbers) for row in rows for entry in row), default=0)
     seeds = f", {num_seeds} seeds" if num_seeds > 1 else ""
-    return f"{number}{plan.suite.title} [{plan.scale.name.upper()} scale{seeds}]"
+    subsets = "".join(f", {name} subset {subset.fingerprint}" for name, subset in plan.subsets.items())
+    return f"{number}{plan.suite.title} [{plan.scale.name.upper()} scale{subsets}{seeds}]"
 
 
 def header(plan: Plan) -> list[str]:
@@ -128,11 +129,18 @@ def notes(plan: Plan, rows: Rows) -> list[str]:
 
 
 def _scale_notes(plan: Plan) -> list[str]:
+    subsets = [
+        f"{name}: a subset with {subset}. Compare its numbers with each other, neither with the paper's nor with those "
+        "on the whole set."
+        for name, subset in plan.subsets.items()
+    ]
     if plan.scale.name == "paper":
-        return []
+        return subsets
+    data = "real data" if plan.scale.world is None else "synthetic data"
+    aim = "" if plan.scale.world is None else "This table shows that the pipeline works. "
     return [
-        f"{plan.scale.name.upper()}: synthetic data and small encoders. This table shows that the pipeline works. "
-        "Compare rows with each other, not with the paper.",
+        f"{plan.scale.name.upper()}: {data} and small encoders. {aim}Compare rows with each other, not with the paper.",
+        *subsets,
         *_stand_ins(plan),
         *_milder(plan),
     ]

@@ -63,7 +63,7 @@ class Entry:
     numbers: tuple[Number, ...] = ()
     estimate: Estimate | None = None
     published: Mapping[str, Published | None] = field(default_factory=dict[str, Published | None])  # by set
-    verdict: Verdict | None = None  # compared with the first set, at paper scale
+    verdict: Verdict | None = None  # compared with the first set, in a comparable plan
     mark: Mark = ""
     deviations: tuple[str, ...] = ()  # from the column's protocol
     rates: Mapping[float, float] = field(default_factory=dict[float, float])  # of a grid: rate -> mean over seeds
@@ -168,7 +168,7 @@ def _published(cell: Cell, sets: Sequence[PublishedSet]) -> dict[str, Published 
 
 def _verdict(plan: Plan, entry: Entry) -> Verdict | None:
     theirs = entry.theirs
-    if plan.scale.name != "paper" or entry.estimate is None or theirs is None or theirs.value is None:
+    if not plan.is_comparable or entry.estimate is None or theirs is None or theirs.value is None:
         return None
     return verdict(entry.estimate, theirs.value, rounding_of(repr(theirs.value)))
 
@@ -218,8 +218,8 @@ def _deviations(plan: Plan, cell: Cell, known: Mapping[str, Record], usually: Ma
 
 
 def known_estimate(plan: Plan, entry: Entry) -> Estimate | None:
-    """Our number, or at paper scale the published one of a quoted row."""
-    if entry.state != "quoted" or plan.scale.name != "paper":
+    """Our number, or in a comparable plan the published one of a quoted row."""
+    if entry.state != "quoted" or not plan.is_comparable:
         return entry.estimate
     return theirs_estimate(entry)
 

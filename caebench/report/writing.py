@@ -28,6 +28,7 @@ def report_facts(reports: Reports, suite: Suite) -> dict[str, Any]:
         "title": suite.title,
         "table": suite.table,
         "scale": reports.scale.name,
+        "subsets": {name: subset.model_dump() for name, subset in reports.plan(suite).subsets.items()},
         "cells": facts(reports.rows(suite)),
         "claims": claim_facts(reports.claims(suite)),
         "notes": reports.document(suite).notes,
@@ -71,7 +72,10 @@ def write_reports(reports: Reports, suites: Sequence[Suite], folder: Path, force
 
 
 def _stem(reports: Reports, suite: Suite, folder: Path) -> Path:
-    return folder / f"{suite.name}-{reports.scale.name}"
+    """A subset's table has a file of its own."""
+    subsets = reports.plan(suite).subsets.items()
+    parts = (f"-{name}_{subset.fingerprint[:8]}" for name, subset in subsets)
+    return folder / "".join((f"{suite.name}-{reports.scale.name}", *parts))
 
 
 def _check_replaceable(reports: Reports, suite: Suite, stem: Path) -> None:

@@ -1,6 +1,6 @@
 """The base of every config: frozen, strict, and explicit about which fields can change a number."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self, TypeGuard, cast
 
@@ -47,6 +47,10 @@ def _make_strict(schema: Any) -> None:
             _make_strict(inner)
 
 
+class NeedsWholeSetError(ValueError):
+    """A data set goes with another one as a whole, of which a site has a subset."""
+
+
 class Config(BaseModel):
     """A frozen config that refuses unknown fields."""
 
@@ -62,3 +66,13 @@ class Config(BaseModel):
     def replace(self, **changes: Any) -> Self:
         """A validated copy with some fields changed (pydantic's `model_copy` does not validate)."""
         return type(self).model_validate({**{name: getattr(self, name) for name in type(self).model_fields}, **changes})
+
+    def on_subsets(self, subsets: "Mapping[str, Config]") -> Self:
+        """The same with every data set in it as this site has it: `subsets` has those that are no whole sets.
+
+        Raises:
+            NeedsWholeSetError: a data set reads another one as a whole, of which there is a subset.
+        """
+        configs = {name: value for name in type(self).model_fields if isinstance(value := getattr(self, name), Config)}
+        changed = {name: new for name, value in configs.items() if (new := value.on_subsets(subsets)) is not value}
+        return self.replace(**changed) if changed else self

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, Self, TypeVar
 
+from caebench.specs.base import Config
 from caebench.specs.dense_optim import DenseOptimization
 from caebench.specs.optim import Optimization, Precision
 from caebench.specs.site import ScaleName
@@ -15,6 +16,7 @@ from caebench.specs.variants import VARIANTS, VariantName
 from caebench.specs.world import World
 
 PAPER_IMAGE_SIZE = 224
+REAL = "-real"  # ends the name of a scale that is small, on real data
 PAPER_CROP = 0.08  # the least share of the image in a crop
 R = TypeVar("R")
 
@@ -24,6 +26,10 @@ class Scalable(Protocol):
 
     def scaled(self, scale: "Scale") -> Self:
         """The same at a scale."""
+        ...
+
+    def on_subsets(self, subsets: Mapping[str, Config]) -> Self:
+        """The same on subsets of some data sets."""
         ...
 
 
@@ -42,10 +48,17 @@ class Scale:
     init_std: float = 1.0  # factor on deviations of initial weights: sqrt(768 / width)
     precision: Precision = "bf16"
     rules: Mapping[str, Any] = field(default_factory=dict[str, Any])  # kind -> its rule, where it is not the kind's own
+    subsets: Mapping[str, Config] = field(default_factory=dict[str, Config])  # data set -> what a site has of it
 
     def apply(self, config: C) -> C:
-        """The config at this scale."""
-        return config if self.name == "paper" else config.scaled(self)
+        """The config at this scale, on the data sets that the site has."""
+        sized = config if self.name == "paper" else config.scaled(self)
+        return sized.on_subsets(self.subsets) if self.subsets else sized
+
+    @property
+    def rules_of(self) -> str:
+        """The scale whose rules are its own: that of the synthetic data."""
+        return self.name.removesuffix(REAL)
 
     def rule(self, kind: str, own: Mapping[str, R]) -> R:
         """How a kind shrinks at this scale: by its own rule, if the scale brings none.
@@ -55,9 +68,9 @@ class Scale:
         """
         if kind in self.rules:
             return self.rules[kind]
-        if self.name not in own:
+        if self.rules_of not in own:
             raise TypeError(f"scale '{self.name}' has no rule for '{kind}': give it one in the kind's RULES")
-        return own[self.name]
+        return own[self.rules_of]
 
     def crop(self, least: float) -> float:
         """The range from the paper's least crop to the whole image, moved onto this scale's; no two values merge."""

@@ -27,10 +27,17 @@ def definitions(classes: Iterable[type[Config]]) -> dict[str, Schema]:
     _, found = models_json_schema([(cls, "validation") for cls in known.values()])
     defs: dict[str, Schema] = {name: clean(schema) for name, schema in found["$defs"].items()}
     for name, cls in known.items():
+        properties = _properties(defs[name])
         for field, text in described(cls).items():
-            if field in defs[name].get("properties", {}):
-                defs[name]["properties"][field]["description"] = text
+            if field in properties:
+                properties[field]["description"] = text
     return defs
+
+
+def _properties(schema: Schema) -> dict[str, Schema]:
+    """The fields of a table, also where something else is allowed in its place."""
+    tables = [schema, *schema.get("anyOf", [])]
+    return next((part["properties"] for part in tables if "properties" in part), {})
 
 
 def reference(cls: type[Config]) -> Schema:

@@ -4,7 +4,16 @@ import os
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError, model_validator
+from pydantic import (
+    Field,
+    GetJsonSchemaHandler,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import CoreSchema
 
 from caebench.datasets.registry import PUBLISHED
 from caebench.files.paths import SITES, STORE, expand
@@ -21,7 +30,7 @@ from caebench.specs.world import RealName
 SCHEDULERS = ("slurm",)  # the sections that name a scheduler: each is a field of Site, and a name in leases
 LOCAL = ("/tmp/", "/var/tmp/", "/dev/shm/")
 LOADERS = 8  # processes that load data for a CUDA device
-ScaleName = Literal["nano", "lab", "paper"]
+ScaleName = Literal["nano", "lab", "nano-real", "lab-real", "paper"]
 Resize = Literal["loader", "device"]
 
 
@@ -32,6 +41,29 @@ class Assets(Config):
     """DALL-E's published `encoder.pkl`; read without executing any code in it."""
     folder: UserPath | None = None
     """Where `caebench assets` keeps what it fetches."""
+
+
+class DataFolder(Config):
+    """Where a data set is; written as a path alone where it is the whole set."""
+
+    root: UserPath
+    """The folder or file; see `caebench doctor` for what each data set wants."""
+    subset: bool = False
+    """What is there is a part of the published set: a data set of its own, in every id on it (ADR 30)."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """A path alone is allowed, too."""
+        return {"anyOf": [{"type": "string"}, handler(schema)]}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_path(cls, content: Any) -> Any:
+        if isinstance(content, str | Path):
+            return {"root": expand(Path(content))}  # a mistake in it is the data set's, which has no field `root`
+        if not is_table(content) and not isinstance(content, DataFolder):
+            raise ValueError("give a path, or a table: { root = PATH, subset = true }")
+        return content
 
 
 class Site(Config):
@@ -63,8 +95,8 @@ class Site(Config):
     """Minutes between two checkpoints."""
     stale_after_minutes: PositiveFloat = 15.0
     """Minutes without a heartbeat after which others may take over a running job."""
-    data: dict[RealName, UserPath] = Field(default_factory=dict[RealName, UserPath])
-    """Where each data set lies; `caebench data check` checks it."""
+    data: dict[RealName, DataFolder] = Field(default_factory=dict[RealName, DataFolder])
+    """Where each data set is: a path, or a table that says that it is a part; `caebench data check` checks it."""
     assets: Assets = Assets()
     """Files that users bring themselves."""
     slurm: Slurm | None = None
@@ -84,6 +116,11 @@ class Site(Config):
         """What the file says of that scheduler."""
         return None if self.scheduler is None else getattr(self, self.scheduler)
 
+    @property
+    def roots(self) -> dict[str, Path]:
+        """The folders of the data sets."""
+        return {name: folder.root for name, folder in self.data.items()}
+
     def among(self, num: int) -> "Site":
         """For one of several processes on a device: its part of the data loaders."""
         shared = max(1, LOADERS // num)
@@ -101,6 +138,17 @@ class Site(Config):
             names = ", ".join(f"{name} ({known.layout})" for name, known in PUBLISHED.items() if known.reads)
             raise ValueError(f"[extras] is no section any more. Name in [data] what it had: {names}")
         return content
+
+    @model_validator(mode="after")
+    def _check_subsets(self) -> Self:
+        for name, folder in self.data.items():
+            if folder.subset and PUBLISHED[name].reads:
+                known = PUBLISHED[name].reads[0].name
+                raise ValueError(
+                    f"[data.{name}] subset = true: {name} goes with the whole {known}, so it has no subsets. Leave it "
+                    "out"
+                )
+        return self
 
     @model_validator(mode="after")
     def _check_store(self) -> Self:

@@ -45,8 +45,10 @@ class DALLETarget(Config):
         """Numbers that are predicted of a patch."""
         return self.vocabulary
 
-    def scaled(self, scale: Scale, variant: VariantName) -> "DVAETarget":
-        """A d-VAE that saw broader data stands in, so that the two kinds of codes stay two jobs."""
+    def scaled(self, scale: Scale, variant: VariantName) -> "DALLETarget | DVAETarget":
+        """On synthetic data a d-VAE that saw broader data stands in, so that the two kinds of codes stay two jobs."""
+        if scale.world is None:
+            return self
         own = dvae().scaled_for(scale, variant)
         assert isinstance(own.data, SyntheticData), "a scale that has a stand-in for DALL-E has synthetic data"
         return DVAETarget(kind="dvae", tokenizer=own.replace(data=own.data.replace(name="broad")))

@@ -79,7 +79,9 @@ class Store:
         Raises:
             DriftError: it is done, and a default that it depends on has changed since.
         """
-        folder = self.folder(job)
+        folder = self.locate(job.id)
+        if folder is None:
+            return "todo"
         if (folder / RESULT).exists() and damage(folder) is None:
             self._check_drift(job)
         return self.state_at(folder)

@@ -49,11 +49,12 @@ class Stored:
 def look_through(store: Store, planned: Container[str]) -> list[Stored]:
     """Every job folder with its size; `planned` has the ids that suites ask for.
 
-    Running jobs, imported encoders and the dependencies of planned or running jobs are kept. While a `job.json` is
-    damaged all are kept, because nobody knows what its job depends on.
+    Running jobs, imported encoders, jobs on subsets of data sets and the dependencies of planned or running jobs are
+    kept. While a `job.json` is damaged all are kept, because nobody knows what its job depends on.
     """
     jobs = {folder: intact(folder, JOB) for folder in store.folders()}
-    unplanned = {f for f, job in jobs.items() if id_in(f.name) not in planned and job.get("kind") != BY_HAND}
+    own = {folder for folder, job in jobs.items() if job.get("kind") == BY_HAND} | _on_subsets(store, jobs)
+    unplanned = {folder for folder in jobs if id_in(folder.name) not in planned and folder not in own}
     needed = dict.fromkeys(unplanned, words) if (words := _unclear(jobs)) else {}
     needed |= _needed(store, [folder for folder in jobs if folder not in unplanned])
     running = {folder for folder in unplanned if is_live(folder / LEASE)}
@@ -70,6 +71,16 @@ def look_through(store: Store, planned: Container[str]) -> list[Stored]:
         )
         for folder, job in jobs.items()
     ]
+
+
+def _on_subsets(store: Store, jobs: Mapping[Path, Mapping[str, Any]]) -> set[Path]:
+    """The data jobs of subsets and all their dependents: which subsets there are only a site's folders tell."""
+    found = {folder for folder, job in jobs.items() if job.get("config", {}).get("subset")}
+    new = found
+    while new:
+        new = {f for f, job in jobs.items() if f not in found and any(store.at(n) in found for n in input_names(job))}
+        found = found | new
+    return found
 
 
 def _unclear(jobs: Mapping[Path, Mapping[str, Any]]) -> str | None:

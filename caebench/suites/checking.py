@@ -1,6 +1,5 @@
 """What a suite file may not say, although each field of it is of the right type: one error per mistake."""
 
-import inspect
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -9,7 +8,7 @@ from caebench.specs.base import is_table
 from caebench.specs.did_you_mean import suggest
 from caebench.specs.registry import SOURCES
 from caebench.suites.claims import CellName
-from caebench.suites.recipes import SuiteError, build
+from caebench.suites.recipes import SuiteError, build, parameters
 from caebench.suites.suite import Column, Row, Suite
 
 SEED = "field 'set.seed': seeds are no part of a suite. Remove it, and give --seeds 0,1,2 to `run` and `report`."
@@ -57,7 +56,7 @@ def _named(suite: Suite) -> Iterator[tuple[str, CellName | SuiteError]]:
 
 def known_arguments() -> set[str]:
     """Every name that an argument of a recipe has."""
-    return {name for recipe in SOURCES.values() for name in inspect.signature(recipe).parameters}
+    return {name for recipe in SOURCES.values() for name in parameters(recipe)}
 
 
 def with_known_arguments(row: Row) -> Row:

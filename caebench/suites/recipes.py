@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, TypeVar, get_args
 
 from pydantic import ValidationError, validate_call
@@ -41,9 +41,17 @@ def build(recipe: Callable[..., T], arguments: dict[str, Any], where: str) -> T:
         if isinstance(value, bool) and not _takes_bool(recipe, name):  # pydantic would take it for 0 or 1
             raise SuiteError(where, f"field '{name}' is {value}: input should be no truth value")
     try:
-        return _checked(recipe)(**arguments)
+        if any(isinstance(value, list | dict) for value in arguments.values()):
+            return _checked(recipe)(**arguments)
+        return _called(recipe, **arguments)
     except ValueError as error:
         raise SuiteError(where, words_of(error)) from error
+
+
+@lru_cache(maxsize=1024, typed=True)
+def _called(recipe: Callable[..., T], **arguments: Any) -> T:
+    """What a recipe gives for these arguments: configs are frozen, so that rows share it."""
+    return _checked(recipe)(**arguments)
 
 
 @cache
@@ -52,9 +60,15 @@ def _checked(recipe: Callable[..., T]) -> Callable[..., T]:
     return validate_call(recipe)
 
 
+@cache
+def parameters(recipe: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
+    """The arguments of a recipe by name."""
+    return inspect.signature(recipe).parameters
+
+
 def _takes_bool(recipe: Callable[..., Any], name: str) -> bool:
     """Whether an argument of a recipe may be true or false."""
-    wanted = inspect.signature(recipe).parameters[name].annotation
+    wanted = parameters(recipe)[name].annotation
     return any(one in (bool, Any) for one in (wanted, *get_args(wanted)))
 
 

@@ -1,6 +1,5 @@
 """What a suite is: rows and columns, and the configs that recipes and `set` fields make of them. It cannot compute."""
 
-import inspect
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +13,7 @@ from caebench.specs.did_you_mean import suggest
 from caebench.specs.job import EncoderSpec, Spec
 from caebench.specs.registry import EVALUATIONS, SOURCES
 from caebench.suites.claims import CellName, Claim
-from caebench.suites.recipes import SuiteError, build, look_up, override
+from caebench.suites.recipes import SuiteError, build, look_up, override, parameters
 
 Recipe = Callable[..., EncoderSpec]
 
@@ -142,7 +141,7 @@ class Suite(Config):
             do = f"Name one in the row, or in [pretrain] for all. Known: {', '.join(SOURCES)}."
             raise SuiteError(where, f"no recipe is named. {do}")
         recipe = look_up(SOURCES, name, where, "recipe", "Add recipes in caebench/specs/.")
-        accepted = inspect.signature(recipe).parameters
+        accepted = parameters(recipe)
         if unknown := row.arguments().keys() - accepted.keys():
             key = sorted(unknown)[0]
             hint = suggest(key, [*accepted, *Row.model_fields])
@@ -173,7 +172,7 @@ class Suite(Config):
         where = self.where_of(column)
         recipe = look_up(EVALUATIONS, column.eval, where, "evaluation", "Add recipes in caebench/specs/.")
         arguments: dict[str, Any] = {"variant": self.variant(row), **({"data": column.data} if column.data else {})}
-        if "pretraining" in inspect.signature(recipe).parameters:
+        if "pretraining" in parameters(recipe):
             arguments["pretraining"] = self.pretraining(row)
         config = override(build(recipe, arguments, where), column.set, where)
         look_up(dict.fromkeys(config.METRICS), column.metric, where, "metric", "Choose one of them.")

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch.distributed as dist
 
+from caebench.datasets.errors import DataError
 from caebench.datasets.synthetic.world import num_pictures, render
 from caebench.files.layout import WORLD
 from caebench.specs.inputs.dataset import RealData, SyntheticData
@@ -23,9 +24,12 @@ def check_data(config: RealData, run: Run) -> dict[str, Any]:
     Raises:
         DataError: something is missing or wrong; `caebench data check` lists everything.
     """
-    report = config.dataset.check(config.roots(run.site.data, run.inputs), config.size, decode=False)
+    report = config.dataset.check(config.roots(run.site.roots, run.inputs), config.size, decode=False)
     for problem in report.problems:
         raise problem
+    if config.subset is not None and report.fingerprint != config.subset.fingerprint:
+        what = f"lists with fingerprint {report.fingerprint}, and the plan was made with {config.subset.fingerprint}"
+        raise DataError(report.root, what, "Run the suite again: the changed folder is another data set.")
     for split in config.dataset.own:
         run.open(config, split)
     return {f"num_{split}": count for split, count in report.counts.items()}

@@ -94,7 +94,7 @@ class Run:
             DataError: something is missing or wrong, or an input job saw another content under the same name.
         """
         try:
-            found = data.dataset.open(data.roots(self.site.data, self.inputs), split, data.size)
+            found = data.dataset.open(data.roots(self.site.roots, self.inputs), split, data.size)
         except DataError as error:
             if not isinstance(data, SyntheticData) or isinstance(error.__cause__, PermissionError):
                 raise

@@ -55,7 +55,7 @@ def test_the_example_of_a_site_loads(tmp_path, monkeypatch):
     path.write_text(example("sites.md"), encoding="utf8")
     site = load_site("cluster")
     assert site.section is not None and site.section.of("knn").partition == "short"
-    assert str(site.data["imagenet_v2"]).startswith("/scratch/")
+    assert str(site.roots["imagenet_v2"]).startswith("/scratch/")
     assert {"calibration"} == Site.model_fields.keys() - tomllib.loads(example("sites.md")).keys()
 
 

@@ -41,6 +41,12 @@ def test_words_in_brackets_are_shown():
 
 def test_choices_are_shown():
     text = " ".join(rendered().split())
-    shown = ("nano|lab|paper", "rich|md|csv|tex|json", "auto|cpu|cuda", "timm|mmpretrain|official-cae|hf", "suite|site")
+    shown = (
+        "nano|lab|nano-real|lab-real|paper",
+        "rich|md|csv|tex|json",
+        "auto|cpu|cuda",
+        "timm|mmpretrain|official-cae|hf",
+        "suite|site",
+    )
     assert [choice for choice in shown if choice not in text] == []
     assert [name for name in NAMES if name not in text] == []

@@ -2,15 +2,16 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, PositiveInt
 
 from caebench.datasets.base import Dataset, Roots
 from caebench.datasets.errors import DataError
 from caebench.datasets.registry import DATASETS
 from caebench.datasets.splits import Size
 from caebench.files.layout import WORLD
+from caebench.specs.base import Config, NeedsWholeSetError
 from caebench.specs.job import Inputs, Job, Spec, make_job
 from caebench.specs.scale import Scale
 from caebench.specs.world import RealName, RenderedName, World
@@ -39,17 +40,61 @@ class DataSpec(Spec):
         return {known.name: make_job(self.replace(name=known.name)) for known in self.dataset.reads}
 
 
-class RealData(DataSpec):
-    """A real data set; its folder is named by the site file, its size and classes are those published."""
+class Subset(Config):
+    """What a site has of a published data set: a data set of its own, named by its lists."""
 
-    kind: Literal["real"]
-    name: RealName
+    fingerprint: str
+    """Of the lists of both splits."""
+    num_classes: PositiveInt
+    """Classes."""
+    num_train: PositiveInt
+    """Training images."""
+    num_val: PositiveInt
+    """Validation images."""
 
     @property
     def size(self) -> Size:
-        """Images and classes, as published."""
+        """Images and classes."""
+        return Size(self.num_classes, self.num_train, self.num_val)
+
+    def __str__(self) -> str:
+        counts = f"{self.num_train:,} training and {self.num_val:,} validation images"
+        return f"{self.num_classes:,} classes, {counts}, fingerprint {self.fingerprint}"
+
+
+class RealData(DataSpec):
+    """A real data set; its folder is named by the site file, its size and classes are those published.
+
+    A subset has its own size; the whole set has none, so that its id is what it always was.
+    """
+
+    kind: Literal["real"]
+    name: RealName
+    subset: Subset | None = None
+    """What a site has of it, where that is a part; a plan fills it in (ADR 30)."""
+
+    @property
+    def size(self) -> Size:
+        """Images and classes: as published, or of the subset."""
         assert self.dataset.published is not None, "the name is that of a published data set"
-        return self.dataset.published
+        return self.dataset.published if self.subset is None else self.subset.size
+
+    def slug(self, inputs: Inputs, mark: str) -> str:
+        """Its name, and whether it is a subset."""
+        return self.name if self.subset is None else f"{self.name}-subset"
+
+    def on_subsets(self, subsets: Mapping[str, Config]) -> Self:
+        """What the site has of it.
+
+        Raises:
+            NeedsWholeSetError: it reads another data set as a whole, of which there is a subset.
+        """
+        for known in self.dataset.reads:
+            if known.name in subsets:
+                where = f"this site has a subset ([data.{known.name}] subset = true)"
+                raise NeedsWholeSetError(f"{self.name} goes with the whole {known.name}, of which {where}")
+        found = subsets.get(self.name)
+        return self if found is None else self.replace(subset=found)
 
     def scaled(self, scale: Scale) -> Any:
         """The stand-in of a scale that has one."""

@@ -1,6 +1,7 @@
 """What `run suite` says of jobs whose lease another holder has, with a scheduler that only takes what it is given."""
 
 import os
+import re
 import sys
 import time
 
@@ -125,7 +126,7 @@ def test_take_over_leaves_what_lives(desk, folders, submitted):
     _, output = desk("--take-over")
     assert {name: holder(folders[name]) for name in ("knn", "random_encoder")} == before
     assert [name.partition("/")[0] for name in submitted] == ["data"]
-    assert output.count("already running: ") == 2 and "with its last heartbeat 60 s ago" in output
+    assert output.count("already running: ") == 2 and re.search(r"with its last heartbeat [67]\d s ago", output)
 
 
 def test_a_lease_that_cannot_be_read_is_a_reason_and_a_failure(desk, folders, submitted):

@@ -4,19 +4,21 @@ import pytest
 from timm.data.auto_augment import rand_augment_transform
 
 from caebench.planning.scale import SCALES
+from caebench.specs.base import Config
 from caebench.specs.evaluations.finetune import FinetuneRule, finetune, rarer
 from caebench.specs.evaluations.linear_probe import linear_probe
-from caebench.specs.inputs.dataset import SyntheticData
+from caebench.specs.inputs.dataset import RealData, SyntheticData
 from caebench.specs.job import make_job
 from caebench.specs.methods.cae import cae
 from caebench.specs.optim import AdamW, Optimization
 from caebench.specs.registry import EVALUATIONS, SOURCES
 from caebench.specs.scale import Shrink
-from caebench.specs.targets import DVAETarget
+from caebench.specs.targets import DALLETarget, DVAETarget
 from tests.helpers import NEEDED
 
 RECIPES = {**SOURCES, **EVALUATIONS}
 SMALL = [name for name in SCALES if name != "paper"]
+SYNTHETIC = [name for name in SMALL if SCALES[name].world is not None]
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -25,7 +27,7 @@ def test_paper_is_the_identity(name):
     assert SCALES["paper"].apply(config) is config
 
 
-@pytest.mark.parametrize("scale", SMALL)
+@pytest.mark.parametrize("scale", SYNTHETIC)
 @pytest.mark.parametrize("name", RECIPES)
 def test_small_scales_leave_no_real_data_behind(scale, name):
     config = SCALES[scale].apply(RECIPES[name](variant="vit_b", **NEEDED.get(name, {})))
@@ -67,7 +69,25 @@ def test_no_two_lengths_or_sizes_of_a_method_become_one(scale, name):
         assert lengths == sorted(set(lengths))
 
 
-@pytest.mark.parametrize("scale", SMALL)
+@pytest.mark.parametrize("scale", SYNTHETIC)
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_small_scale_on_real_data_differs_in_its_data_alone(scale, name):
+    recipe = RECIPES[name](variant="vit_b", **NEEDED.get(name, {}))
+    synthetic, real = (SCALES[one].apply(recipe) for one in (scale, f"{scale}-real"))
+    assert on_real_data(synthetic) == real
+
+
+def on_real_data(config):
+    """The same with the real set in place of each synthetic one, and DALL-E in place of its stand-in."""
+    if isinstance(config, DVAETarget) and config.tokenizer.data.name == "broad":
+        return DALLETarget(kind="dalle")
+    if isinstance(config, SyntheticData):
+        return RealData(kind="real", name=config.name)
+    inner = {name: getattr(config, name) for name in type(config).model_fields}
+    return config.replace(**{name: on_real_data(one) for name, one in inner.items() if isinstance(one, Config)})
+
+
+@pytest.mark.parametrize("scale", SYNTHETIC)
 def test_the_tokenizer_gives_one_code_a_patch(scale):
     from caebench.specs.variants import VARIANTS
 

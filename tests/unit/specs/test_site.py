@@ -7,6 +7,7 @@ import pytest
 
 from caebench.specs.site import Site, load_site
 
+ONE_OF_SCALES = "input should be 'nano', 'lab', 'nano-real', 'lab-real' or 'paper'"
 MISTAKES = {
     "unknown key": (
         "stor = '/a'",
@@ -26,7 +27,7 @@ MISTAKES = {
     ),
     "unknown scale": (
         "scale = 'nanoo'",
-        "field 'scale' is 'nanoo' (did you mean 'nano'?): input should be 'nano', 'lab' or 'paper'. Correct the file.",
+        f"field 'scale' is 'nanoo' (did you mean 'nano'?): {ONE_OF_SCALES}. Correct the file.",
     ),
     "unknown device": (
         "device = 'cude'",
@@ -90,7 +91,7 @@ def test_a_long_value_is_cut(home):
     path = write(home, f"scale = '{'x' * 1_900}'\n")
     with pytest.raises(ValueError, match=r"mine\.toml: ") as caught:
         load_site("mine")
-    said = f"field 'scale' is '{'x' * 56}...: input should be 'nano', 'lab' or 'paper'. Correct the file."
+    said = f"field 'scale' is '{'x' * 56}...: {ONE_OF_SCALES}. Correct the file."
     assert str(caught.value) == f"{path}: {said}"
 
 
@@ -126,7 +127,7 @@ def test_every_path_of_a_site_file_is_expanded(home, written):
     write(home, PATHS.format(written))
     site = load_site("mine")
     assert site.slurm is not None
-    paths = [site.store, site.data["imagenet1k"], site.assets.dalle_encoder, site.assets.folder, site.slurm.venv]
+    paths = [site.store, site.roots["imagenet1k"], site.assets.dalle_encoder, site.assets.folder, site.slurm.venv]
     assert paths == [home / name for name in ("store", "data", "encoder.pkl", "assets", "venv")]
     assert site.slurm.binds == (f"{home}/a:/b",)
 

@@ -38,7 +38,7 @@ def test_it_accepts_a_suite_without_source_and_pretrain():
     assert problems(SCHEMA, content) == [".columns.knn.published: not allowed"]
 
 
-@pytest.mark.parametrize("mistake", MISTAKES.keys() - BY_MEANING)
+@pytest.mark.parametrize("mistake", sorted(MISTAKES.keys() - BY_MEANING))
 def test_it_refuses_a_mistake_of_shape(mistake):
     old, new, _ = MISTAKES[mistake]
     assert problems(SCHEMA, tomllib.loads(GOOD)) == []

@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 from caebench.datasets.errors import DataError
 from caebench.datasets.registry import DATASETS
 from caebench.files.layout import TOKENIZER
+from caebench.planning.subsets import read_subset
 from caebench.specs.evaluations.linear_probe import linear_probe
 from caebench.specs.inputs.dataset import RealData, SyntheticData
 from caebench.specs.inputs.tokenizer import Released
@@ -57,9 +58,21 @@ def test_a_real_set_is_checked_once_and_its_fingerprint_kept(world, real, tmp_pa
 
 
 def test_a_real_set_that_lacks_an_image_is_refused(real, tmp_path):
-    next((real.data["imagenet1k"] / "val").rglob("*.JPEG")).unlink()
+    next((real.roots["imagenet1k"] / "val").rglob("*.JPEG")).unlink()
     with pytest.raises(DataError, match="19"):
         run_stage(RealData(kind="real", name="imagenet1k"), make_run(tmp_path / "check", real))
+
+
+def test_a_subset_that_changed_since_its_plan_is_refused(world, real, tmp_path):
+    folder = real.roots["imagenet1k"]
+    next((folder / "val").rglob("*.JPEG")).unlink()
+    site = real.replace(data={"imagenet1k": {"root": folder, "subset": True}})
+    config = RealData(kind="real", name="imagenet1k", subset=read_subset("imagenet1k", site))
+    assert run_stage(config, make_run(tmp_path / "check", site))["num_val"] == world.num_val - 1
+    image = next((folder / "train").rglob("*.JPEG"))
+    image.rename(image.with_stem("another"))  # as many images
+    with pytest.raises(DataError, match=r"the plan was made with .* Run the suite again"):
+        run_stage(config, make_run(tmp_path / "again", site))
 
 
 def test_a_released_file_is_converted_once(tmp_path, monkeypatch):

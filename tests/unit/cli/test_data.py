@@ -1,0 +1,115 @@
+"""Real data, small: a subset and a small scale on it, through the command line."""
+
+import shutil
+from dataclasses import replace
+
+import pytest
+
+import caebench.planning.scale as scales
+from caebench.datasets.registry import DATASETS
+from caebench.planning.subsets import read_subset
+from caebench.specs.site import load_site
+
+SUITE = """
+source = { title = "Neighbours" }
+pretrain = { recipe = "random", variant = "vit_b" }
+columns.knn = { header = "k-NN", eval = "knn" }
+rows = [{ label = "Random encoder" }]
+"""
+
+
+@pytest.fixture
+def part(desk, world_root, tiny, monkeypatch):
+    """A desk whose site has a part of ImageNet, and a suite."""
+    monkeypatch.setitem(scales.SCALES, "nano-real", replace(tiny, name="nano-real", world=None))
+    shutil.copytree(world_root / "imagenet", desk.home / "imagenet")
+    text = f'store = "{desk.store}"\n[data.imagenet1k]\nroot = "~/imagenet"\nsubset = true\n'
+    desk.write_site("local", text)
+    (desk.home / "near.toml").write_text(SUITE)
+    return desk
+
+
+def test_a_small_scale_runs_on_a_subset_and_the_title_says_both(part):
+    suite = str(part.home / "near.toml")
+    ran = part("run", "suite", suite, "--scale", "nano", "--real", "--yes")
+    assert ran.status == 0, ran.error + ran.out
+    fingerprint = read_subset("imagenet1k", load_site("local")).fingerprint
+    report = part("report", "--suite", suite, "--scale", "nano-real", "--format", "md")
+    assert f"Neighbours [NANO-REAL scale, imagenet1k subset {fingerprint}]" in report.out, report
+    assert "NANO-REAL: real data and small encoders. Compare rows with each other" in report.out
+    assert "10 classes, 40 training and 20 validation images" in report.out
+    again = part("run", "suite", suite, "--scale", "nano", "--real", "--yes")
+    assert "cached" in again.out and "done" not in again.out.splitlines()[-1], again.out
+
+
+def test_a_folder_that_changed_is_another_data_set(part):
+    suite = str(part.home / "near.toml")
+    assert part("run", "suite", suite, "--scale", "nano-real", "--yes").status == 0
+    next((part.home / "imagenet" / "train").rglob("*.JPEG")).unlink()
+    status = part("status", suite, "--scale", "nano-real", "--json").out
+    assert '"state": "todo"' in status
+    part("run", "suite", suite, "--scale", "nano-real", "--yes")
+    assert len(list((part.store / "data").iterdir())) == 2
+
+
+def test_a_part_that_is_called_whole_is_refused_with_what_to_do(part):
+    part.write_site("local", f'store = "{part.store}"\n[data]\nimagenet1k = "~/imagenet"\n')
+    checked = part("data", "check", "imagenet1k")
+    assert checked.status == 1
+    assert (
+        "train has 40 images, expected 1,281,167" in checked.out
+        and "say [data.imagenet1k] subset = true" in checked.out
+    )
+    ran = part("run", "suite", str(part.home / "near.toml"), "--scale", "nano-real", "--yes")
+    assert ran.status == 1 and "expected 1,281,167" in ran.out + ran.error
+
+
+def test_a_subset_is_checked_against_its_own_lists(part):
+    checked = part("data", "check")
+    assert checked.status == 0, checked
+    assert checked.out.startswith("imagenet1k: ok, 40 train, 20 val, fingerprint ")
+    root = str(part.home / "imagenet")
+    assert part("data", "check", "imagenet1k", "--root", root).status == 1
+    assert part("data", "check", "imagenet1k", "--root", root, "--subset").out == checked.out
+    shutil.rmtree(part.home / "imagenet" / "val" / "n00000003")
+    broken = part("data", "check", "imagenet1k")
+    assert broken.status == 1 and "no class 'n00000003' in val" in broken.out
+
+
+MISTAKES = {
+    ("data", "check", "imagenet1k", "--subset"): "--subset: it is of the folder that --root names. ",
+    (
+        "plan",
+        "quickstart",
+        "--real",
+    ): "--real: it is for --scale nano and --scale lab. Name one; paper ",
+    ("plan", "quickstart", "--scale", "paper", "--real"): "--real with --scale paper: it is for --scale nano and ",
+    (
+        "data",
+        "make",
+        "there",
+        "--scale",
+        "lab-real",
+    ): "--scale 'lab-real': uses real data, so ",
+}
+
+
+@pytest.mark.parametrize("words", MISTAKES, ids=" ".join)
+def test_a_mistake_is_a_line(part, words):
+    answer = part(*words)
+    assert (answer.status, answer.out) == (2, "") and answer.error.startswith(f"error: {MISTAKES[words]}"), answer
+
+
+def test_a_subset_whose_folder_is_gone_is_named(part):
+    shutil.rmtree(part.home / "imagenet")
+    answer = part("plan", "quickstart", "--scale", "lab", "--real")
+    assert answer.status == 2
+    assert answer.error.startswith(f"error: {part.home}/imagenet: no such folder or file, wanted as the root of ")
+    assert part("plan", "quickstart", "--scale", "lab").status == 0, "synthetic data needs none of it"
+
+
+def test_the_whole_set_is_not_called_a_subset(part, monkeypatch, small_world):
+    whole = DATASETS["imagenet1k"].rendered(small_world.amount("imagenet1k"))
+    monkeypatch.setitem(DATASETS, "imagenet1k", replace(DATASETS["imagenet1k"], published=whole))
+    answer = part("plan", "quickstart", "--scale", "lab", "--real")
+    assert answer.status == 2 and "[data.imagenet1k] subset = true: " in answer.error
