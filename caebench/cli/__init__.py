@@ -17,6 +17,7 @@ from caebench.cli import (
     ckpt,
     data,
     diff,
+    evaluate,
     follow,
     inspect,
     report,
@@ -59,6 +60,7 @@ GROUPS = {
     "bench": Group(DEVELOP, "Measure speed, compared with a plain implementation."),
 }
 VERBS = {
+    "eval": Verb(evaluate.evaluate, "caebench eval vit.pth --on linear,attentive,knn", EVALUATE),
     "ckpt inspect": Verb(ckpt.inspect, "caebench ckpt inspect mae_pretrain_vit_base.pth"),
     "ckpt import": Verb(ckpt.import_file, "caebench ckpt import mae_pretrain_vit_base.pth"),
     "ckpt verify": Verb(ckpt.verify, "caebench ckpt verify 98cac62a22 --data imagenet1k"),

@@ -78,6 +78,7 @@ def import_file(
     Prints the row that names it in a suite.
     """
     from caebench.execution import checkpoints
+    from caebench.files.toml import inline
     from caebench.planning.setup import open_store
     from caebench.specs.site import load_site
 
@@ -85,7 +86,7 @@ def import_file(
     jobs = open_store(where, store)
     given = checkpoints.Given(num_heads, family, pixel_stats, manifest)
     job, found = checkpoints.import_file(path, given, jobs, where)
-    row = checkpoints.row(job, f"{path.name.partition('.')[0]}, released")
+    row = inline(checkpoints.row(job, f"{path.name.partition('.')[0]}, released"))
     if json:
         pixels = {name: found[name] for name in ("pixel_stats", "pixel_source")}
         print_json({"id": job.id, "name": job.name, "folder": str(jobs.folder(job)), "row": row, **pixels})

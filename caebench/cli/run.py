@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -30,6 +31,35 @@ if TYPE_CHECKING:
     from caebench.specs.job import Job
 
 
+JobsOption = Annotated[
+    int | None, typer.Option("--jobs", min=1, help="Concurrent jobs on this machine. Default: one per GPU or core.")
+]
+PackOption = Annotated[
+    int | None, typer.Option("--pack", min=2, help="Concurrent small jobs on a GPU; on SLURM, as one SLURM job.")
+]
+ParallelismOption = Annotated[
+    int | None, typer.Option("--parallelism", min=1, help="Concurrent jobs of a SLURM array.")
+]
+SeparateOption = Annotated[bool, typer.Option("--separate", help="Run each probe without sharing encoder passes.")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Print what would run or be submitted, and do nothing.")]
+DirtyOption = Annotated[bool, typer.Option("--dirty", help="Submit uncommitted changes; marks every result.")]
+YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask before a large run.")]
+
+
+@dataclass(frozen=True)
+class How:
+    """How the jobs of a plan are run: options that `run suite` and `eval` share."""
+
+    jobs: int | None = None
+    pack: int | None = None
+    parallelism: int | None = None
+    separate: bool = False
+    dry_run: bool = False
+    dirty: bool = False
+    yes: bool = False
+    take_over: bool = False
+
+
 def run_suite(
     suite: SuiteName,
     scale: ScaleOption = None,
@@ -37,53 +67,61 @@ def run_suite(
     seeds: SeedsOption = None,
     site: SiteOption = "local",
     store: StoreOption = None,
-    jobs: Annotated[
-        int | None, typer.Option("--jobs", min=1, help="Concurrent jobs on this machine. Default: one per GPU or core.")
-    ] = None,
-    pack: Annotated[
-        int | None, typer.Option("--pack", min=2, help="Concurrent small jobs on a GPU; on SLURM, as one SLURM job.")
-    ] = None,
-    parallelism: Annotated[
-        int | None, typer.Option("--parallelism", min=1, help="Concurrent jobs of a SLURM array.")
-    ] = None,
-    separate: Annotated[
-        bool, typer.Option("--separate", help="Run each probe without sharing encoder passes.")
-    ] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print what would run or be submitted, and do nothing.")
-    ] = False,
-    dirty: Annotated[bool, typer.Option("--dirty", help="Submit uncommitted changes; marks every result.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before a large run.")] = False,
+    jobs: JobsOption = None,
+    pack: PackOption = None,
+    parallelism: ParallelismOption = None,
+    separate: SeparateOption = False,
+    dry_run: DryRunOption = False,
+    dirty: DirtyOption = False,
+    yes: YesOption = False,
     take_over: TakeOverOption = False,
 ) -> None:
     """Run every job of a suite that is not done, on this machine or through the site's SLURM; `all` runs every suite.
 
     On this machine it prints the suite's table at the end. With SLURM it submits the missing jobs and prints ids.
     """
-    from caebench.execution.schedulers.base import SubmitOptions
     from caebench.planning.setup import set_up
 
     scale = scale_name(scale, real)
     setup = set_up(suite, scale, site, store, parse_seeds(seeds))
     status = command("status", suite, scale=scale, seeds=seeds, site=site, store=store)
+    how = How(jobs, pack, parallelism, separate, dry_run, dirty, yes, take_over)
+    run_setup(setup, how, site, parse_seeds(seeds), status)
+
+
+def run_setup(setup: "Setup", how: How, site: str, seeds: list[int], status: str) -> None:
+    """Run or submit the missing jobs of a plan; `status` is the command that shows them.
+
+    Raises:
+        ValueError: an option is not for this site, or something is missing.
+        typer.Exit: the answer was no, or not all jobs are done.
+    """
     if setup.site.scheduler is not None:
-        why = f"site '{site}' submits to a scheduler. Leave it out; --parallelism limits an array."
-        reject_options(why, jobs=jobs)
-        missing = [job for job in setup.plans.jobs if setup.store.state(job) != "done"]
-        _check_and_ask(setup, missing, "Submit it?", is_asked=not yes and not dry_run)
-        _end_leases(setup, missing, take_over and not dry_run)
-        submit(setup, setup.plans.jobs, SubmitOptions(parallelism, separate, pack), dirty, status, dry_run)
+        _submit_missing(setup, how, site, status)
         return
-    reject_options(runs_here(site), parallelism=parallelism, dirty=dirty)
-    num_parallel = _num_parallel(jobs, pack, setup.site.device)
+    reject_options(runs_here(site), parallelism=how.parallelism, dirty=how.dirty)
+    num_parallel = _num_parallel(how.jobs, how.pack, setup.site.device)
     missing = setup.store.to_run(setup.plans.jobs)
-    _check_and_ask(setup, missing, "Run it here?", is_asked=not yes and not dry_run and setup.scale.name != "nano")
-    _end_leases(setup, missing, take_over and not dry_run)
-    if dry_run:
-        print_dry_run(missing, num_parallel, separate)
+    is_asked = not how.yes and not how.dry_run and setup.scale.name != "nano"
+    _check_and_ask(setup, missing, "Run it here?", is_asked)
+    _end_leases(setup, missing, how.take_over and not how.dry_run)
+    if how.dry_run:
+        print_dry_run(missing, num_parallel, how.separate)
         return
-    outcomes = run_here(setup, setup.plans.jobs, num_parallel, separate)
-    _end_run(setup, outcomes, parse_seeds(seeds), status)
+    outcomes = run_here(setup, setup.plans.jobs, num_parallel, how.separate)
+    _end_run(setup, outcomes, seeds, status)
+
+
+def _submit_missing(setup: "Setup", how: How, site: str, status: str) -> None:
+    from caebench.execution.schedulers.base import SubmitOptions
+
+    why = f"site '{site}' submits to a scheduler. Leave it out; --parallelism limits an array."
+    reject_options(why, jobs=how.jobs)
+    missing = [job for job in setup.plans.jobs if setup.store.state(job) != "done"]
+    _check_and_ask(setup, missing, "Submit it?", is_asked=not how.yes and not how.dry_run)
+    _end_leases(setup, missing, how.take_over and not how.dry_run)
+    options = SubmitOptions(how.parallelism, how.separate, how.pack)
+    submit(setup, setup.plans.jobs, options, how.dirty, status, how.dry_run)
 
 
 def _check_and_ask(setup: "Setup", missing: "list[Job]", question: str, is_asked: bool) -> None:

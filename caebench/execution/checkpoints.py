@@ -1,9 +1,8 @@
 """Encoder files for the command line: the entry to the code that reads tensors, and the job of an imported file."""
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from caebench.datasets.base import Roots
 from caebench.datasets.registry import PUBLISHED
@@ -188,18 +187,17 @@ def find_variant(width: int, blocks: int) -> VariantName | None:
     return None
 
 
-def row(job: Job, label: str) -> str:
+def row(job: Job, label: str) -> dict[str, Any]:
     """The row of a suite that names an imported encoder."""
     config = job.config
     assert isinstance(config, Imported), "only an imported encoder has such a row"
-    fields = {
-        "label": json.dumps(visible(label, keep=""), ensure_ascii=False),
-        "recipe": '"imported"',
-        "sha256": f'"{config.sha256}"',
-        "family": f'"{config.family}"',
-        **({"pixel_stats": f'"{config.pixel_stats}"'} if BY_NAME[config.family].pixels != config.pixel_stats else {}),
-        **({"variant": f'"{config.variant}"'} if config.variant else {}),
-        **({"num_heads": str(config.num_heads)} if config.num_heads else {}),
-        **({"patch_size": str(config.patch_size)} if config.patch_size != 16 else {}),
+    return {
+        "label": visible(label, keep=""),
+        "recipe": "imported",
+        "sha256": config.sha256,
+        "family": config.family,
+        **({"pixel_stats": config.pixel_stats} if BY_NAME[config.family].pixels != config.pixel_stats else {}),
+        **({"variant": config.variant} if config.variant else {}),
+        **({"num_heads": config.num_heads} if config.num_heads else {}),
+        **({"patch_size": config.patch_size} if config.patch_size != 16 else {}),
     }
-    return "{ " + ", ".join(f"{name} = {value}" for name, value in fields.items()) + " }"

@@ -1,5 +1,7 @@
 """TOML files that users write: a mistake of the text is one line that names the file and does not quote it."""
 
+import json
+import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -68,6 +70,31 @@ def _problems(value: Any, field: str = "") -> Iterator[str]:
             yield f"field '{brief(field)}' is beyond 64 bits, which TOML's whole numbers have"
     else:
         yield f"field '{brief(field)}' is a date or a time: no field takes one"
+
+
+def inline(value: Any) -> str:
+    """A plain value in TOML, in one line; control characters in texts are escaped.
+
+    Raises:
+        TypeError: TOML has no such value.
+    """
+    match value:
+        case bool() | int() | float():
+            return json.dumps(value, allow_nan=False)
+        case str():
+            return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+        case list() | tuple():
+            return f"[{', '.join(map(inline, cast(list[Any], value)))}]"
+        case dict():
+            pairs = (f"{key(name)} = {inline(inner)}" for name, inner in cast(dict[str, Any], value).items())
+            return f"{{ {', '.join(pairs)} }}"
+        case _:
+            raise TypeError(f"{value!r}: TOML has no {type(value).__name__}")
+
+
+def key(name: str) -> str:
+    """The name of a field, in quotes where TOML wants them."""
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else inline(name)
 
 
 def brief(words: str, most: int = SHOWN) -> str:

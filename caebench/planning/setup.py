@@ -16,6 +16,7 @@ from caebench.specs.scale import Scale
 from caebench.specs.site import Site, load_site
 from caebench.store.store import Store
 from caebench.suites.loading import check_elsewhere, every, load, load_all
+from caebench.suites.suite import Suite
 
 
 @dataclass(frozen=True)
@@ -45,16 +46,26 @@ def set_up(suite: str, scale: str | None, site_name: str, store: Path | None, se
     Raises:
         ValueError: a suite, site or scale is unknown, or what is in a suite cannot run.
     """
+    return set_up_suites(suite, load_all(suite), scale, site_name, store, seeds)
+
+
+def set_up_suites(
+    name: str, suites: Sequence[Suite], scale: str | None, site_name: str, store: Path | None, seeds: list[int]
+) -> Setup:
+    """Plan some suites for a site, under a name.
+
+    Raises:
+        ValueError: a site or scale is unknown, or what is in a suite cannot run.
+    """
     site = load_site(site_name)
     chosen = scale_on(site, scale)
-    suites = load_all(suite)
     for each in suites:
         check_elsewhere(each)
     plans: list[Plan] = [make_plan(each, chosen, seeds) for each in suites]
     jobs = open_store(site, store)
 
     def cached(*some: Plan) -> Plans:
-        return with_code_caches(Plans(suite, some), site.code_cache_gb, lambda job: jobs.state(job) == "done")
+        return with_code_caches(Plans(name, some), site.code_cache_gb, lambda job: jobs.state(job) == "done")
 
     alone = tuple(cached(each) for each in plans) if len(plans) > 1 else ()
     return Setup(site, jobs, cached(*plans), chosen, alone)

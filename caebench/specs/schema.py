@@ -36,8 +36,8 @@ def definitions(classes: Iterable[type[Config]]) -> dict[str, Schema]:
 
 def _properties(schema: Schema) -> dict[str, Schema]:
     """The fields of a table, also where something else is allowed in its place."""
-    tables = [schema, *schema.get("anyOf", [])]
-    return next((part["properties"] for part in tables if "properties" in part), {})
+    tables: list[Schema] = [schema, *schema.get("anyOf", [])]
+    return next((part["properties"] for part in tables if "properties" in part), dict[str, Schema]())
 
 
 def reference(cls: type[Config]) -> Schema:

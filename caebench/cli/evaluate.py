@@ -1,0 +1,135 @@
+"""`caebench eval`: some encoders, from file to table in one command."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from caebench.cli import completion
+from caebench.cli.ckpt import FamilyOption, HeadsOption, ManifestOption, PixelsOption
+from caebench.cli.options import (
+    RealOption,
+    ScaleOption,
+    SeedsOption,
+    SiteOption,
+    StoreOption,
+    TakeOverOption,
+    command,
+    expanded,
+    parse_seeds,
+    say,
+    scale_name,
+)
+from caebench.cli.run import (
+    DirtyOption,
+    DryRunOption,
+    How,
+    JobsOption,
+    PackOption,
+    ParallelismOption,
+    SeparateOption,
+    YesOption,
+    run_setup,
+)
+
+if TYPE_CHECKING:
+    from caebench.suites.suite import Suite
+
+UNSAVED = Path("evaluation.toml")  # what a suite is called that is not written
+
+
+def evaluate(
+    encoders: Annotated[
+        list[str],
+        typer.Argument(help="Checkpoints; ids of jobs that left an encoder; SUITE/ROW.", metavar="ENCODER..."),
+    ],
+    on: Annotated[
+        str | None,
+        typer.Option("--on", help="Evaluations: linear,attentive,knn,finetune,ade20k,coco,knn:imagenet_v2."),
+    ] = None,
+    like: Annotated[
+        str | None,
+        typer.Option("--like", autocompletion=completion.suites, help="A suite whose columns and settings are taken."),
+    ] = None,
+    compare_with: Annotated[
+        str | None,
+        typer.Option("--compare-with", help="Ids of suites' rows: their published numbers are shown."),
+    ] = None,
+    save: Annotated[
+        Path | None,
+        typer.Option("--save", callback=expanded, help="Write the suite that it is to this file."),
+    ] = None,
+    family: FamilyOption = None,
+    num_heads: HeadsOption = None,
+    pixel_stats: PixelsOption = None,
+    manifest: ManifestOption = None,
+    scale: ScaleOption = None,
+    real: RealOption = False,
+    seeds: SeedsOption = None,
+    site: SiteOption = "local",
+    store: StoreOption = None,
+    jobs: JobsOption = None,
+    pack: PackOption = None,
+    parallelism: ParallelismOption = None,
+    separate: SeparateOption = False,
+    dry_run: DryRunOption = False,
+    dirty: DirtyOption = False,
+    yes: YesOption = False,
+    take_over: TakeOverOption = False,
+) -> None:
+    """Evaluate encoders: import what is a file, run what is missing, print the table.
+
+    Without --on: linear and attentive probe, k-NN, and linear segmentation, all on frozen encoders. The jobs are those
+    of a suite with these rows and columns, so what is done is not done again.
+    """
+    from caebench.execution.checkpoints import Given
+    from caebench.execution.encoders import encoder_rows
+    from caebench.planning.setup import open_store, set_up_suites
+    from caebench.planning.subsets import scale_on
+    from caebench.specs.site import load_site
+    from caebench.suites.evaluation import columns_named, evaluation_suite, quoted_row
+
+    scale, where = scale_name(scale, real), load_site(site)
+    jobs_at, given = open_store(where, store), Given(num_heads, family, pixel_stats, manifest)
+    columns, quoted = columns_named(_names(on), like), [quoted_row(name) for name in _names(compare_with)]
+    rows = encoder_rows(encoders, given, jobs_at, where, scale_on(where, scale))
+    suite = evaluation_suite([*rows, *quoted], columns, save or UNSAVED)
+    setup = set_up_suites(suite.name, [suite], scale, site, store, parse_seeds(seeds))
+    _save(suite, save)
+    named = () if save is None else (str(save),)
+    own = {"scale": scale, "seeds": seeds} if named else {}
+    status = command("status", *named, **own, site=site, store=store)
+    how = How(jobs, pack, parallelism, separate, dry_run, dirty, yes, take_over)
+    run_setup(setup, how, site, parse_seeds(seeds), status)
+
+
+def _names(text: str | None) -> list[str]:
+    """The names in a list with commas.
+
+    Raises:
+        ValueError: one is empty.
+    """
+    names = [] if text is None else [name.strip() for name in text.split(",")]
+    if not all(names):
+        raise ValueError(f"'{text}': an empty name. Give names with commas between them: linear,knn.")
+    return list(dict.fromkeys(names))
+
+
+def _save(suite: "Suite", path: Path | None) -> None:
+    """Write a suite.
+
+    Raises:
+        ValueError: another file is there.
+    """
+    from caebench.files.atomic import write_text
+    from caebench.suites.evaluation import text_of
+
+    if path is None:
+        return
+    text = text_of(suite)
+    if path.suffix != ".toml":
+        raise ValueError(f"--save {path}: a suite is a TOML file. Give a name that ends in .toml.")
+    if path.exists() and (not path.is_file() or path.read_text(encoding="utf8") != text):
+        raise ValueError(f"--save {path}: something else is there. Give another name, or remove it.")
+    write_text(path, text)
+    say(f"{path}: written. `caebench run {path}` runs the same jobs.")

@@ -1,0 +1,84 @@
+"""The encoders that `caebench eval` is given: files, which are imported, and jobs and rows, which have one."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from caebench.execution import checkpoints
+from caebench.execution.checkpoints import Given
+from caebench.files.layout import ID_LENGTH
+from caebench.files.paths import expand
+from caebench.planning.graph import encoder_jobs
+from caebench.specs.inputs.imported import Imported
+from caebench.specs.job import EncoderSpec, Job
+from caebench.specs.scale import Scale
+from caebench.specs.site import Site
+from caebench.store.store import Store
+from caebench.suites.evaluation import suite_row
+from caebench.suites.loading import every
+
+Table = dict[str, Any]
+DIGITS = set("0123456789abcdef")
+
+
+def encoder_rows(names: Sequence[str], given: Given, store: Store, site: Site, scale: Scale) -> list[Table]:
+    """A row of a suite for each encoder, each once and with a label of its own.
+
+    Raises:
+        ValueError: one is neither a file with an encoder, nor a job's id, nor a row of a suite.
+    """
+    rows: list[Table] = []
+    for name in names:
+        row = _row(name, given, store, site, scale)
+        if not any(_content(row) == _content(known) for known in rows):
+            rows.append(row)
+    labels = [row["label"] for row in rows]
+    return [{**row, "label": _distinct(row, labels.count(row["label"]) > 1)} for row in rows]
+
+
+def _content(row: Table) -> Table:
+    return {name: value for name, value in row.items() if name != "label"}
+
+
+def _distinct(row: Table, is_shared: bool) -> str:
+    """A label with the beginning of the file's hash, where several files have that name."""
+    return f"{row['label']} ({row['sha256'][:8]})" if is_shared and "sha256" in row else row["label"]
+
+
+def _row(name: str, given: Given, store: Store, site: Site, scale: Scale) -> Table:
+    path = expand(Path(name))
+    if path.exists():
+        job, _ = checkpoints.import_file(path, given, store, site)
+        return checkpoints.row(job, path.name.partition(".")[0])
+    if DIGITS.issuperset(name) and len(name) <= ID_LENGTH:
+        return _row_of(store.read_job(store.find(name)), scale)
+    if "/" in name and not path.suffix:
+        return suite_row(name)
+    raise ValueError(
+        f"'{name}': no such file. An encoder is a file (.pth, .pt, .bin, .safetensors), the id of a job that left one, "
+        "or a row of a suite: SUITE/ROW."
+    )
+
+
+def _row_of(job: Job, scale: Scale) -> Table:
+    """The row that names a job's encoder.
+
+    Raises:
+        ValueError: it leaves none, or no suite plans it at this scale.
+    """
+    if not isinstance(job.config, EncoderSpec):
+        raise ValueError(f"{job.name}: it leaves no encoder. Name its pretraining.")
+    if isinstance(job.config, Imported):
+        return checkpoints.row(job, job.slug)
+    for name, planned in _planned(scale, job.seed or 0):
+        if planned.id == job.id:
+            return suite_row(name)
+    raise ValueError(f"{job.name}: no suite plans it at {scale.name} scale. Name the row of a suite: SUITE/ROW.")
+
+
+def _planned(scale: Scale, seed: int) -> Iterator[tuple[str, Job]]:
+    """The pretraining of each row of each suite, with the row's name."""
+    for suite in every():
+        for row in suite.rows:
+            if not row.quoted:
+                yield f"{suite.name}/{row.key}", encoder_jobs(suite, row, scale, [seed])[0][0]

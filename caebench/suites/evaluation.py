@@ -1,0 +1,142 @@
+"""A suite of some encoders and evaluations that a user names: what `caebench eval` runs, and `--save` writes."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from caebench.files.toml import inline, key
+from caebench.specs.did_you_mean import suggest
+from caebench.specs.registry import EVALUATIONS, SOURCES
+from caebench.suites.checking import check
+from caebench.suites.loading import every, load
+from caebench.suites.recipes import parameters
+from caebench.suites.suite import Row, Suite
+
+Table = dict[str, Any]
+NAMED: Mapping[str, Table] = {  # in short, as columns of a table
+    "linear": {"header": "LIN", "eval": "linear_probe", "published": "LIN"},
+    "attentive": {"header": "ATT", "eval": "attentive_probe", "published": "ATT"},
+    "knn": {"header": "k-NN", "eval": "knn"},
+    "linear_ade20k": {"header": "ADE20K linear", "eval": "linear_segmentation"},
+    "knn_ade20k": {"header": "ADE20K k-NN", "eval": "knn_segmentation"},
+    "finetune": {"header": "FT", "eval": "finetune", "published": "FT"},
+    "food101": {"header": "Food-101", "eval": "food101"},
+    "clipart": {"header": "Clipart", "eval": "clipart"},
+    "sketch": {"header": "Sketch", "eval": "sketch"},
+    "ade20k": {"header": "ADE20K mIoU", "eval": "ade20k"},
+    "coco": {"header": "COCO box AP", "eval": "coco"},
+}
+PROBES = ("linear", "attentive", "knn", "linear_ade20k")  # of a frozen encoder: what `eval` runs if nothing is named
+
+
+def evaluation_suite(rows: Sequence[Table], columns: Table, path: Path) -> Suite:
+    """Encoders times evaluations; `path` is where the suite is, or would be written.
+
+    Raises:
+        ValueError: two rows have one name.
+    """
+    names = ", ".join(row["label"] for row in rows if not row.get("quoted"))
+    source = {"title": f"Evaluation of {names}"}
+    suite = Suite.model_validate({"source": source, "columns": columns, "rows": rows, "path": path})
+    check(suite)
+    return suite
+
+
+def suite_row(name: str) -> Table:
+    """A row of a suite, SUITE/ROW, as one that stands alone: with what the suite says of all its rows.
+
+    Raises:
+        ValueError: there is no such suite or row, or the row is quoted.
+    """
+    suite_name, _, key = name.partition("/")
+    suite = load(suite_name)
+    if key not in suite.numbers:
+        raise ValueError(f"'{name}': {suite.path} has no such row.{suggest(key, suite.numbers)}")
+    row = suite.rows[suite.numbers[key] - 1]
+    if row.quoted:
+        raise ValueError(f"'{name}': the row is quoted from the paper. It has no encoder.")
+    return _alone(suite, row)
+
+
+def _alone(suite: Suite, row: Row) -> Table:
+    recipe = row.recipe or suite.pretrain.recipe
+    assert recipe is not None, "a row without a recipe was refused"
+    shared = {name: value for name, value in suite.pretrain.arguments().items() if name in parameters(SOURCES[recipe])}
+    own = suite.pretrain.set if row.recipe in (None, suite.pretrain.recipe) else {}
+    fields: Table = {"label": row.label, "recipe": recipe, **shared, **row.arguments()}
+    changes = _merged(own, row.set)
+    return {**fields, **({"id": row.id} if row.id else {}), **({"set": changes} if changes else {})}
+
+
+def _merged(first: Table, second: Table) -> Table:
+    """Nested tables, the second over the first."""
+    both = {name: _merged(first[name], value) for name, value in second.items() if _are_tables(first.get(name), value)}
+    return {**first, **second, **both}
+
+
+def _are_tables(first: object, second: object) -> bool:
+    return isinstance(first, dict) and isinstance(second, dict) and "kind" not in second
+
+
+def columns_named(on: Sequence[str], like: str | None) -> Table:
+    """The columns of a table.
+
+    Args:
+        on: names of evaluations, `NAME` or `NAME:DATA`; with `like`, of that suite's columns. None: the frozen probes.
+        like: a suite whose columns are taken with their settings.
+
+    Raises:
+        ValueError: an evaluation, a data set or the suite is unknown.
+    """
+    if like is None:
+        return {name.replace(":", "_"): _column(name) for name in on or PROBES}
+    columns = load(like).columns
+    for name in on:
+        if name not in columns:
+            known = ", ".join(columns)
+            raise ValueError(f"--on '{name}': no column of suite '{like}'.{suggest(name, columns)} Columns: {known}.")
+    return {name: column for name, column in columns.items() if not on or name in on}
+
+
+def _column(name: str) -> Table:
+    """An evaluation by its short name or its recipe's, on a data set of its own or on another."""
+    evaluation, _, data = name.partition(":")
+    known = NAMED.get(evaluation, {"header": evaluation, "eval": evaluation})
+    if known["eval"] not in EVALUATIONS:
+        names = dict.fromkeys([*NAMED, *EVALUATIONS])
+        raise ValueError(f"--on '{name}': unknown.{suggest(evaluation, names)} Known: {', '.join(names)}.")
+    recipe = EVALUATIONS[known["eval"]]
+    if "pretraining" in parameters(recipe):
+        raise ValueError(f"--on '{name}': it is of a pretraining, not of its encoder. Write a suite with such a row.")
+    column = {**known, "metric": recipe(variant="vit_b").METRICS[0]}
+    if not data:
+        return column
+    if "data" not in parameters(recipe):
+        takes = ", ".join(one for one in NAMED if "data" in parameters(EVALUATIONS[NAMED[one]["eval"]]))
+        raise ValueError(f"--on '{name}': {evaluation} has one data set. Those that take another: {takes}.")
+    return {**column, "header": f"{column['header']} {data}", "data": data, "published": None}
+
+
+def quoted_row(name: str) -> Table:
+    """A row that shows published numbers alone.
+
+    Raises:
+        ValueError: no row of a suite has that id.
+    """
+    known = {row.id: row for suite in every() for row in suite.rows if row.id}
+    if name not in known:
+        raise ValueError(f"--compare-with '{name}': no row of a suite has that id.{suggest(name, known)}")
+    return {"id": name, "label": known[name].label, "quoted": True}
+
+
+def text_of(suite: Suite) -> str:
+    """A suite as the text of its file."""
+    fields = suite.model_dump(mode="json", exclude_defaults=True, exclude={"path", "columns", "rows"})
+    columns = {name: column.model_dump(mode="json", exclude_defaults=True) for name, column in suite.columns.items()}
+    rows = [f"    {inline(row.model_dump(mode='json', exclude_defaults=True))}," for row in suite.rows]
+    lines = [
+        *(f"{name} = {inline(value)}" for name, value in fields.items()),
+        *(f"columns.{key(name)} = {inline(column)}" for name, column in columns.items()),
+        *("rows = [", *rows, "]"),
+    ]
+    return "\n".join(lines) + "\n"
