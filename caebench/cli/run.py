@@ -60,25 +60,41 @@ def run_suite(
     from caebench.planning.setup import set_up
 
     setup = set_up(suite, scale, site, store, parse_seeds(seeds))
+    jobs_here, left_out = setup.store.runnable(setup.plans.jobs)
     status = command("status", suite, scale=scale, seeds=seeds, site=site, store=store)
     if setup.site.scheduler is not None:
         why = f"site '{site}' submits to a scheduler. Leave it out; --parallelism limits an array."
         reject_options(why, jobs=jobs)
-        missing = [job for job in setup.plans.jobs if setup.store.state(job) != "done"]
+        missing = [job for job in jobs_here if setup.store.state(job) != "done"]
         _check_and_ask(setup, missing, "Submit it?", is_asked=not yes and not dry_run)
         _end_leases(setup, missing, take_over and not dry_run)
-        submit(setup, setup.plans.jobs, SubmitOptions(parallelism, separate, pack), dirty, status, dry_run)
+        submit(setup, jobs_here, SubmitOptions(parallelism, separate, pack), dirty, status, dry_run)
+        _end_with(left_out)
         return
     reject_options(runs_here(site), parallelism=parallelism, dirty=dirty)
     num_parallel = _num_parallel(jobs, pack, setup.site.device)
-    missing = setup.store.to_run(setup.plans.jobs)
+    missing = setup.store.to_run(jobs_here)
     _check_and_ask(setup, missing, "Run it here?", is_asked=not yes and not dry_run and setup.scale.name != "nano")
     _end_leases(setup, missing, take_over and not dry_run)
     if dry_run:
         print_dry_run(missing, num_parallel, separate)
+        _end_with(left_out)
         return
-    outcomes = run_here(setup, setup.plans.jobs, num_parallel, separate)
+    outcomes = run_here(setup, jobs_here, num_parallel, separate)
     _end_run(setup, outcomes, parse_seeds(seeds), status)
+    _end_with(left_out)
+
+
+def _end_with(left_out: list[str]) -> None:
+    """Say which jobs of the plan were left out.
+
+    Raises:
+        typer.Exit: there are some.
+    """
+    for why in left_out:
+        say(f"left out, and what depends on it: {why}")
+    if left_out:
+        raise typer.Exit(1)
 
 
 def _check_and_ask(setup: "Setup", missing: "list[Job]", question: str, is_asked: bool) -> None:
@@ -185,7 +201,8 @@ def end_leases(folders: Iterable[Path]) -> None:
     """End the leases of jobs whose holders cannot be checked from here, and print whose they were."""
     from caebench.execution.schedulers.registry import query
     from caebench.files.layout import name_of
-    from caebench.store.lease import holder_id, take_over
+    from caebench.store.holders import holder_id
+    from caebench.store.lease import take_over
 
     queues = query(folders := list(folders))
     for folder in folders:
@@ -209,6 +226,7 @@ def run_one_job(
     from caebench.specs.site import load_site
     from caebench.store.lease import LeaseTaken
     from caebench.store.state import failure_of
+    from caebench.store.store import unreadable_config
 
     write_plain_logs()
     where = load_site(site)
@@ -218,6 +236,8 @@ def run_one_job(
     if jobs.state_at(folder) == "done":
         say(f"{folder.name}: already done")
         return
+    if why := unreadable_config(folder):
+        raise ValueError(why)
     if take_over:
         end_leases([folder])
     try:

@@ -22,7 +22,7 @@ COLOURS: Mapping[str, str] = {  # of a state
     **dict.fromkeys(("ok", "done", "cached"), "green"),
     **dict.fromkeys(("running", "queued"), "cyan"),
     **dict.fromkeys(("paused", "stopped", "held", "suspended", "cancelled"), "yellow"),
-    **dict.fromkeys(("bad", "failed", "damaged", "blocked", "lost"), "red"),
+    **dict.fromkeys(("bad", "failed", "damaged", "unknown", "blocked", "lost"), "red"),
 }
 Cell = str | StyledText
 

@@ -32,10 +32,10 @@ if TYPE_CHECKING:
 EVERY = 5.0  # seconds between two queue snapshots
 HEADER = ("job", "state", "progress", "images/s", "slice", "ends", "hours used", "left", "result or reason")
 ORDER = (  # if not all fit
-    *("running", "failed", "damaged", "lost", "blocked", "cancelled"),
+    *("running", "failed", "damaged", "unknown", "lost", "blocked", "cancelled"),
     *("paused", "suspended", "held", "queued", "todo", "done"),
 )
-ENDED = ("done", "failed", "damaged", "blocked", "cancelled", "lost", "todo", "paused")
+ENDED = ("done", "failed", "damaged", "unknown", "blocked", "cancelled", "lost", "todo", "paused")
 FRAME = 9  # lines of a live table that are not jobs
 MOST = 500  # rows of a table; --json has all
 

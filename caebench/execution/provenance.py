@@ -1,7 +1,6 @@
 """The provenance of a number: commit, versions, machine. Read once per job and stored next to its result."""
 
 import hashlib
-import json
 import os
 import platform
 import socket
@@ -10,6 +9,8 @@ from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from caebench.files.atomic import read_json
 
 PACKAGES = (
     *("caebench", "torch", "torchvision", "timm", "numpy", "pillow", "scikit-image", "scikit-learn", "pycocotools"),
@@ -42,8 +43,8 @@ def code() -> dict[str, Any]:
     files = hash_files(REPOSITORY / PACKAGE)
     marker = REPOSITORY / MARKER
     if marker.exists():
-        known = json.loads(marker.read_text(encoding="utf8"))
-        return {**known, "dirty": known["dirty"] or known.get("sha256", files) != files, "sha256": files}
+        known = read_json(marker, "Delete the folder that it is in, and submit the jobs again")
+        return {**known, "dirty": known.get("dirty", True) or known.get("sha256", files) != files, "sha256": files}
     try:
         found = {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain", "--", *CODE))}
     except ValueError as error:

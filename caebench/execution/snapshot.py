@@ -43,7 +43,7 @@ def read_facts(folder: Path) -> dict[str, Any]:
     Raises:
         ValueError: its files have changed since it was taken.
     """
-    facts, files = read_json(folder / MARKER), hash_files(folder / PACKAGE)
+    facts, files = read_json(folder / MARKER, "Delete the folder, and try again"), hash_files(folder / PACKAGE)
     if facts.get("sha256", files) != files:
         raise ValueError(f"{folder}: files of this snapshot were changed or deleted. Delete the folder, and try again.")
     return {**facts, "sha256": files}

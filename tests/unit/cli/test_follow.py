@@ -9,7 +9,8 @@ import pytest
 from caebench.cli import follow, status
 from caebench.files.atomic import write_json
 from caebench.planning.graph import make_plan
-from caebench.store.lease import acquire, release, user_name
+from caebench.store.holders import user_name
+from caebench.store.lease import acquire, release
 from caebench.store.store import Store
 from caebench.suites import loading as suites
 
