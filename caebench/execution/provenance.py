@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from caebench.files.atomic import read_json
+from caebench.files.forms import Form, misfit
 
 PACKAGES = (
     *("caebench", "torch", "torchvision", "timm", "numpy", "pillow", "scikit-image", "scikit-learn", "pycocotools"),
@@ -22,6 +23,14 @@ PACKAGE = "caebench"
 CODE = (PACKAGE, "suites", "pyproject.toml", "requirements.lock")  # changes here make a tree dirty: not results/
 HASHED = (".py", ".toml", ".csv")  # of the package; Python and file servers add other files
 REDIRECTING = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR")  # a git hook's, of another repository
+
+
+class MarkerForm(Form):
+    """A snapshot's marker."""
+
+    commit: str
+    dirty: bool
+    sha256: str = ""
 
 
 def collect() -> dict[str, Any]:
@@ -43,13 +52,26 @@ def code() -> dict[str, Any]:
     files = hash_files(REPOSITORY / PACKAGE)
     marker = REPOSITORY / MARKER
     if marker.exists():
-        known = read_json(marker, "Delete the folder that it is in, and submit the jobs again")
-        return {**known, "dirty": known.get("dirty", True) or known.get("sha256", files) != files, "sha256": files}
+        known = read_marker(REPOSITORY)
+        return {**known, "dirty": known["dirty"] or known.get("sha256", files) != files, "sha256": files}
     try:
         found = {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain", "--", *CODE))}
     except ValueError as error:
         found = {"commit": None, "dirty": None, "no_commit": str(error), "version": installed(PACKAGE)}
     return {**found, "sha256": files}
+
+
+def read_marker(snapshot: Path) -> dict[str, Any]:
+    """What a snapshot says of its code.
+
+    Raises:
+        ValueError: the file that says so is damaged.
+    """
+    path, do = snapshot / MARKER, "Delete the folder that it is in, and submit the jobs again"
+    known = read_json(path, do)
+    if wrong := misfit(MarkerForm, known):
+        raise ValueError(f"{path}: damaged ({wrong}). {do}.")
+    return known
 
 
 def describe(known: Mapping[str, Any]) -> str:

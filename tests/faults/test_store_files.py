@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import caebench.planning.scale as scales
-from caebench.files.atomic import now, remove, write_json
+from caebench.files.atomic import now, write_json
 from caebench.files.layout import (
     ATTEMPTS,
     CHECKPOINTS,
@@ -29,6 +29,7 @@ from caebench.store.store import Store
 from caebench.store.usage import look_through
 from caebench.suites.loading import load
 from tests.helpers import answer, read
+from tests.wrong_forms import WHOLE
 
 SUITE = """
 source = { title = "Small" }
@@ -37,30 +38,7 @@ columns.knn = { header = "k-NN", eval = "knn" }
 columns.linear = { header = "LIN", eval = "linear_probe" }
 rows = [{ label = "R", recipe = "random" }, { label = "C", target = "pixels" }]
 """
-DEEP = '{"a": ' * 900 + "1" + "}" * 900
 VALUES = (None, 5, "x", float("nan"), float("inf"), [1], {"a": {"b": 1}}, True, 10**30)
-
-
-def replaced(path, make):
-    remove(path)
-    make(path)
-
-
-WHOLE = {
-    "empty": lambda path: path.write_bytes(b""),
-    "null": lambda path: path.write_text("null"),
-    "number": lambda path: path.write_text("5"),
-    "list": lambda path: path.write_text("[1]"),
-    "no object in it": lambda path: path.write_text("{}"),
-    "deep": lambda path: path.write_text(DEEP),
-    "not UTF-8": lambda path: path.write_bytes(b'{"\xff": 1}'),
-    "large number": lambda path: path.write_text('{"a": ' + "9" * 5000 + "}"),
-    "folder": lambda path: replaced(path, lambda path: path.mkdir()),
-    "fifo": lambda path: replaced(path, os.mkfifo),
-    "device": lambda path: replaced(path, lambda path: path.symlink_to("/dev/zero")),
-    "itself": lambda path: replaced(path, lambda path: path.symlink_to(path.name)),
-    "link to nothing": lambda path: replaced(path, lambda path: path.symlink_to("/nowhere")),
-}
 FILES = (JOB, LEASE, HEARTBEAT, ATTEMPTS, FAILURE, PROVENANCE, METRICS, INPUTS, RESULT)
 BEGAN = {"host": socket.gethostname(), "pid": 1, "begins": now(), "processes": 1, "shared_by": 1, "seen": None}
 LINE = {"step": 10, "epoch": 1.5, "loss": 0.5, "images_per_second": 10.0}
