@@ -170,7 +170,7 @@ def state(name: str, asset: Asset, folder: Path) -> State:
 
 
 def _download(url: str, path: Path) -> None:
-    with urlopen(url, timeout=TIMEOUT) as answer, path.open("wb") as file:
+    with urlopen(url, timeout=TIMEOUT) as answer, path.open("wb") as file:  # nosec B310 # `Asset.url` is http(s)
         expected = answer.headers.get("Content-Length")
         while block := answer.read(CHUNK):
             file.write(block)

@@ -4,7 +4,7 @@ import hashlib
 import os
 import platform
 import socket
-import subprocess
+import subprocess  # nosec B404 # lists of arguments, never a shell
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -111,7 +111,9 @@ def ask_git(*arguments: str) -> bytes:
     environment = {name: value for name, value in os.environ.items() if name not in REDIRECTING}
     command = ["git", *arguments]
     try:
-        return subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, check=True).stdout
+        return subprocess.run(  # nosec B603 # our own words in our own checkout, without a shell
+            command, cwd=REPOSITORY, env=environment, capture_output=True, check=True
+        ).stdout
     except OSError as error:
         raise ValueError(f"{REPOSITORY}: git cannot be run ({error.strerror}), so the commit is unknown") from error
     except subprocess.CalledProcessError as error:

@@ -84,7 +84,7 @@ def _extract_commit(target: Path, commit: str) -> None:
         if hasattr(tarfile, "data_filter"):
             archive.extractall(target, filter="data")
         else:  # Python 3.11.0 to 3.11.3
-            archive.extractall(target)
+            archive.extractall(target)  # nosec B202 # of our own commit, as git has packed it
 
 
 def _copy_tree(target: Path) -> None:

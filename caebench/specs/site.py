@@ -20,7 +20,7 @@ from caebench.specs.world import RealName
 
 SITES = Path("~/.config/caebench/sites")
 SCHEDULERS = ("slurm",)  # the sections that name a scheduler: each is a field of Site, and a name in leases
-LOCAL = ("/tmp/", "/var/tmp/", "/dev/shm/")
+LOCAL = ("/tmp/", "/var/tmp/", "/dev/shm/")  # nosec B108 # named to refuse a shared store there
 LOADERS = 8  # processes that load data for a CUDA device
 ScaleName = Literal["nano", "lab", "paper"]
 Resize = Literal["loader", "device"]
