@@ -1,4 +1,4 @@
-"""docs/reference/errors.md and SECURITY.md say what the code says: messages, classes, states and tests are looked up."""
+"""docs/reference/errors.md and SECURITY.md say what the code says: messages, classes, states and tests exist."""
 
 import ast
 import re
