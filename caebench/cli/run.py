@@ -222,6 +222,7 @@ def run_one_job(
     from caebench.execution.worker import run_job
     from caebench.files.layout import FAILURE
     from caebench.files.paths import expand
+    from caebench.files.visible import in_one_line
     from caebench.planning.setup import open_store
     from caebench.specs.site import load_site
     from caebench.store.lease import LeaseTaken
@@ -246,7 +247,7 @@ def run_one_job(
         raise ValueError(str(error)) from error
     say(f"{folder.name}: {outcome}")
     if outcome == "failed" and (folder / FAILURE).exists():  # not there on a full disk, or in another process
-        say(f"error: {failure_of(folder)}")
+        say(f"error: {in_one_line(failure_of(folder))}")
     if outcome != "done":
         raise typer.Exit(1)
 

@@ -179,6 +179,14 @@ def test_cancelling_without_squeue_says_that_it_cannot_know(desk, submitted, mon
     assert answer.error.startswith(f"error: {name}: was submitted as SLURM job 7, and this machine has no SLURM to ask")
 
 
+def test_a_log_is_printed_as_text_whatever_a_job_wrote(desk, submitted, fake_slurm):
+    path = desk.store / "slurm" / "7_0_log.err"
+    path.parent.mkdir()
+    path.write_bytes(b"10%\r20%\r\n\x1b[31mred\x1b[0m \x07\xff \xe2\x80\xae\x00\n")
+    answer = desk("logs", submitted.name.rpartition("-")[2], "--site", "cluster")
+    assert answer.out == "10%\n20%\n\\x1b[31mred\\x1b[0m \\x07\ufffd \\u202e\\x00\n" and answer.status == 0
+
+
 def test_the_log_of_a_job_that_never_began_is_printed(desk, submitted, fake_slurm):
     path = desk.store / "slurm" / "7_0_log.err"
     path.parent.mkdir()
