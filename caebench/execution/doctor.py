@@ -14,6 +14,7 @@ from caebench.execution.preflight import existing_parent
 from caebench.execution.provenance import PACKAGES, code, describe, installed
 from caebench.files.sizes import size
 from caebench.specs.site import Site
+from caebench.store.store import Store
 
 LEAST_FREE = 2e9  # bytes: a nano run writes well under one gigabyte
 
@@ -62,5 +63,7 @@ def _roots(site: Site) -> Iterator[Finding]:
 
 
 def _disk(store: Path) -> Finding:
+    if wrong := Store(store).misplaced():
+        return Finding("free disk", "bad", wrong)
     free = shutil.disk_usage(existing_parent(store)).free
     return Finding("free disk", "ok" if free > LEAST_FREE else "bad", f"{size(free)} for the store {store}")

@@ -60,8 +60,15 @@ def set_up(suite: str, scale: str | None, site_name: str, store: Path | None, se
 
 
 def open_store(site: Site, store: Path | None) -> Store:
-    """The store of a site, or another."""
-    return Store(store or site.store)
+    """The store of a site, or another.
+
+    Raises:
+        ValueError: it is no folder, and can become none.
+    """
+    found = Store(store or site.store)
+    if wrong := found.misplaced():
+        raise ValueError(wrong)
+    return found
 
 
 def find_folders(

@@ -82,6 +82,8 @@ class Site(Config):
     @model_validator(mode="before")
     @classmethod
     def _check_sections(cls, content: Any) -> Any:
+        if is_table(content) and content.get("store") == "":
+            raise ValueError("store is empty. Name a folder, or leave the field out")
         if is_table(content) and "extras" in content:
             names = ", ".join(f"{name} ({known.layout})" for name, known in PUBLISHED.items() if known.reads)
             raise ValueError(f"[extras] is no section any more. Name in [data] what it had: {names}")

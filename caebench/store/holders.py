@@ -92,7 +92,7 @@ def read_lease(path: Path) -> dict[str, Any] | None:
     """A lease, or a claim to one, that names its holder; None if there is none, or it is half-written or damaged."""
     try:
         content = read_json(path)
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
     if fault(path, content, LEASE) is None and (HolderId.of(content) or {"host", "pid", "started"} <= content.keys()):
         return content

@@ -111,5 +111,5 @@ def _modified(path: Path) -> float | None:
     """When a file was written, also what is no file in its place; None: there is nothing."""
     try:
         return path.stat().st_mtime if path.exists() else path.lstat().st_mtime
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None

@@ -34,6 +34,14 @@ class Store:
     _found: dict[str, Path] = field(default_factory=dict[str, Path], compare=False, repr=False)  # by id
     _listed: dict[str, int] = field(default_factory=dict[str, int], compare=False, repr=False)  # folder -> its mtime
 
+    def misplaced(self) -> str | None:
+        """Why the root is no folder and can become none, and what to do; None: it is, or can."""
+        there = next(path for path in (self.root, *self.root.absolute().parents) if os.path.lexists(path))
+        if there.is_dir():
+            return None
+        what = "is no folder" if there == self.root else f"cannot be made: {there} is no folder"
+        return f"store {self.root}: {what}. Name another with --store, CAEBENCH_STORE or `store` in the site file."
+
     def folder(self, job: Job) -> Path:
         """The job's folder: the existing one with its id, whatever its name, or else where it will be."""
         return self.locate(job.id) or self.root / job.name
