@@ -211,7 +211,8 @@ def retry(
 
     Given a job, rerun only that job and its dependents in the store.
     """
-    from caebench.cli.run import default_parallel, run_here, runs_here, submit
+    from caebench.cli.run import run_here, runs_here, submit
+    from caebench.execution.devices import default_parallel
     from caebench.execution.schedulers.base import SubmitOptions
     from caebench.planning.setup import is_suite, set_up
 

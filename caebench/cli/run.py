@@ -1,6 +1,5 @@
 """`caebench run`: a suite, or one job."""
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -263,6 +262,8 @@ def _num_parallel(jobs: int | None, pack: int | None, device: str) -> int:
     Raises:
         ValueError: two options give their number, or --pack is given and there is no GPU.
     """
+    from caebench.execution.devices import default_parallel
+
     if pack is None:
         return jobs or default_parallel(device)
     if jobs is not None:
@@ -272,12 +273,3 @@ def _num_parallel(jobs: int | None, pack: int | None, device: str) -> int:
     if device == "cpu" or not (gpus := visible_gpus()):
         raise ValueError(f"--pack {pack}: there is no GPU here to share. Give --jobs, or --site with [slurm].")
     return pack * len(gpus)
-
-
-def default_parallel(device: str) -> int:
-    """One job per GPU, or one per core but at most four, since nano jobs cannot use more cores."""
-    from caebench.execution.devices import visible_gpus
-
-    if device != "cpu" and (gpus := visible_gpus()):
-        return len(gpus)
-    return min(4, os.cpu_count() or 1)

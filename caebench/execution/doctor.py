@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Literal
 
 from caebench.datasets.registry import PUBLISHED
-from caebench.execution.devices import gpu_names
+from caebench.execution.devices import MEMORY_OF_A_JOB, gpu_names
 from caebench.execution.preflight import existing_parent
 from caebench.execution.provenance import PACKAGES, code, describe, installed
+from caebench.files.memory import machine_memory, usable_memory
 from caebench.files.sizes import size
 from caebench.specs.site import Site
 from caebench.store.store import Store
@@ -30,7 +31,7 @@ class Finding:
 
 def examine(site: Site) -> list[Finding]:
     """Run all checks."""
-    return [*_versions(), *_devices(), *_roots(site), _disk(site.store)]
+    return [*_versions(), *_devices(), _memory(), *_roots(site), _disk(site.store)]
 
 
 def _versions() -> Iterator[Finding]:
@@ -48,6 +49,14 @@ def _versions() -> Iterator[Finding]:
 def _devices() -> Iterator[Finding]:
     names = gpu_names()
     yield Finding("GPUs", "ok" if names else "note", ", ".join(names) or "none: nano scale only")
+
+
+def _memory() -> Finding:
+    usable, machine = usable_memory(), machine_memory()
+    found = size(usable) if usable == machine else f"{size(usable)} of {size(machine)}, by a cgroup's limit"
+    if usable < MEMORY_OF_A_JOB:
+        return Finding("memory", "note", f"{found}: a nano job is counted with {size(MEMORY_OF_A_JOB)}")
+    return Finding("memory", "ok", found)
 
 
 def _roots(site: Site) -> Iterator[Finding]:
