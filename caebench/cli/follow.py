@@ -282,11 +282,19 @@ def _broken_from(name: str, site_name: str, at: Path | None) -> "tuple[Setup, li
 
 
 def _readable(store: "Store", folders: "Sequence[Path]") -> "list[Job]":
-    """The jobs of some folders; one that cannot be read, or has drifted, is left out, and said."""
+    """The jobs of some folders; one that cannot be read is left out, and said.
+
+    Raises:
+        DriftError: one would be another job today.
+    """
+    from caebench.store.store import DriftError
+
     found: list[Job] = []
     for folder in folders:
         try:
             found.append(store.read_job(folder))
+        except DriftError:
+            raise
         except ValueError as error:
             say(f"left out: {error}", to=sys.stderr)
     return found
