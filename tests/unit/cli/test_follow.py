@@ -223,3 +223,10 @@ def test_a_job_of_a_local_process_is_not_called_absent_from_the_queue(desk, job)
     assert f"{job.name}: runs in process {os.getpid()} on " in answer.error and f"`kill {os.getpid()}`" in answer.error
     release(folder)
     assert desk("cancel", job.id, "--yes").out == f"{job.id}: no job of it is in the queue\n"
+
+
+def test_a_damaged_lease_is_no_process_to_stop_by_hand(desk, job):
+    (Store(desk.store).folder(job) / "submission.json").write_text("{}")
+    status, out, error = desk("cancel", job.id)
+    assert (status, error) == (0, "") and out.startswith(f"{job.id}: no job of it is in the queue\n")
+    assert "submission.json cannot be read, and is 0 s old" in out
