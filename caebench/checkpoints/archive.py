@@ -1,12 +1,12 @@
 """Zip archives of `torch.save`, checked by their names and numbers before anything is read into memory. No torch."""
 
-import os
 import re
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 from zipfile import ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
+from caebench.files.memory import usable_memory
 from caebench.files.visible import visible
 
 DISTRUST = "Do not use it."
@@ -69,16 +69,11 @@ def _overlaps(entries: list[ZipInfo], end: int) -> Iterator[str]:
 
 def _claims(entries: list[ZipInfo], size: int) -> Iterator[str]:
     """What is wrong with the bytes of all entries together."""
-    total, memory = sum(entry.file_size for entry in entries), memory_size()
+    total, memory = sum(entry.file_size for entry in entries), usable_memory()
     if total > MOST * size:
         yield f"its entries claim {total:,} bytes in a file of {size:,}. {DISTRUST}"
     if total > memory:
-        yield f"its entries claim {total:,} bytes, and this machine has {memory:,} of memory. Use a larger one."
-
-
-def memory_size() -> int:
-    """Bytes of memory of this machine."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        yield f"its entries claim {total:,} bytes, and {memory:,} of memory may be used here. Use a larger one."
 
 
 def _kinds(entries: list[ZipInfo]) -> Iterator[str]:

@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import save_file
 
 from caebench.checkpoints.encoder_file import known_stats, read_encoder
+from caebench.checkpoints.entries import RECORD
 from caebench.checkpoints.export_names import State, to_hf, to_mmpretrain, to_official_cae, to_timm
 from caebench.checkpoints.hub_configs import (
     hf_config,
@@ -22,7 +23,6 @@ from caebench.checkpoints.hub_configs import (
     timm_config,
     timm_config_path,
 )
-from caebench.checkpoints.mapping import RECORD
 from caebench.files.atomic import replacing, write_json
 from caebench.models.vit import Encoder
 from caebench.specs.did_you_mean import suggest

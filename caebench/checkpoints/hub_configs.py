@@ -33,8 +33,7 @@ def hf_config(encoder: Encoder) -> dict[str, Any]:
         "use_relative_position_bias": bias == "block",
         "use_shared_relative_position_bias": bias == "shared",
         "layer_scale_init_value": 0.1 if has_layer_scale(encoder) else 0.0,
-        "use_mean_pooling": False,
-        "use_mask_token": False,
+        **dict.fromkeys(("use_mean_pooling", "use_mask_token"), False),
     }
 
 

@@ -4,13 +4,13 @@ The job (`tasks/imported.py`) reads both and never opens the original file. That
 once, before there was a job, because the job's identity is the file's.
 """
 
-import json
+import os
 from pathlib import Path
 from typing import Any
 
 from caebench.checkpoints.encoder_file import save_encoder
 from caebench.checkpoints.inspection import Inspection, Opened
-from caebench.files.atomic import write_json
+from caebench.files.atomic import read_json, write_json
 from caebench.files.layout import ENCODER, MAPPING
 from caebench.specs.pixel_stats import OPTION
 
@@ -56,10 +56,7 @@ def read_record(folder: Path) -> dict[str, Any] | None:
     Raises:
         ValueError: the record is damaged.
     """
-    if not (folder / MAPPING).exists():
+    if not os.path.lexists(folder / MAPPING):
         return None
-    try:
-        record = json.loads((folder / MAPPING).read_text(encoding="utf8"))
-        return {"unused_keys": record.pop("left", {}), **record}  # `left`: in older records
-    except (ValueError, TypeError, AttributeError) as error:
-        raise ValueError(f"{folder / MAPPING}: damaged: {error}. Import the file again.") from error
+    record = read_json(folder / MAPPING, "Delete the job's folder and import the file again")
+    return {"unused_keys": record.pop("left", {}), **record}  # `left`: in older records

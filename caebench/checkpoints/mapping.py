@@ -8,11 +8,23 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from caebench.checkpoints.entries import (
+    AVERAGES,
+    OTHER_ENTRIES,
+    RECORD,
+    TELLING,
+    beside,
+    descend,
+    find_entry,
+    is_tensor,
+    no_entry,
+    tensors_of,
+)
 from caebench.checkpoints.pixels import stats_from_options
 from caebench.checkpoints.reading import Content
 from caebench.checkpoints.tensors import fault_of
@@ -24,17 +36,7 @@ from caebench.specs.family import Family, Names, Patterns
 from caebench.specs.pixel_stats import SourcedStats, canonical_name
 from caebench.specs.variants import Variant
 
-RECORD = "caebench"  # in files that we export: what their layout cannot express
 OWN_RECORD = "encoder"  # in the metadata of our own encoder file
-ENTRIES = ("teacher", "model", "state_dict", "model_state", "module", "student")  # the first that has tensors is read
-AVERAGES = {"model_ema": "model", "state_dict_ema": "state_dict"}  # read if alone, as the entry that they average
-OTHER_ENTRIES = {  # why they are not used
-    "student": "trained by gradient; its average, the teacher, is released",
-    "model_ema": "an average of the weights: the project evaluates `model`",
-    "optimizer": "training state",
-    "args": "training options",
-    RECORD: "what this layout cannot express",
-}
 REJECTED: Names = (  # in any family
     (
         r"(^|\.)(fc_norm|pooler\.layernorm)\.",
@@ -85,13 +87,13 @@ def unwrap(content: Content) -> Table:
     Raises:
         ValueError: no entry has tensors.
     """
-    entries = content.entries
+    outer, entries = descend(content.entries)
     entry = find_entry(entries)
     tensors = tensors_of(entries[entry] if entry else entries)
     if not tensors:
-        raise ValueError(f"{content.path}: {_no_entry(entries)}")
-    rest = [name for name, value in entries.items() if (name != entry if entry else not _is_tensor(value))]
-    others = {name: OTHER_ENTRIES.get(name, "training state") for name in rest}
+        raise ValueError(f"{content.path}: {no_entry(entries)}")
+    rest = [name for name, value in entries.items() if (name != entry if entry else not is_tensor(value))]
+    others = {name: OTHER_ENTRIES.get(name, "training state") for name in (*beside(content.entries, outer), *rest)}
     bare = {unwrapped(visible(name, keep="")): tensor for name, tensor in tensors.items()}
     wrappers = removed(tensors)
     if len(bare) < len(tensors):
@@ -99,33 +101,11 @@ def unwrap(content: Content) -> Table:
         raise ValueError(f"{content.path}: has names with and without {listed} for one tensor. Give one of them.")
     record = _record(content)
     noted = SourcedStats(record.pixel_stats, "its own note") if record and record.pixel_stats else None
-    return Table(entry, bare, wrappers, others, record, noted or stats_from_options(entries.get("args")))
-
-
-def _no_entry(entries: Mapping[str, Any]) -> str:
-    """Why no entry is read."""
-    if full := [name for name, value in entries.items() if tensors_of(value)]:
-        told = f"several entries have tensors ({', '.join(full[:8])}), and none is one of {', '.join(ENTRIES)}"
-        return f"{told}. Give a file with one of them."
-    return f"no entry has named tensors. Entries: {', '.join(list(entries)[:8]) or 'nothing'}. Give a checkpoint."
-
-
-def find_entry(entries: Mapping[str, Any]) -> str:
-    """The entry that has the encoder: a known one, or the only one with tensors. Empty if the file is the table."""
-    full = [name for name, value in entries.items() if tensors_of(value)]
-    known = next((name for name in (*ENTRIES, *AVERAGES) if name in full), "")
-    return known or (full[0] if len(full) == 1 and not tensors_of(entries) else "")
-
-
-def tensors_of(entry: Any) -> dict[str, Tensor]:
-    """The tensors of a table of names; empty for anything else."""
-    if not isinstance(entry, Mapping):
-        return {}
-    return {name: value for name, value in entry.items() if isinstance(name, str) and _is_tensor(value)}
-
-
-def _is_tensor(value: Any) -> bool:
-    return isinstance(value, Tensor)
+    levels = [*outer, entry] if entry else outer
+    named = next((name for name in TELLING if name in levels), entry)
+    wrappers = (*(f"{level}/" for level in levels if level != named), *wrappers)
+    options = entries.get("args", content.entries.get("args"))
+    return Table(named, bare, wrappers, others, record, noted or stats_from_options(options))
 
 
 def _record(content: Content) -> Record | None:

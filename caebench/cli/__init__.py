@@ -4,6 +4,7 @@ Exit status: 0 done, 1 a job failed, 2 the user's mistake.
 """
 
 import io
+import os
 import sys
 from collections.abc import Callable
 from typing import Annotated, Any, NamedTuple
@@ -156,10 +157,23 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a console may have no character for a lambda or a dagger
     try:
+        require_folder()
         app(prog_name="caebench")
     except (ValueError, OSError) as error:
         say(f"error: {_line(error)}", to=sys.stderr)
         raise SystemExit(2) from error
+
+
+def require_folder() -> None:
+    """Check the folder that the command runs in: relative paths begin there.
+
+    Raises:
+        ValueError: it was deleted, or this user may not know it.
+    """
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise ValueError(f"the current folder cannot be used: {error.strerror}. Change to one that exists.") from error
 
 
 def _line(error: Exception) -> str:

@@ -25,7 +25,7 @@ from caebench.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from caebench.execution.schedulers.base import SchedulerSilent
     from caebench.planning.setup import Setup
@@ -128,7 +128,7 @@ class RecentQueue:
 def _in_queue(store: "Store", folder: Path, queue: RecentQueue) -> tuple[bool, str]:
     """Whether a job waits or runs, and what its follower should know: that it waits, or that nobody answers."""
     from caebench.execution.schedulers.base import SchedulerSilent
-    from caebench.store.lease import holder_id
+    from caebench.store.holders import holder_id
     from caebench.store.state import IN_QUEUE
 
     try:
@@ -162,7 +162,9 @@ def cancel(
     from caebench.files.layout import LEASE, name_of
     from caebench.planning.setup import find_folders, open_store
     from caebench.specs.site import load_site
-    from caebench.store.lease import holder_id, judge, mark_cancelled
+    from caebench.store.holders import holder_id
+    from caebench.store.judging import judge
+    from caebench.store.lease import mark_cancelled
 
     scale = scale_name(scale, real)
     reject_for_a_job(name, scale, seeds)
@@ -194,11 +196,13 @@ def _reject_local_jobs(folders: "list[Path]") -> None:
         ValueError: one does.
     """
     from caebench.files.layout import LEASE, name_of
-    from caebench.store.lease import holder, holder_id, is_live
+    from caebench.store.holders import holder, holder_id
+    from caebench.store.judging import is_live
 
     for folder in folders:
-        if holder_id(folder) is None and is_live(folder / LEASE):
-            pid, host = holder(folder).get("pid"), holder(folder).get("host")
+        lease = holder(folder)  # empty if it is damaged, or being written
+        if lease and holder_id(folder) is None and is_live(folder / LEASE):
+            pid, host = lease.get("pid"), lease.get("host")
             raise ValueError(
                 f"{name_of(folder)}: runs in process {pid} on {host}, not in a queue. Stop it there with Ctrl-C or "
                 f"`kill {pid}`; it saves, and the next run resumes it."
@@ -218,7 +222,8 @@ def retry(
 
     Given a job, rerun only that job and its dependents in the store.
     """
-    from caebench.cli.run import default_parallel, run_here, runs_here, submit
+    from caebench.cli.run import run_here, runs_here, submit
+    from caebench.execution.devices import default_parallel
     from caebench.execution.schedulers.base import SubmitOptions
     from caebench.planning.setup import is_suite, set_up
 
@@ -273,11 +278,11 @@ def _broken_from(name: str, site_name: str, at: Path | None) -> "tuple[Setup, li
     site = load_site(site_name)
     store = open_store(site, at)
     folder = store.find(name)
-    known = _inputs_first([store.read_job(path) for path in (folder, *store.dependents(folder))])
+    known = _inputs_first([store.read_job(folder), *_readable(store, store.dependents(folder))])
     states = _states(store, known)
     job = next(one for one in known if store.folder(one) == folder)
     if states[job.id] == "blocked":
-        broken = [one for one in job.ancestors() if states[one.id] in ("failed", "damaged", "lost")]
+        broken = [one for one in job.ancestors() if states[one.id] in ("failed", "damaged", "unknown", "lost")]
         names, first = ", ".join(one.name for one in broken), command("retry", broken[0].id, site=site_name, store=at)
         raise ValueError(f"{job.name}: blocked by {names}. Retry that job, and its dependents with it: {first}")
     present = {one.id for one in known if states[one.id] in ("done", *IN_QUEUE)}
@@ -286,6 +291,25 @@ def _broken_from(name: str, site_name: str, at: Path | None) -> "tuple[Setup, li
         if {parent.id for parent in one.parents} <= present | {other.id for other in chosen}:
             chosen.append(one)
     return Setup(site, store, Plans("", ()), find_scale(site.scale)), chosen
+
+
+def _readable(store: "Store", folders: "Sequence[Path]") -> "list[Job]":
+    """The jobs of some folders; one that cannot be read is left out, and said.
+
+    Raises:
+        DriftError: one would be another job today.
+    """
+    from caebench.store.store import DriftError
+
+    found: list[Job] = []
+    for folder in folders:
+        try:
+            found.append(store.read_job(folder))
+        except DriftError:
+            raise
+        except ValueError as error:
+            say(f"left out: {error}", to=sys.stderr)
+    return found
 
 
 def _states(store: "Store", jobs: "list[Job]") -> dict[str, str]:

@@ -1,6 +1,5 @@
 """`caebench run`: a suite, or one job."""
 
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,17 +98,18 @@ def run_setup(setup: "Setup", how: How, site: str, seeds: list[int], status: str
     if setup.site.scheduler is not None:
         _submit_missing(setup, how, site, status)
         return
+    jobs, left_out = setup.store.runnable(setup.plans.jobs)
     reject_options(runs_here(site), parallelism=how.parallelism, dirty=how.dirty)
     num_parallel = _num_parallel(how.jobs, how.pack, setup.site.device)
-    missing = setup.store.to_run(setup.plans.jobs)
+    missing = setup.store.to_run(jobs)
     is_asked = not how.yes and not how.dry_run and setup.scale.name != "nano"
     _check_and_ask(setup, missing, "Run it here?", is_asked)
     _end_leases(setup, missing, how.take_over and not how.dry_run)
     if how.dry_run:
         print_dry_run(missing, num_parallel, how.separate)
-        return
-    outcomes = run_here(setup, setup.plans.jobs, num_parallel, how.separate)
-    _end_run(setup, outcomes, seeds, status)
+    else:
+        _end_run(setup, run_here(setup, jobs, num_parallel, how.separate), seeds, status, left_out)
+    _end_with(left_out)
 
 
 def _submit_missing(setup: "Setup", how: How, site: str, status: str) -> None:
@@ -117,11 +117,25 @@ def _submit_missing(setup: "Setup", how: How, site: str, status: str) -> None:
 
     why = f"site '{site}' submits to a scheduler. Leave it out; --parallelism limits an array."
     reject_options(why, jobs=how.jobs)
-    missing = [job for job in setup.plans.jobs if setup.store.state(job) != "done"]
+    jobs, left_out = setup.store.runnable(setup.plans.jobs)
+    missing = [job for job in jobs if setup.store.state(job) != "done"]
     _check_and_ask(setup, missing, "Submit it?", is_asked=not how.yes and not how.dry_run)
     _end_leases(setup, missing, how.take_over and not how.dry_run)
     options = SubmitOptions(how.parallelism, how.separate, how.pack)
-    submit(setup, setup.plans.jobs, options, how.dirty, status, how.dry_run)
+    submit(setup, jobs, options, how.dirty, status, how.dry_run)
+    _end_with(left_out)
+
+
+def _end_with(left_out: list[str]) -> None:
+    """Say which jobs of the plan were left out.
+
+    Raises:
+        typer.Exit: there are some.
+    """
+    for why in left_out:
+        say(f"left out, and what depends on it: {why}")
+    if left_out:
+        raise typer.Exit(1)
 
 
 def _check_and_ask(setup: "Setup", missing: "list[Job]", question: str, is_asked: bool) -> None:
@@ -146,7 +160,7 @@ def _end_leases(setup: "Setup", missing: "list[Job]", take_over: bool) -> None:
         end_leases([setup.store.folder(job) for job in missing])
 
 
-def _end_run(setup: "Setup", outcomes: "Outcomes", seeds: list[int], status: str) -> None:
+def _end_run(setup: "Setup", outcomes: "Outcomes", seeds: list[int], status: str, left_out: list[str]) -> None:
     """Print the tables and what became of the jobs.
 
     Raises:
@@ -159,6 +173,7 @@ def _end_run(setup: "Setup", outcomes: "Outcomes", seeds: list[int], status: str
     print(", ".join(f"{number} {kind}" for kind, number in counts.items() if number))
     if outcomes.count("failed", "blocked", "stopped"):
         print(f"Not finished. `{status}` says why. Run the same command again to resume.")
+        _end_with(left_out)
         raise typer.Exit(1)
 
 
@@ -228,7 +243,8 @@ def end_leases(folders: Iterable[Path]) -> None:
     """End the leases of jobs whose holders cannot be checked from here, and print whose they were."""
     from caebench.execution.schedulers.registry import query
     from caebench.files.layout import name_of
-    from caebench.store.lease import holder_id, take_over
+    from caebench.store.holders import holder_id
+    from caebench.store.lease import take_over
 
     queues = query(folders := list(folders))
     for folder in folders:
@@ -250,10 +266,12 @@ def run_one_job(
     from caebench.execution.worker import run_job
     from caebench.files.layout import FAILURE
     from caebench.files.paths import expand
+    from caebench.files.visible import in_one_line
     from caebench.planning.setup import open_store
     from caebench.specs.site import load_site
     from caebench.store.lease import LeaseTaken
     from caebench.store.state import failure_of
+    from caebench.store.store import unreadable_config
 
     write_plain_logs()
     where = load_site(site)
@@ -263,6 +281,8 @@ def run_one_job(
     if jobs.state_at(folder) == "done":
         say(f"{folder.name}: already done")
         return
+    if why := unreadable_config(folder):
+        raise ValueError(why)
     if take_over:
         end_leases([folder])
     try:
@@ -271,7 +291,7 @@ def run_one_job(
         raise ValueError(str(error)) from error
     say(f"{folder.name}: {outcome}")
     if outcome == "failed" and (folder / FAILURE).exists():  # not there on a full disk, or in another process
-        say(f"error: {failure_of(folder)}")
+        say(f"error: {in_one_line(failure_of(folder))}")
     if outcome != "done":
         raise typer.Exit(1)
 
@@ -287,6 +307,8 @@ def _num_parallel(jobs: int | None, pack: int | None, device: str) -> int:
     Raises:
         ValueError: two options give their number, or --pack is given and there is no GPU.
     """
+    from caebench.execution.devices import default_parallel
+
     if pack is None:
         return jobs or default_parallel(device)
     if jobs is not None:
@@ -296,12 +318,3 @@ def _num_parallel(jobs: int | None, pack: int | None, device: str) -> int:
     if device == "cpu" or not (gpus := visible_gpus()):
         raise ValueError(f"--pack {pack}: there is no GPU here to share. Give --jobs, or --site with [slurm].")
     return pack * len(gpus)
-
-
-def default_parallel(device: str) -> int:
-    """One job per GPU, or one per core but at most four, since nano jobs cannot use more cores."""
-    from caebench.execution.devices import visible_gpus
-
-    if device != "cpu" and (gpus := visible_gpus()):
-        return len(gpus)
-    return min(4, os.cpu_count() or 1)

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text as StyledText
 
 from caebench.execution.local import Outcome, Watcher
-from caebench.files.visible import visible
+from caebench.files.visible import in_one_line, visible
 from caebench.report.render import Text
 from caebench.report.statistics import Mark
 from caebench.specs.job import Job
@@ -22,7 +22,7 @@ COLOURS: Mapping[str, str] = {  # of a state
     **dict.fromkeys(("ok", "done", "cached"), "green"),
     **dict.fromkeys(("running", "queued"), "cyan"),
     **dict.fromkeys(("paused", "stopped", "held", "suspended", "cancelled"), "yellow"),
-    **dict.fromkeys(("bad", "failed", "damaged", "blocked", "lost"), "red"),
+    **dict.fromkeys(("bad", "failed", "damaged", "unknown", "blocked", "lost"), "red"),
 }
 Cell = str | StyledText
 
@@ -135,7 +135,7 @@ class JobDisplay:
         if job.id in self.bars:
             self.progress.remove_task(self.bars[job.id])
         took = f" in {time.monotonic() - self.began[job.id]:.0f} s" if job.id in self.began else ""
-        line = f"{outcome:7} {job.name}{took}" + (f": {reason}" if reason else "")
+        line = f"{outcome:7} {job.name}{took}" + (f": {in_one_line(reason)}" if reason else "")
         if outcome != "cached":
             self.console.print(line, style="red" if reason else None, soft_wrap=True)
 

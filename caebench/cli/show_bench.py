@@ -37,7 +37,7 @@ def pass_rows(found: dict[str, Any]) -> Rows:
     """Complete jobs, and their time relative to the linear probe's."""
     images, seconds = found["images"], found["seconds"]
     over = {"linear": "1", "pass": _ratio(found["pass_over_linear"]), "knn": ""}
-    named = {"linear": "linear probe", "pass": "13 rates on 3 features, attentive probe", "knn": "k-NN"}
+    named = dict(zip(over, ("linear probe", "13 rates on 3 features, attentive probe", "k-NN"), strict=True))
     return [
         [f"{found['epochs']} epochs of {images['train']} images", "seconds", "time / linear probe"],
         *([named[key], f"{seconds[key]:,.1f}", over[key]] for key in named),

@@ -36,10 +36,10 @@ if TYPE_CHECKING:
 EVERY = 5.0  # seconds between two queue snapshots
 HEADER = ("job", "state", "progress", "images/s", "slice", "ends", "hours used", "left", "result or reason")
 ORDER = (  # if not all fit
-    *("running", "failed", "damaged", "lost", "blocked", "cancelled"),
+    *("running", "failed", "damaged", "unknown", "lost", "blocked", "cancelled"),
     *("paused", "suspended", "held", "queued", "todo", "done"),
 )
-ENDED = ("done", "failed", "damaged", "blocked", "cancelled", "lost", "todo", "paused")
+ENDED = ("done", "failed", "damaged", "unknown", "blocked", "cancelled", "lost", "todo", "paused")
 FRAME = 9  # lines of a live table that are not jobs
 
 
@@ -132,7 +132,7 @@ def _row(fact: dict[str, Any]) -> "list[Cell]":
     from rich.text import Text
 
     from caebench.cli.show import coloured
-    from caebench.files.visible import visible
+    from caebench.files.visible import in_one_line, visible
 
     number, total = fact["slices"], fact["num_slices"]
     unfinished = fact["state"] != "done"
@@ -140,7 +140,7 @@ def _row(fact: dict[str, Any]) -> "list[Cell]":
     share = f", {100 * fact['share']:.0f} %" if fact["share"] is not None and unfinished else ""
     speed = f"{fact['images_per_second']:.0f}" if fact["images_per_second"] else ""
     left = _hours(fact["hours_left"]) if unfinished else ""
-    words = Text(visible(str(fact["detail"])))
+    words = Text(in_one_line(str(fact["detail"])))
     words.append(visible("".join(f"\n{line}" for line in fact["log"])), "dim")
     place = [fact["job"], coloured(fact["state"]), fact["progress"] + share if unfinished else "", speed, several]
     return [*place, _clock(fact["expected_end"]), _hours(fact["hours_used"]), left, words]

@@ -1,7 +1,8 @@
 """Batches. A training sample is named by (epoch, index), so the loader can start at any step and on any process."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -92,9 +93,15 @@ def open_image(path: str | Path) -> Image.Image:
     Raises:
         DataError: the file is missing, truncated or no image, or its values have no known range.
     """
+    with _naming(path), Image.open(path) as image:
+        return as_rgb(as_stored(image), path)
+
+
+@contextmanager
+def _naming(path: str | Path) -> Generator[None]:
+    """Have what Pillow raises of a file name it, and say what to do."""
     try:
-        with Image.open(path) as image:
-            return as_rgb(as_stored(image), path)
+        yield
     except PermissionError as error:
         raise DataError(path, *denied_at(Path(path))) from error
     except DataError:
@@ -108,8 +115,10 @@ def read_pixels(path: str | Path) -> UInt8[Tensor, "3 height width"]:
     """The same image as bytes, which lie as Pillow's do; files that hold no JPEG of three channels by way of Pillow.
 
     Raises:
-        DataError: the file is missing, truncated or no image.
+        DataError: the file is missing, truncated, no image, or has more pixels than Pillow reads.
     """
+    with _naming(path), Image.open(path):
+        pass  # it reads the size alone, and refuses what libjpeg would take all memory for
     try:
         pixels = decode_jpeg(read_file(str(path)))  # equal to Pillow's, in 0.7 of its time
     except RuntimeError:

@@ -28,7 +28,7 @@ def read_json(path: Path, do: str) -> Any:
     text = read_text(path, do)
     try:
         return json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(path, f"not readable as JSON ({error})", do) from error
 
 
@@ -38,6 +38,8 @@ def read_text(path: Path, do: str) -> str:
     Raises:
         DataError: it is missing, may not be read, or is no text in UTF-8.
     """
+    if path.exists() and not path.is_file():  # reading a pipe would wait for ever
+        raise DataError(path, "no regular file", do)
     try:
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:

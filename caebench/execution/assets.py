@@ -4,6 +4,7 @@ Fetched files are recorded in `assets.json` next to them, with their SHA-256. If
 later checks compare with that of its first fetch.
 """
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from http.client import HTTPException
 from pathlib import Path
@@ -11,9 +12,10 @@ from typing import Literal, TypedDict
 from urllib.error import URLError
 from urllib.request import urlopen
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import RootModel, TypeAdapter, ValidationError
 
 from caebench.files.atomic import now, read_json, replacing, write_json
+from caebench.files.forms import Form, misfit
 from caebench.files.hashing import digest_of
 from caebench.files.toml import read_toml
 from caebench.specs.assets import Asset
@@ -36,6 +38,19 @@ class Noted(TypedDict):
     sha256: str
     bytes: int
     seen: str
+
+
+class NotedForm(Form):
+    """The same, as it is checked."""
+
+    file: str
+    sha256: str
+    bytes: int
+    seen: str
+
+
+class RecordForm(RootModel[dict[str, NotedForm]]):
+    """The files of a folder by name."""
 
 
 class AssetError(ValueError):
@@ -139,7 +154,11 @@ def _digest(path: Path, sha256: str, kind: str) -> str:
 
 def noted(folder: Path) -> dict[str, Noted]:
     """The records of the files in a folder."""
-    return read_json(folder / RECORD) if (folder / RECORD).exists() else {}
+    path, do = folder / RECORD, "Delete it, and run `caebench assets verify`"
+    found = read_json(path, do) if os.path.lexists(path) else {}
+    if wrong := misfit(RecordForm, found):
+        raise ValueError(f"{path}: damaged ({wrong}). {do}.")
+    return found
 
 
 def state(name: str, asset: Asset, folder: Path) -> State:
@@ -151,7 +170,7 @@ def state(name: str, asset: Asset, folder: Path) -> State:
 
 
 def _download(url: str, path: Path) -> None:
-    with urlopen(url, timeout=TIMEOUT) as answer, path.open("wb") as file:
+    with urlopen(url, timeout=TIMEOUT) as answer, path.open("wb") as file:  # nosec B310 # `Asset.url` is http(s)
         expected = answer.headers.get("Content-Length")
         while block := answer.read(CHUNK):
             file.write(block)

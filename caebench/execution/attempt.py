@@ -1,6 +1,7 @@
 """One attempt at a job, or at several in one pass: the only place where the planning half calls the training half."""
 
 import logging
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ from typing import Any, Literal
 
 from caebench.execution import provenance
 from caebench.execution.recording import log_attempt, record_error
-from caebench.files.atomic import PARTIAL, now, read_json, remove, write_json
+from caebench.files.atomic import PARTIAL, now, remove, set_aside, write_json
 from caebench.files.layout import (
     CHECKPOINTS,
     DAMAGED,
@@ -22,7 +23,7 @@ from caebench.files.layout import (
     id_in,
     name_of,
 )
-from caebench.files.result import damage, read_result, require_outputs, write_result
+from caebench.files.result import damage, read_result, read_whole, require_outputs, write_result
 from caebench.specs.progress import Progress
 from caebench.specs.registry import read_config
 from caebench.specs.site import Site
@@ -130,7 +131,7 @@ class _Attempt:
 def _begin(folder: Path, store: Path, site: Site, progress: Progress, group: Any) -> Begun:
     from caebench.stages import Run
 
-    started, job = time.monotonic(), read_json(folder / JOB)
+    started, job = time.monotonic(), read_whole(folder / JOB)
     known = Store(store)
     inputs = {role: known.at(name) for role, name in job["inputs"].items()}
     optional = {role: known.at(name) for role, name in job.get("optional_inputs", {}).items()}
@@ -168,15 +169,15 @@ def _clear_left_overs(folder: Path) -> None:
 def _set_aside_damaged(folder: Path) -> None:
     """A damaged result is no result: keep it under another name until there is a new one."""
     path = folder / RESULT
-    if path.exists() and (wrong := damage(folder)):
+    if os.path.lexists(path) and (wrong := damage(folder)):
         log.warning("%s: %s; it runs again", folder.name, wrong)
-        path.replace(path.with_name(RESULT + DAMAGED))
+        set_aside(path)
 
 
 def _note_inputs(folder: Path, inputs: Mapping[str, Path]) -> dict[str, Any]:
     """Record which results of its inputs a job begins with; if one has changed since, its checkpoints are deleted."""
     path, found = folder / INPUTS, {role: read_result(one).get("finished") for role, one in inputs.items()}
-    before = read_json(path) if path.exists() else found
+    before = read_whole(path) if os.path.lexists(path) else found
     changed = [name_of(one) for role, one in inputs.items() if before.get(role) != found[role]]
     if changed:
         said = f"{', '.join(changed)} changed since an earlier attempt: it starts again from nothing"

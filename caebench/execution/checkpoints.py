@@ -9,8 +9,8 @@ from caebench.datasets.registry import PUBLISHED
 from caebench.execution.assets import read_manifest, stats_from_manifest
 from caebench.execution.devices import visible_gpus
 from caebench.execution.worker import run_job
-from caebench.files.atomic import read_json
 from caebench.files.layout import ENCODER, FAILURE, JOB, RESULT
+from caebench.files.result import intact
 from caebench.files.visible import visible
 from caebench.specs.families import BY_NAME, FAMILIES
 from caebench.specs.family import PARITY
@@ -137,12 +137,9 @@ def find_pictures(store: Store, site: Site, name: str | None) -> tuple[Data, Roo
     for known in LABELLED:
         if name in (None, known) and known in site.roots and site.roots[known].is_dir():
             return RealData(kind="real", name=known), site.roots
-    rendered = [(read_json(folder / JOB)["config"], folder) for folder in store.folders() if (folder / RESULT).exists()]
-    for known in LABELLED if name in (None, "synthetic") else ():
-        for config, folder in rendered:
-            if (config["kind"], config.get("name")) == ("synthetic", known):
-                data = SyntheticData.model_validate(config)
-                return data, data.roots({}, {"data": folder})
+    rendered = _rendered(store) if name in (None, "synthetic") else {}
+    for data in (rendered[known] for known in LABELLED if known in rendered):
+        return data[0], data[0].roots({}, {"data": data[1]})
     if name is not None:
         known = ", ".join([*LABELLED, "synthetic"])
         raise ValueError(
@@ -150,6 +147,17 @@ def find_pictures(store: Store, site: Site, name: str | None) -> tuple[Data, Roo
             f"job that rendered it. Known: {known}."
         )
     return None
+
+
+def _rendered(store: Store) -> dict[str, tuple[SyntheticData, Path]]:
+    """The rendered data sets of finished jobs by name, each with its folder."""
+    found: dict[str, tuple[SyntheticData, Path]] = {}
+    for folder in store.folders():
+        if intact(folder, JOB).get("kind") == "synthetic" and store.state_at(folder) == "done":
+            data = store.read_job(folder).config
+            assert isinstance(data, SyntheticData), "its kind is the class's"
+            found.setdefault(data.name, (data, folder))
+    return found
 
 
 def encoder_file(folder: Path) -> Path:

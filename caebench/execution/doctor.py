@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Literal
 
 from caebench.datasets.registry import PUBLISHED
-from caebench.execution.devices import gpu_names
+from caebench.execution.devices import MEMORY_OF_A_JOB, gpu_names
 from caebench.execution.preflight import existing_parent
 from caebench.execution.provenance import PACKAGES, code, describe, installed
+from caebench.files.memory import machine_memory, usable_memory
 from caebench.files.sizes import size
 from caebench.specs.site import Site
+from caebench.store.store import Store
 
 LEAST_FREE = 2e9  # bytes: a nano run writes well under one gigabyte
 
@@ -29,7 +31,7 @@ class Finding:
 
 def examine(site: Site) -> list[Finding]:
     """Run all checks."""
-    return [*_versions(), *_devices(), *_roots(site), _disk(site.store)]
+    return [*_versions(), *_devices(), _memory(), *_roots(site), _disk(site.store)]
 
 
 def _versions() -> Iterator[Finding]:
@@ -49,6 +51,14 @@ def _devices() -> Iterator[Finding]:
     yield Finding("GPUs", "ok" if names else "note", ", ".join(names) or "none: nano scale only")
 
 
+def _memory() -> Finding:
+    usable, machine = usable_memory(), machine_memory()
+    found = size(usable) if usable == machine else f"{size(usable)} of {size(machine)}, by a cgroup's limit"
+    if usable < MEMORY_OF_A_JOB:
+        return Finding("memory", "note", f"{found}: a nano job is counted with {size(MEMORY_OF_A_JOB)}")
+    return Finding("memory", "ok", found)
+
+
 def _roots(site: Site) -> Iterator[Finding]:
     for name in PUBLISHED:
         root = site.roots.get(name)
@@ -62,5 +72,7 @@ def _roots(site: Site) -> Iterator[Finding]:
 
 
 def _disk(store: Path) -> Finding:
+    if wrong := Store(store).misplaced():
+        return Finding("free disk", "bad", wrong)
     free = shutil.disk_usage(existing_parent(store)).free
     return Finding("free disk", "ok" if free > LEAST_FREE else "bad", f"{size(free)} for the store {store}")

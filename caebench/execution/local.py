@@ -19,7 +19,7 @@ from caebench.files.layout import FAILURE, LEASE
 from caebench.planning.passes import find_passes
 from caebench.specs.job import Job
 from caebench.specs.site import Site
-from caebench.store.lease import judge
+from caebench.store.judging import judge
 from caebench.store.state import failure_of
 from caebench.store.store import Store
 

@@ -1,15 +1,17 @@
 """The provenance of a number: commit, versions, machine. Read once per job and stored next to its result."""
 
 import hashlib
-import json
 import os
 import platform
 import socket
-import subprocess
+import subprocess  # nosec B404 # lists of arguments, never a shell
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from caebench.files.atomic import read_json
+from caebench.files.forms import Form, misfit
 
 PACKAGES = (
     *("caebench", "torch", "torchvision", "timm", "numpy", "pillow", "scikit-image", "scikit-learn", "pycocotools"),
@@ -21,6 +23,14 @@ PACKAGE = "caebench"
 CODE = (PACKAGE, "suites", "pyproject.toml", "requirements.lock")  # changes here make a tree dirty: not results/
 HASHED = (".py", ".toml", ".csv")  # of the package; Python and file servers add other files
 REDIRECTING = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR")  # a git hook's, of another repository
+
+
+class MarkerForm(Form):
+    """A snapshot's marker."""
+
+    commit: str
+    dirty: bool
+    sha256: str = ""
 
 
 def collect() -> dict[str, Any]:
@@ -42,13 +52,26 @@ def code() -> dict[str, Any]:
     files = hash_files(REPOSITORY / PACKAGE)
     marker = REPOSITORY / MARKER
     if marker.exists():
-        known = json.loads(marker.read_text(encoding="utf8"))
+        known = read_marker(REPOSITORY)
         return {**known, "dirty": known["dirty"] or known.get("sha256", files) != files, "sha256": files}
     try:
         found = {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain", "--", *CODE))}
     except ValueError as error:
         found = {"commit": None, "dirty": None, "no_commit": str(error), "version": installed(PACKAGE)}
     return {**found, "sha256": files}
+
+
+def read_marker(snapshot: Path) -> dict[str, Any]:
+    """What a snapshot says of its code.
+
+    Raises:
+        ValueError: the file that says so is damaged.
+    """
+    path, do = snapshot / MARKER, "Delete the folder that it is in, and submit the jobs again"
+    known = read_json(path, do)
+    if wrong := misfit(MarkerForm, known):
+        raise ValueError(f"{path}: damaged ({wrong}). {do}.")
+    return known
 
 
 def describe(known: Mapping[str, Any]) -> str:
@@ -88,7 +111,9 @@ def ask_git(*arguments: str) -> bytes:
     environment = {name: value for name, value in os.environ.items() if name not in REDIRECTING}
     command = ["git", *arguments]
     try:
-        return subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, check=True).stdout
+        return subprocess.run(  # nosec B603 # our own words in our own checkout, without a shell
+            command, cwd=REPOSITORY, env=environment, capture_output=True, check=True
+        ).stdout
     except OSError as error:
         raise ValueError(f"{REPOSITORY}: git cannot be run ({error.strerror}), so the commit is unknown") from error
     except subprocess.CalledProcessError as error:

@@ -10,8 +10,8 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
-from caebench.execution.provenance import CODE, MARKER, PACKAGE, REPOSITORY, ask_git, git, hash_files
-from caebench.files.atomic import now, read_json, replacing
+from caebench.execution.provenance import CODE, MARKER, PACKAGE, REPOSITORY, ask_git, git, hash_files, read_marker
+from caebench.files.atomic import now, replacing
 from caebench.files.layout import SNAPSHOTS
 
 
@@ -43,7 +43,7 @@ def read_facts(folder: Path) -> dict[str, Any]:
     Raises:
         ValueError: its files have changed since it was taken.
     """
-    facts, files = read_json(folder / MARKER), hash_files(folder / PACKAGE)
+    facts, files = read_marker(folder), hash_files(folder / PACKAGE)
     if facts.get("sha256", files) != files:
         raise ValueError(f"{folder}: files of this snapshot were changed or deleted. Delete the folder, and try again.")
     return {**facts, "sha256": files}
@@ -84,7 +84,7 @@ def _extract_commit(target: Path, commit: str) -> None:
         if hasattr(tarfile, "data_filter"):
             archive.extractall(target, filter="data")
         else:  # Python 3.11.0 to 3.11.3
-            archive.extractall(target)
+            archive.extractall(target)  # nosec B202 # of our own commit, as git has packed it
 
 
 def _copy_tree(target: Path) -> None:

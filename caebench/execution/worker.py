@@ -14,17 +14,9 @@ from caebench.files.layout import FAILURE, LEASE, RESULT
 from caebench.specs.progress import Progress, no_progress
 from caebench.specs.site import Site
 from caebench.store.heartbeat import beating
-from caebench.store.lease import (
-    HolderId,
-    LeaseTaken,
-    acquire,
-    is_held,
-    is_live,
-    process_number,
-    release,
-    require_held,
-    wait_again,
-)
+from caebench.store.holders import HolderId, process_number
+from caebench.store.judging import is_live
+from caebench.store.lease import LeaseTaken, acquire, is_held, release, require_held, wait_again
 from caebench.store.state import last_activity
 from caebench.store.store import Store
 

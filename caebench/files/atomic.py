@@ -6,15 +6,19 @@ import os
 import shutil
 import socket
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
+from caebench.files.layout import DAMAGED
+
 NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS)  # what file systems without hard links answer
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)  # what a full disk answers, or a quota that is used up
 PARTIAL = ".partial"  # the ending of what a killed writer leaves
+DEEPEST = 50  # levels of a JSON file; caebench writes fewer than ten
+DO = "Delete the job's folder and run the suite again"
 _guards: dict[Path, Callable[[], None]] = {}  # by folder
 _ahead: dict[int, float] = {}  # by device: seconds by which a file server's clock is ahead of this machine's
 
@@ -89,6 +93,13 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def set_aside(path: Path) -> None:
+    """Keep what is damaged under another name, in place of what was kept there before."""
+    other = path.with_name(path.name + DAMAGED)
+    remove(other)
+    path.replace(other)
+
+
 def sync(path: Path) -> None:
     """Have a file's content, or a folder's names, on disk."""
     descriptor = os.open(path, os.O_RDONLY)
@@ -116,8 +127,21 @@ def listed(folder: Path) -> list[Path]:
         return []
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON file with an object.
+def has_name(path: Path) -> bool:
+    """Whether something is there, even a link to nothing.
+
+    Raises:
+        PermissionError: this user may not look into its folder. `os.path.lexists` would say no.
+    """
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
+def read_json(path: Path, do: str = DO) -> dict[str, Any]:
+    """A JSON file with an object; `do` is what mends a damaged one.
 
     Raises:
         ValueError: it is damaged.
@@ -125,12 +149,35 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         if not path.is_file() and os.path.lexists(path):  # reading a pipe would wait for ever
             raise ValueError("no regular file")
-        content: object = json.loads(path.read_bytes())
-        if not isinstance(content, dict):
-            raise ValueError("no JSON object")
-    except (ValueError, RecursionError) as error:  # no JSON, or no UTF-8
-        raise ValueError(f"{path}: damaged ({error}). Delete the job's folder and run the suite again.") from error
+        return parse_object(path.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"{path}: damaged ({error}). {do}.") from error
+
+
+def parse_object(text: bytes) -> dict[str, Any]:
+    """A JSON object.
+
+    Raises:
+        ValueError: it is no JSON, no UTF-8, no object, or nested so deeply that nothing could go through it.
+    """
+    try:
+        content: object = json.loads(text)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+    if not isinstance(content, dict):
+        raise ValueError("no JSON object")
+    level: list[Any] = [content]
+    for _ in range(DEEPEST):
+        level = [inner for outer in level for inner in _inside(outer)]
+    if level:
+        raise ValueError("nested too deeply")
     return cast(dict[str, Any], content)
+
+
+def _inside(value: Any) -> Iterable[Any]:
+    """The tables and lists in another."""
+    inner = cast(dict[str, Any], value).values() if isinstance(value, dict) else value
+    return [one for one in cast(Iterable[Any], inner) if isinstance(one, (dict, list))]
 
 
 def create_json(path: Path, content: Mapping[str, Any]) -> bool:

@@ -4,13 +4,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError
 
-from caebench.files.layout import FAILURE, JOB, PROVENANCE, RESULT, id_in, is_id
+from caebench.files.layout import ATTEMPTS, FAILURE, INPUTS, JOB, LEASE, METRICS, PROVENANCE, RESULT, id_in, is_id
 
 PERCENTAGES = ("top1", "mIoU", "mAcc", "aAcc", "AP_")  # how the names of metrics begin that are from 0 to 100
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Names = dict[str, str]
+Count = Annotated[int, Field(ge=1, lt=2**31)]  # also the kernel's numbers of processes
+Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class Form(BaseModel):
@@ -38,9 +40,16 @@ class ResultForm(Form):
     metrics: dict[str, Number] = {}
     intervals: dict[str, Annotated[list[Number], Field(min_length=2, max_length=2)] | None] = {}
     files: Names = {}
-    fingerprints: dict[str, Any] = {}
-    inputs_finished: dict[str, Any] = {}
+    fingerprints: dict[str, str] = {}
+    inputs_finished: dict[str, str | None] = {}
     finished: str | None = None
+
+
+class RecordForm(JobForm, ResultForm):
+    """A record in git: both, with how it was made."""
+
+    id: str
+    provenance: "ProvenanceForm"
 
 
 class ProvenanceForm(Form):
@@ -48,7 +57,7 @@ class ProvenanceForm(Form):
 
     commit: str | None = None
     dirty: bool | None = None
-    packages: dict[str, Any] = {}
+    packages: dict[str, str | None] = {}
 
 
 class FailureForm(Form):
@@ -58,22 +67,74 @@ class FailureForm(Form):
     trace: str = ""
 
 
-FORMS: Mapping[str, type[Form]] = {
+class HolderForm(Form):
+    """The scheduler job that holds a lease, or made an attempt; older code wrote its id under the scheduler's name."""
+
+    host: str = ""
+    scheduler: str | None = None
+    scheduler_id: str | int | None = None
+
+
+class LeaseForm(HolderForm):
+    """Who runs it."""
+
+    pid: Count = 1
+    started: str | None = None
+    purpose: str = "run"
+    user: str = ""
+    stale_after: Amount | None = None
+    time: str = ""
+    cancelled: str | None = None
+
+
+class AttemptForm(HolderForm):
+    """A line about an attempt."""
+
+    pid: Count | None = None
+    begins: str | None = None
+    ends: str | None = None
+    seen: Amount | None = None
+    processes: Count = 1
+    shared_by: Count = 1
+    stopped_by: str | None = None
+
+
+class MetricsForm(Form):
+    """A line of a training."""
+
+    step: Amount | None = None
+    epoch: Amount | None = None
+    loss: Number | None = None
+    images_per_second: Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)] | None = None
+
+
+class InputsForm(RootModel[dict[str, str | None]]):
+    """When the result of each input was finished."""
+
+    model_config = ConfigDict(strict=True)
+
+
+FORMS: Mapping[str, type[BaseModel]] = {
     JOB: JobForm,
     RESULT: ResultForm,
     PROVENANCE: ProvenanceForm,
     FAILURE: FailureForm,
+    LEASE: LeaseForm,
+    ATTEMPTS: AttemptForm,
+    METRICS: MetricsForm,
+    INPUTS: InputsForm,
 }
 
 
-def fault(path: Path, content: Mapping[str, Any]) -> str | None:
-    """What a file of a job says that caebench does not write; None: nothing."""
-    try:
-        FORMS[path.name].model_validate(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        return f"no {place}" if first["type"] == "missing" else f"{place} is {str(first['input'])[:40]!r}"
+def fault(path: Path, content: Mapping[str, Any], name: str = "") -> str | None:
+    """What a file of a job, or a line in it, says that caebench does not write; None: nothing.
+
+    `name` is that of the layout, where the file has another.
+    """
+    if (form := FORMS.get(name or path.name)) is None:
+        return None
+    if wrong := misfit(form, content):
+        return wrong
     own = id_in(path.parent.name)
     if is_id(own) and (other := content.get("id") or own) != own:
         return f"it is of job {other}"
@@ -84,6 +145,17 @@ def fault(path: Path, content: Mapping[str, Any]) -> str | None:
         f"{name} is {value:g} %" for name, value in metrics.items() if _is_percentage(name) and not 0 <= value <= 100
     )
     return next(wrong, None)
+
+
+def misfit(form: type[BaseModel], content: Any) -> str | None:
+    """The first field in which a content differs from its form, in words; None: in none."""
+    try:
+        form.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        return f"no {place}" if first["type"] == "missing" else f"{place} is {str(first['input'])[:40]!r}"
+    return None
 
 
 def _is_percentage(name: str) -> bool:

@@ -1,12 +1,13 @@
-"""Files of JSON lines, which grow by whole lines. A line that a kill or a full disk has cut is passed over."""
+"""Files of JSON lines, which grow by whole lines. A line that a kill has cut, or that is damaged, is passed over."""
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from caebench.files.atomic import naming
+from caebench.files.atomic import naming, parse_object
+from caebench.files.forms import fault
 
 
 def append_line(path: Path, content: Mapping[str, Any]) -> None:
@@ -29,16 +30,14 @@ def read_lines(path: Path, tail: int | None = None) -> list[dict[str, Any]]:
         return []
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - tail) if tail is not None else 0)
-        return _whole(file.read().splitlines())
+        lines = file.read().splitlines()
+    whole = (found for line in lines if (found := _parse(line)) is not None)
+    return [line for line in whole if fault(path, line) is None]
 
 
-def _whole(lines: Iterable[bytes]) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    for line in lines:
-        try:
-            content: object = json.loads(line)
-        except (ValueError, RecursionError):
-            continue  # cut, or being written
-        if isinstance(content, dict):
-            found.append(cast(dict[str, Any], content))
-    return found
+def _parse(line: bytes) -> dict[str, Any] | None:
+    """A line's content; None: it is cut, or being written."""
+    try:
+        return parse_object(line)
+    except ValueError:
+        return None

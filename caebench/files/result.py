@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from caebench.files.atomic import read_json, write_json
+from caebench.files.atomic import DO, read_json, write_json
 from caebench.files.forms import fault
 from caebench.files.hashing import sha256_of
 from caebench.files.layout import DVAE, ENCODER, JOB, PROVENANCE, RESULT, TOKENIZER
@@ -33,7 +33,7 @@ def read_result(folder: Path) -> dict[str, Any]:
     Raises:
         Damaged: its content is not what was written.
     """
-    content = _read(folder / RESULT)
+    content = read_whole(folder / RESULT)
     stated = content.pop(CHECKSUM, None)
     if stated is not None and stated != _checksum(content):
         raise Damaged(f"{folder / RESULT}: its checksum does not fit: it has changed since it was written")
@@ -45,9 +45,24 @@ def intact(folder: Path, name: str) -> dict[str, Any]:
     if not (folder / name).exists():
         return {}
     try:
-        return read_result(folder) if name == RESULT else _read(folder / name)
+        return read_result(folder) if name == RESULT else read_whole(folder / name)
     except Damaged:
         return {}
+
+
+def read_whole(path: Path) -> dict[str, Any]:
+    """What a file of a job says.
+
+    Raises:
+        Damaged: it is not what caebench writes.
+    """
+    try:
+        content = read_json(path)
+    except ValueError as error:
+        raise Damaged(str(error)) from error
+    if wrong := fault(path, content):
+        raise Damaged(f"{path}: damaged ({wrong}). {DO}.")
+    return content
 
 
 def damage(folder: Path) -> str | None:
@@ -55,7 +70,7 @@ def damage(folder: Path) -> str | None:
     try:
         for name in (JOB, PROVENANCE):
             if os.path.lexists(folder / name):  # also a link to nothing
-                _read(folder / name)
+                read_whole(folder / name)
         if os.path.lexists(folder / RESULT):
             read_result(folder)
     except Damaged as error:
@@ -72,16 +87,6 @@ def require_outputs(folder: Path) -> None:
     for name, digest in read_result(folder).get("files", {}).items():
         if not (folder / name).exists() or sha256_of(folder / name) != digest:
             raise Damaged(f"{folder / name}: gone, or changed since written. Delete its job's folder and run it again.")
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = read_json(path)
-    except ValueError as error:
-        raise Damaged(str(error)) from error
-    if wrong := fault(path, content):
-        raise Damaged(f"{path}: damaged ({wrong}). Delete the job's folder and run the suite again.")
-    return content
 
 
 def _checksum(content: Mapping[str, Any]) -> str:

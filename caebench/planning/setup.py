@@ -72,8 +72,15 @@ def set_up_suites(
 
 
 def open_store(site: Site, store: Path | None) -> Store:
-    """The store of a site, or another."""
-    return Store(store or site.store)
+    """The store of a site, or another.
+
+    Raises:
+        ValueError: it is no folder, and can become none.
+    """
+    found = Store(store or site.store)
+    if wrong := found.misplaced():
+        raise ValueError(wrong)
+    return found
 
 
 def find_folders(

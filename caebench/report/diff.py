@@ -6,15 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from pydantic import ValidationError
-
-from caebench.files.atomic import read_json
 from caebench.files.layout import JOB, name_of
+from caebench.files.result import read_whole
 from caebench.specs.base import Config, is_table
 from caebench.specs.did_you_mean import suggest
 from caebench.specs.identity import full, kind_of
 from caebench.specs.inputs.dataset import SyntheticData
-from caebench.specs.mistakes import describe
+from caebench.specs.mistakes import words_of
 from caebench.specs.presets import PRESETS
 from caebench.specs.pretrain import Pretrain
 from caebench.specs.registry import EVALUATIONS, SOURCES, read_config
@@ -214,12 +212,12 @@ def _job(text: str, store: Store) -> Side:
 def _stored(store: Store, name: str) -> tuple[Config, dict[str, str]]:
     """A job's config and inputs, from its folder."""
     path = store.at(name) / JOB
-    content = read_json(path)
+    content = read_whole(path)
     try:
         return read_config(content["config"]), content["inputs"]
-    except ValidationError as error:
+    except ValueError as error:
         raise ValueError(
-            f"{path}: {describe(error)}. Another version of caebench wrote it: compare it with that version."
+            f"{path}: {words_of(error)}. Another version of caebench wrote it: compare it with that version."
         ) from error
 
 

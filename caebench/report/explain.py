@@ -43,11 +43,12 @@ def _chain(job: Job, records: Records) -> list[dict[str, Any]]:
 
 
 def _made(job: Job, records: Records) -> dict[str, Any]:
-    """State, commit and files of a job."""
+    """State, what is wrong, commit and files of a job."""
     record, folder = records.find(job), records.store.folder(job)
     made_with: dict[str, Any] = record["provenance"] if record else {}
     return {
         "state": records.state(job),
+        "detail": records.damage(job),
         "commit": made_with.get("commit"),
         "dirty": made_with.get("dirty"),
         "finished": record.get("finished") if record else None,

@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pydantic import TypeAdapter
+from pydantic import PositiveInt, TypeAdapter
 
 from caebench.files.lines import read_lines
 from caebench.specs.inputs.dataset import Data
@@ -26,6 +26,17 @@ class Pace(NamedTuple):
     loss: float | None
 
 
+class Length(NamedTuple):
+    """How much a job trains."""
+
+    total: PositiveInt
+    unit: str
+    per_unit: PositiveInt  # images
+
+
+LENGTH = TypeAdapter(Length)
+
+
 class Slices(NamedTuple):
     """A job's slices of time, which a scheduler limits."""
 
@@ -38,20 +49,28 @@ class Slices(NamedTuple):
 
 def read_pace(path: Path, config: Mapping[str, Any]) -> Pace | None:
     """The pace of a job that trains; None before its first line, and for jobs that do not train."""
-    lines = read_lines(path, TAIL)
-    if not lines or "optimization" not in config:
+    lines, length = read_lines(path, TAIL), _length(config)
+    if not lines or length is None or (done := lines[-1].get(length.unit)) is None:
         return None
-    optimization, last = config["optimization"], lines[-1]
-    if "iterations" in optimization:
-        done, total, unit, per_unit = last["step"], optimization["iterations"], "step", optimization["global_batch"]
-    else:
-        train = DATA.validate_python(config["data"]).size.train
-        done, total, unit, per_unit = last["epoch"], optimization["epochs"], "epoch", train
+    total, unit, per_unit = length
     speed = _speed(lines)
-    left = (total - done) * per_unit / speed if speed else None
+    left = max(0, total - done) * per_unit / speed if speed else None
     return Pace(
         done, total, unit, speed, left, next((line["loss"] for line in reversed(lines) if "loss" in line), None)
     )
+
+
+def _length(config: Mapping[str, Any]) -> Length | None:
+    """How much a job trains; None if it does not, or its config is of another version of caebench."""
+    try:
+        optimization = config["optimization"]
+        if "iterations" in optimization:
+            return LENGTH.validate_python((optimization["iterations"], "step", optimization["global_batch"]))
+        return LENGTH.validate_python(
+            (optimization["epochs"], "epoch", DATA.validate_python(config["data"]).size.train)
+        )
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def _speed(lines: Sequence[Mapping[str, Any]]) -> float | None:
@@ -70,9 +89,10 @@ def hours_used(tries: Sequence[Mapping[str, Any]], seen: float | None, now: floa
     """
     total = 0.0
     for number, attempt in enumerate(tries):
-        begins = _moment(attempt["begins"])
+        if (begins := _moment(attempt["begins"])) is None:
+            continue
         if "ends" in attempt:
-            end = _moment(attempt["ends"])
+            end = _moment(attempt["ends"]) or begins
         elif number + 1 < len(tries):
             end = tries[number + 1].get("seen") or begins
         else:
@@ -98,5 +118,9 @@ def slices(number: int, left: float | None, limit: float | None, used: float | N
     return Slices(number, number + max(least, math.ceil(rest / limit)))
 
 
-def _moment(text: str) -> float:
-    return datetime.fromisoformat(text).timestamp()
+def _moment(text: str | None) -> float | None:
+    """A time that `atomic.now` has written, in seconds since the epoch; None: it is none."""
+    try:
+        return datetime.fromisoformat(text or "").timestamp()
+    except (ValueError, OverflowError):
+        return None

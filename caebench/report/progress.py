@@ -9,11 +9,12 @@ from caebench.files.layout import FAILURE, JOB, METRICS, name_of
 from caebench.files.result import intact, read_result
 from caebench.report.forecast import Pace, hours_used, read_pace, slices
 from caebench.specs.scheduler import SchedulerSection
-from caebench.store.lease import HolderId, holder_id
+from caebench.store.holders import HolderId, holder_id
 from caebench.store.queue import QueuedJob
 from caebench.store.state import Status, Statuses, attempts, last_activity
 
 LAST_LINES = 3  # lines of a log shown with a failure
+LATEST = 253_402_300_799.0  # the last second that a date with four digits has
 LOG_TAIL = 4096  # bytes of a log, enough to contain them
 LogFiles = Callable[[Path, Path], Sequence[Path]]  # the logs of a job in a store, oldest first
 
@@ -108,7 +109,7 @@ def _seconds_left(pace: Pace | None, job: Mapping[str, Any], devices: int) -> fl
 
 
 def _iso(moment: float) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(moment))
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(min(moment, LATEST)))
 
 
 def last_lines(folder: Path, logs: Sequence[Path]) -> list[str]:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from caebench.files.atomic import write_text
+from caebench.files.atomic import read_json, write_text
 from caebench.report.facts import claim_facts, comma_separated, facts
 from caebench.report.latex import latex
 from caebench.report.render import markdown
@@ -89,10 +89,13 @@ def _check_replaceable(reports: Reports, suite: Suite, stem: Path) -> None:
         return
     do = "Nothing was written. Name another folder with --out, or add --force."
     try:
-        before = json.loads(path.read_text(encoding="utf8"))
-        existing = {_cell(fact): int(fact["n"]) for fact in before["cells"]}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        before = read_json(path, do.rstrip("."))
+    except OSError as error:
         raise ValueError(f"{path}: the existing table cannot be read ({error}). {do}") from error
+    try:
+        existing = {_cell(fact): int(fact["n"]) for fact in before["cells"]}
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path}: the existing table cannot be read ({error!r}). {do}") from error
     if before.get("definition", definition(suite)) != definition(suite):
         raise ValueError(f"{path}: the existing table is of another suite '{suite.name}' than {suite.path}. {do}")
     found = {_cell(fact): int(fact["n"]) for fact in facts(reports.rows(suite))}

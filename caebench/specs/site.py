@@ -28,7 +28,7 @@ from caebench.specs.variants import VARIANTS, Variant, VariantName
 from caebench.specs.world import RealName
 
 SCHEDULERS = ("slurm",)  # the sections that name a scheduler: each is a field of Site, and a name in leases
-LOCAL = ("/tmp/", "/var/tmp/", "/dev/shm/")
+LOCAL = ("/tmp/", "/var/tmp/", "/dev/shm/")  # nosec B108 # named to refuse a shared store there
 LOADERS = 8  # processes that load data for a CUDA device
 ScaleName = Literal["nano", "lab", "nano-real", "lab-real", "paper"]
 Resize = Literal["loader", "device"]
@@ -134,6 +134,8 @@ class Site(Config):
     @model_validator(mode="before")
     @classmethod
     def _check_sections(cls, content: Any) -> Any:
+        if is_table(content) and content.get("store") == "":
+            raise ValueError("store is empty. Name a folder, or leave the field out")
         if is_table(content) and "extras" in content:
             names = ", ".join(f"{name} ({known.layout})" for name, known in PUBLISHED.items() if known.reads)
             raise ValueError(f"[extras] is no section any more. Name in [data] what it had: {names}")

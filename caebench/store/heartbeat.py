@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
 
+from caebench.files.atomic import remove
 from caebench.files.layout import HEARTBEAT
 
 RESERVE = 2**16  # bytes of a heartbeat: room on a full disk for the record of the failure
@@ -45,7 +46,8 @@ def _beat(folders: tuple[Path, ...], is_held: Callable[[Path], bool], seconds: f
 
 def _touch(path: Path) -> None:
     """Give a file the file server's time; one that another user has left is replaced."""
-    if not path.exists():
+    if not path.is_file():
+        remove(path)
         path.write_bytes(bytes(RESERVE))
     try:
         path.touch()

@@ -9,11 +9,12 @@ from typing import Any
 from caebench.files.layout import ATTEMPTS, CHECKPOINTS, FAILURE, JOB, LEASE, METRICS
 from caebench.files.lines import read_lines
 from caebench.files.result import damage, intact
-from caebench.store.lease import HolderId, holder, is_foreign, judge
+from caebench.store.holders import HolderId, holder, is_foreign
+from caebench.store.judging import judge
 from caebench.store.queue import QueueSnapshot
-from caebench.store.store import Store, input_names
+from caebench.store.store import Store, input_names, unreadable_config
 
-BROKEN = ("failed", "damaged", "lost", "blocked")  # what depends on such a job is blocked
+BROKEN = ("failed", "damaged", "unknown", "lost", "blocked")  # what depends on such a job is blocked
 NO_WORD = "left the queue without a word"
 IN_QUEUE = ("queued", "running", "held", "suspended")  # states of a job that its scheduler has
 Status = tuple[str, str]  # a job's state and the reason for it
@@ -39,6 +40,8 @@ class Statuses:
             return state, failure_of(folder) if state == "failed" else ""
         if state == "damaged":
             return state, damage(folder) or ""
+        if state == "unknown":
+            return state, unreadable_config(folder) or ""
         job = HolderId.of(lease)
         snapshot = self.snapshot_of(job)
         if job is None or snapshot is None:
@@ -104,7 +107,7 @@ def attempts(folder: Path) -> list[dict[str, Any]]:
     """Every attempt at a job, with how it ended, if known."""
     found: list[dict[str, Any]] = []
     for facts in read_lines(folder / ATTEMPTS):
-        if "begins" in facts:
+        if facts.get("begins") is not None:
             found.append(facts)
         elif found and facts.get("pid") == found[-1].get("pid"):  # a slice that stopped before it began has another
             found[-1] |= facts

@@ -7,17 +7,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from caebench.files.atomic import listed, read_json, write_if_changed
+from caebench.files.atomic import has_name, listed, write_if_changed
 from caebench.files.layout import CHECKPOINTS, FAILURE, JOB, LEASE, RESULT, SNAPSHOTS, id_in, is_id
-from caebench.files.result import damage, intact, read_result
+from caebench.files.result import damage, intact, read_result, read_whole
 from caebench.specs.cost import gpu_hours
 from caebench.specs.identity import differing, full
 from caebench.specs.job import Job
+from caebench.specs.mistakes import words_of
 from caebench.specs.registry import read_config
 from caebench.specs.site import SCHEDULERS
-from caebench.store.lease import is_live
+from caebench.store.judging import is_live
 
-State = Literal["done", "running", "failed", "damaged", "paused", "todo"]
+ANOTHER = "Install the version of caebench, or the project with that kind, that wrote it; or delete the job's folder"
+State = Literal["done", "running", "failed", "damaged", "unknown", "paused", "todo"]
 
 
 class DriftError(ValueError):
@@ -31,6 +33,14 @@ class Store:
     root: Path
     _found: dict[str, Path] = field(default_factory=dict[str, Path], compare=False, repr=False)  # by id
     _listed: dict[str, int] = field(default_factory=dict[str, int], compare=False, repr=False)  # folder -> its mtime
+
+    def misplaced(self) -> str | None:
+        """Why the root is no folder and can become none, and what to do; None: it is, or can."""
+        there = next(path for path in (self.root, *self.root.absolute().parents) if os.path.lexists(path))
+        if there.is_dir():
+            return None
+        what = "is no folder" if there == self.root else f"cannot be made: {there} is no folder"
+        return f"store {self.root}: {what}. Name another with --store, CAEBENCH_STORE or `store` in the site file."
 
     def folder(self, job: Job) -> Path:
         """The job's folder: the existing one with its id, whatever its name, or else where it will be."""
@@ -83,6 +93,8 @@ class Store:
         if folder is None:
             return "todo"
         if (folder / RESULT).exists() and damage(folder) is None:
+            if unreadable_config(folder):
+                return "unknown"
             self._check_drift(job)
         return self.state_at(folder)
 
@@ -90,7 +102,7 @@ class Store:
         """A job's state from the files in its folder, and in those of its inputs: if one has changed, it is to do."""
         wrong = damage(folder)
         if wrong is None and (folder / RESULT).exists() and self.changed_input(folder) is None:
-            return "done"
+            return "unknown" if unreadable_config(folder) else "done"
         if is_live(folder / LEASE):
             return "running"
         if (folder / FAILURE).exists():
@@ -118,7 +130,7 @@ class Store:
 
     def _check_drift(self, job: Job) -> None:
         path = self.folder(job) / JOB
-        changed = differing(read_json(path)["config"], full(job.config))
+        changed = differing(read_whole(path)["config"], full(job.config))
         if changed:
             raise DriftError(
                 f"{path}: this finished job has the same id as today's, but other values: {'; '.join(changed)}. "
@@ -133,6 +145,19 @@ class Store:
             if self.state(job) != "done" or any(parent.id in found for parent in job.inputs.values()):
                 found[job.id] = job
         return list(found.values())
+
+    def runnable(self, jobs: Sequence[Job]) -> tuple[list[Job], list[str]]:
+        """The jobs of a plan, inputs first, that can be run or are done; and why the others, of a state `unknown`, not.
+
+        What depends on these and is not done cannot be run either.
+        """
+        out: dict[str, str] = {}
+        for job in jobs:
+            if (state := self.state(job)) == "unknown":
+                out[job.id] = unreadable_config(self.folder(job)) or ""
+            elif state != "done" and any(parent.id in out for parent in job.parents):
+                out[job.id] = ""
+        return [job for job in jobs if job.id not in out], [why for why in out.values() if why]
 
     def result(self, job: Job) -> dict[str, Any] | None:
         """A finished job's result.
@@ -189,9 +214,13 @@ class Store:
         """The job of a folder, with all that it depends on, as `job.json` has them.
 
         Raises:
+            Damaged: a `job.json` is.
+            ValueError: the config of one is not of this caebench.
             DriftError: a default has changed since, so that today it would be a different job.
         """
-        content = read_json(folder / JOB)
+        if wrong := unreadable_config(folder):
+            raise ValueError(wrong)
+        content = read_whole(folder / JOB)
         inputs = {role: self.read_job(self.at(name)) for role, name in content["inputs"].items()}
         optional = {role: self.at(name) for role, name in content.get("optional_inputs", {}).items()}
         there = {role: self.read_job(path) for role, path in optional.items() if (path / JOB).exists()}
@@ -219,7 +248,18 @@ class Store:
         Raises:
             PermissionError: this user may not look into the store, or into a job's folder.
         """
-        yield from (folder for kind in self._kinds() for folder in listed(kind) if (folder / JOB).exists())
+        yield from (folder for kind in self._kinds() for folder in listed(kind) if has_name(folder / JOB))
+
+
+def unreadable_config(folder: Path) -> str | None:
+    """Why this caebench cannot read a job's config, and what to do; None: it can, or the job's file is damaged."""
+    if not (job := intact(folder, JOB)):
+        return None
+    try:
+        read_config(job["config"])
+    except ValueError as error:
+        return f"{folder / JOB}: {words_of(error).rstrip('.')}. {ANOTHER}."
+    return None
 
 
 def input_names(job: Mapping[str, Any]) -> list[str]:

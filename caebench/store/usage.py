@@ -12,7 +12,8 @@ from caebench.files.result import intact
 from caebench.specs.job import Job
 from caebench.specs.registry import read_config
 from caebench.specs.site import SCHEDULERS
-from caebench.store.lease import LeaseTaken, acquire, is_live
+from caebench.store.judging import is_live
+from caebench.store.lease import LeaseTaken, acquire
 from caebench.store.store import State, Store, input_names
 
 BY_HAND = "imported"  # a kind that a user adds to the store, without a suite's plan

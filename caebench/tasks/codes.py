@@ -2,9 +2,11 @@
 
 import json
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 
 from caebench.checkpoints.dalle import load_dalle
 from caebench.data.codes import REMEDY, CodeCache, EpochWriter
@@ -13,11 +15,12 @@ from caebench.data.loaders import Loader
 from caebench.data.loading import Key, Samples, Steps
 from caebench.data.samples.tokenizer_view import TokenizerView
 from caebench.datasets.errors import DataError
-from caebench.files.atomic import write_text
+from caebench.files.atomic import read_json, write_text
 from caebench.files.layout import EPOCHS, MADE_OF, TOKENIZER, epoch_file
 from caebench.files.result import read_result
 from caebench.models.tokenizer import Tokenizer
 from caebench.specs.inputs.code_cache import CODES, Codes
+from caebench.specs.mistakes import describe
 from caebench.specs.targets import DALLETarget, DVAETarget, Target
 from caebench.tasks.dvae import load_dvae
 from caebench.training.run import Run, log
@@ -52,7 +55,7 @@ def _forget_others(config: Codes, run: Run) -> None:
     """Delete what was made with inputs that have been recomputed since."""
     inputs = {role: read_result(path).get("finished") for role, path in sorted(run.inputs.items())}
     now, path = json.dumps({"config": config.model_dump(mode="json"), "inputs": inputs}), run.folder / MADE_OF
-    if not path.exists() or path.read_text(encoding="utf8") != now:
+    if not path.is_file() or path.read_bytes() != now.encode():
         for old in run.folder.glob(EPOCHS):
             old.unlink()
         write_text(path, now)
@@ -100,10 +103,21 @@ def open_cache(run: Run, num_images: int) -> CodeCache | None:
     folder = run.optional_inputs.get(CODES)
     if folder is None:
         return None
-    made_of = json.loads((folder / MADE_OF).read_text(encoding="utf8"))
-    cache = CodeCache(folder, Codes.model_validate(made_of["config"]), num_images)
+    cache = CodeCache(folder, _config_of(folder / MADE_OF), num_images)
     log.info("codes of the first %d epochs come from %s", cache.config.epochs, folder)
     return cache
+
+
+def _config_of(path: Path) -> Codes:
+    """What a cache was made as.
+
+    Raises:
+        DataError: the file that says so is damaged.
+    """
+    try:
+        return Codes.model_validate(read_json(path, REMEDY.rstrip(".")).get("config"))
+    except ValidationError as error:
+        raise DataError(path, f"damaged ({describe(error)})", REMEDY) from error
 
 
 def verify(cache: CodeCache, training: Training, tokenizer: Tokenizer, run: Run) -> None:

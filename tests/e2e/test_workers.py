@@ -10,7 +10,7 @@ import pytest
 from caebench.execution import local
 from caebench.execution.local import Watcher, run_plan
 from caebench.specs.site import Site
-from caebench.store.lease import process_start
+from caebench.store.holders import process_start
 from caebench.store.state import Statuses, attempts
 from caebench.store.store import Store
 from tests.helpers import FORKS, PATIENCE, last_step, longer, metrics, read, variation

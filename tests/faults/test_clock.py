@@ -16,7 +16,7 @@ from caebench.files import atomic
 from caebench.files.atomic import server_time, write_json
 from caebench.files.layout import HEARTBEAT, LEASE
 from caebench.planning import setup
-from caebench.store.lease import judge
+from caebench.store.judging import judge
 from caebench.store.state import Statuses
 from caebench.store.store import Store
 from tests.faults.chain import begins, enter_tiny, found_in, left_over, link_to, of_kind, run_suite, start_suite

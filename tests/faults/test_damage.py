@@ -23,7 +23,8 @@ from caebench.files.layout import (
 )
 from caebench.files.result import read_result
 from caebench.specs.site import Site
-from caebench.store.lease import acquire, judge
+from caebench.store.judging import judge
+from caebench.store.lease import acquire
 from caebench.store.state import Statuses, attempts
 from caebench.store.store import Store
 from tests.helpers import last_step, longer, metrics, own_copy, read, variation

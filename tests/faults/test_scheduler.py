@@ -17,7 +17,8 @@ from caebench.files.atomic import write_json
 from caebench.files.layout import FAILURE, LEASE, RESULT
 from caebench.planning.graph import make_plan
 from caebench.specs.site import Site
-from caebench.store.lease import LeaseTaken, acquire, holder, holder_id, user_name
+from caebench.store.holders import holder, holder_id, user_name
+from caebench.store.lease import LeaseTaken, acquire
 from caebench.store.store import Store
 from caebench.suites import loading as suites
 from tests.faults.lying_slurm import FAULTS, LOST, SILENT, TRUE, LyingSlurm, seeded

@@ -9,7 +9,7 @@ closed = with_config(ConfigDict(extra="forbid", strict=True))
 open_ended = with_config(ConfigDict(extra="allow", strict=True))  # of a record whose fields are a config's
 
 State = Literal[
-    *("done", "failed", "damaged", "blocked", "cancelled", "lost", "todo", "paused"),
+    *("done", "failed", "damaged", "unknown", "blocked", "cancelled", "lost", "todo", "paused"),
     *("queued", "held", "suspended", "running"),
 ]
 CellState = Literal["done", "quoted", "not run"]
@@ -109,6 +109,7 @@ Nearest = closed(TypedDict("Nearest", {"job": str, "differs in": list[str]}))
 class Made(TypedDict):
     job: str
     state: State
+    detail: str | None
     commit: str | None
     dirty: bool | None
     finished: str | None

@@ -19,7 +19,7 @@ from caebench.specs.registry import EVALUATIONS
 from caebench.specs.scale import Scale
 from caebench.specs.site import Site
 from caebench.specs.slurm import Slurm
-from caebench.store.lease import holder_id
+from caebench.store.holders import holder_id
 from caebench.store.state import Statuses, attempts
 from caebench.store.store import Store
 from caebench.suites import loading as suites

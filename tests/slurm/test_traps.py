@@ -19,7 +19,8 @@ from caebench.execution.schedulers.slurm.submissions import Submission
 from caebench.execution.schedulers.slurm.submit import parameters
 from caebench.specs.job import Job
 from caebench.specs.slurm import Slurm
-from caebench.store.lease import HolderId, hand_over, holder
+from caebench.store.holders import HolderId, holder
+from caebench.store.lease import hand_over
 from caebench.store.state import Statuses
 from tests.slurm.bench import ROOT, Bench, pretraining, with_knn
 from tests.slurm.cluster import Cluster, ClusterError

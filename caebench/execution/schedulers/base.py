@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 
 from caebench.specs.job import Job
 from caebench.specs.site import Site
-from caebench.store.lease import HolderId, Holding
+from caebench.store.holders import HolderId
+from caebench.store.judging import Holding
 from caebench.store.queue import QueueSnapshot
 from caebench.store.store import Store
 

@@ -9,7 +9,7 @@ from caebench.execution.schedulers.base import Scheduler
 from caebench.execution.schedulers.slurm.scheduler import SlurmScheduler
 from caebench.files.layout import FAILURE, name_of
 from caebench.specs.site import Site
-from caebench.store.lease import HolderId, holder, holder_id
+from caebench.store.holders import HolderId, holder, holder_id
 from caebench.store.queue import QueueSnapshot
 from caebench.store.state import attempts
 

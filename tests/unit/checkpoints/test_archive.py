@@ -73,8 +73,8 @@ def test_a_zip_bomb_is_refused_by_its_numbers(tmp_path):
 
 def test_an_archive_of_more_than_the_memory_is_refused(tmp_path, monkeypatch):
     path = write_archive(tmp_path / "x.pth", EMPTY, {"data/0": bytes(1000)})
-    monkeypatch.setattr(archive, "memory_size", lambda: 999)
-    assert refused(path) == "its entries claim 1,012 bytes, and this machine has 999 of memory. Use a larger one."
+    monkeypatch.setattr(archive, "usable_memory", lambda: 999)
+    assert refused(path) == "its entries claim 1,012 bytes, and 999 of memory may be used here. Use a larger one."
 
 
 def test_a_plain_entry_that_claims_more_than_it_has_is_refused(tmp_path):

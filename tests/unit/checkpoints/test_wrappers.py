@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from caebench.checkpoints import load_encoder
+from caebench.checkpoints.entries import tensors_of
 from caebench.checkpoints.inspection import inspect
 from tests.unit.checkpoints.layouts import make, plain
 from tests.unit.checkpoints.test_loading import FILES, SUFFIX, save
@@ -84,3 +85,54 @@ def test_several_entries_of_unknown_names_are_listed(tmp_path):
     path = save({"ema": state, "online": state}, tmp_path)
     with pytest.raises(ValueError, match=r"several entries have tensors \(ema, online\), and none is one of teacher, "):
         load_encoder(path)
+
+
+ENTRY = "ENTRY"  # that of the family
+LEVELS = [("state_dict", ENTRY), (ENTRY, "state_dict"), (ENTRY, "module"), ("checkpoint", ENTRY, "module")]
+
+
+def within(levels, value):
+    for level in reversed(levels):
+        value = {level: value}
+    return value
+
+
+WITH_ENTRY = [kind for kind, made in FILES.items() if any(entry in made()[1] for entry in ENTRIES)]
+
+
+@pytest.mark.parametrize("levels", LEVELS, ids="/".join)
+@pytest.mark.parametrize("kind", WITH_ENTRY)
+def test_tables_in_tables_are_opened_for_every_family(kind, levels, tmp_path):
+    _, content = FILES[kind]()
+    family = kind.split(",")[0]
+    at = levels.index(ENTRY)
+    nested = {name: within(levels[at + 1 :], value) if tensors_of(value) else value for name, value in content.items()}
+    expected = load_encoder(save(content, tmp_path, "x" + SUFFIX.get(family, ".pth")), num_heads=3, family=family)
+    loaded = load_encoder(
+        save({**within(levels[:at], nested), "epoch": 3}, tmp_path, "nested.pth"), num_heads=3, family=family
+    )
+    assert loaded.report.mapped == expected.report.mapped
+    assert all(map(torch.equal, loaded.state_dict().values(), expected.state_dict().values()))
+
+
+def test_levels_and_what_is_beside_them_are_reported(tmp_path):
+    state = plain(make(positions="learnt", layer_scale=None))
+    inner = {"model": {"module": state}, "optimizer": {"lr": 1.0}}
+    found = inspect(save({"state_dict": inner, "epoch": 3}, tmp_path), 3)
+    assert (found["family"], found["entry"], found["problems"]) == ("timm", "model", [])
+    assert found["wrappers"] == ["state_dict/", "module/"]
+    assert {"epoch/", "state_dict/optimizer/"} <= found["unused_keys"].keys()
+
+
+def test_several_tables_of_unknown_names_are_refused(tmp_path):
+    state = plain(make(positions="learnt", layer_scale=None))
+    path = save({"a": {"b": state}, "c": {"d": state}}, tmp_path)
+    with pytest.raises(ValueError, match=r"no entry has named tensors\. Entries: a, c\. Give a checkpoint\."):
+        inspect(path, 3)
+
+
+def test_a_table_that_holds_itself_is_no_endless_search(tmp_path):
+    table = {"model": {"epoch": 1}}
+    table["model"]["model"] = table
+    with pytest.raises(ValueError, match="no entry has named tensors"):
+        inspect(save(table, tmp_path), 3)

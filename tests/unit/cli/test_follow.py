@@ -9,7 +9,8 @@ import pytest
 from caebench.cli import follow, status
 from caebench.files.atomic import write_json
 from caebench.planning.graph import make_plan
-from caebench.store.lease import acquire, release, user_name
+from caebench.store.holders import user_name
+from caebench.store.lease import acquire, release
 from caebench.store.store import Store
 from caebench.suites import loading as suites
 
@@ -178,6 +179,14 @@ def test_cancelling_without_squeue_says_that_it_cannot_know(desk, submitted, mon
     assert answer.error.startswith(f"error: {name}: was submitted as SLURM job 7, and this machine has no SLURM to ask")
 
 
+def test_a_log_is_printed_as_text_whatever_a_job_wrote(desk, submitted, fake_slurm):
+    path = desk.store / "slurm" / "7_0_log.err"
+    path.parent.mkdir()
+    path.write_bytes(b"10%\r20%\r\n\x1b[31mred\x1b[0m \x07\xff \xe2\x80\xae\x00\n")
+    answer = desk("logs", submitted.name.rpartition("-")[2], "--site", "cluster")
+    assert answer.out == "10%\n20%\n\\x1b[31mred\\x1b[0m \\x07\ufffd \\u202e\\x00\n" and answer.status == 0
+
+
 def test_the_log_of_a_job_that_never_began_is_printed(desk, submitted, fake_slurm):
     path = desk.store / "slurm" / "7_0_log.err"
     path.parent.mkdir()
@@ -214,3 +223,10 @@ def test_a_job_of_a_local_process_is_not_called_absent_from_the_queue(desk, job)
     assert f"{job.name}: runs in process {os.getpid()} on " in answer.error and f"`kill {os.getpid()}`" in answer.error
     release(folder)
     assert desk("cancel", job.id, "--yes").out == f"{job.id}: no job of it is in the queue\n"
+
+
+def test_a_damaged_lease_is_no_process_to_stop_by_hand(desk, job):
+    (Store(desk.store).folder(job) / "submission.json").write_text("{}")
+    status, out, error = desk("cancel", job.id)
+    assert (status, error) == (0, "") and out.startswith(f"{job.id}: no job of it is in the queue\n")
+    assert "submission.json cannot be read, and is 0 s old" in out

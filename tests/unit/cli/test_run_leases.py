@@ -15,7 +15,8 @@ from caebench.files.atomic import write_json
 from caebench.files.layout import LEASE
 from caebench.planning.graph import make_plan
 from caebench.planning.scale import find_scale
-from caebench.store.lease import HolderId, acquire, hand_over, holder
+from caebench.store.holders import HolderId, holder
+from caebench.store.lease import acquire, hand_over
 from caebench.store.queue import QueuedJob, QueueSnapshot
 from caebench.store.store import Store
 from caebench.suites import loading as suites

@@ -51,6 +51,11 @@ def test_columns_that_hold_nothing_are_left_out():
     assert str(rows[1][2]) == "ValueError: [x]\na\nb"
 
 
+def test_an_error_of_several_lines_is_one_in_the_table():
+    _, rows = table(FACT | {"state": "failed", "detail": "RuntimeError: a\n  b\r\n\tc\x1b[31m", "log": []})
+    assert str(rows[0][2]) == "RuntimeError: a b c\\x1b[31m"
+
+
 def test_a_job_that_runs_fills_every_column():
     header, (row,) = table(RUNNING)
     assert header == list(status.HEADER[:-1])

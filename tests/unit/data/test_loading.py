@@ -147,15 +147,28 @@ def test_a_palette_with_transparency_is_read_without_a_warning(tmp_path):
     assert np.array_equal(np.asarray(open_image(tmp_path / "a.png")), np.asarray(image.convert("RGB")))
 
 
+@pytest.mark.parametrize("read", [open_image, read_pixels])
+@pytest.mark.parametrize("suffix", ["png", "jpg"])
 @pytest.mark.parametrize("limit", [20, 50])
-def test_a_decompression_bomb_is_an_error_that_names_the_file(limit, tmp_path, monkeypatch):
+def test_a_decompression_bomb_is_an_error_that_names_the_file(limit, suffix, read, tmp_path, monkeypatch):
     """Above twice Pillow's limit; above it, where warnings are errors."""
-    path = tmp_path / "a.png"
+    path = tmp_path / f"a.{suffix}"
     Image.new("RGB", (8, 8)).save(path)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
     with pytest.raises(DataError) as caught:
-        open_image(path)
+        read(path)
     assert str(caught.value).startswith(f"{path}: cannot be read as an image (Image size (64 pixels) exceeds limit of ")
+
+
+def test_a_jpeg_that_claims_more_than_it_has_takes_no_memory(tmp_path):
+    """With `resize = "device"` libjpeg would get room for 65,500 x 65,500 pixels, 13 GB, before it sees the end."""
+    path = tmp_path / "a.jpg"
+    Image.new("RGB", (8, 8)).save(path)
+    content = path.read_bytes()
+    size = content.index(b"\xff\xc0") + 5
+    path.write_bytes(content[:size] + bytes.fromhex("ffdcffdc") + content[size + 4 :])
+    with pytest.raises(DataError, match=r"a\.jpg: cannot be read as an image \(Image size \(4290250000"):
+        read_pixels(path)
 
 
 @pytest.mark.parametrize("size", [(600, 2), (2, 600), (600, 1), (1, 1)])

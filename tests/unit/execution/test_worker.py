@@ -27,7 +27,8 @@ from caebench.specs.inputs.random_encoder import RandomEncoder
 from caebench.specs.job import make_job
 from caebench.specs.progress import no_progress
 from caebench.specs.site import Site
-from caebench.store.lease import HolderId, LeaseTaken, process_number
+from caebench.store.holders import HolderId, process_number
+from caebench.store.lease import LeaseTaken
 from caebench.store.queue import QueueSnapshot
 from caebench.store.state import Statuses, attempts
 from caebench.store.store import Store

@@ -22,7 +22,8 @@ from caebench.specs.inputs.random_encoder import random_encoder
 from caebench.specs.inputs.tokenizer import dvae
 from caebench.specs.job import make_job
 from caebench.store.heartbeat import BEATS, beating
-from caebench.store.lease import LeaseTaken, acquire, holder
+from caebench.store.holders import holder
+from caebench.store.lease import LeaseTaken, acquire
 from caebench.store.store import Store
 from caebench.store.usage import size_of_folder
 from caebench.tasks.dvae import load_dvae

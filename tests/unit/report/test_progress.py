@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from caebench.execution.schedulers.registry import log_files
-from caebench.files.atomic import now, write_json
+from caebench.files.atomic import now, read_json, write_json
 from caebench.files.layout import LEASE
 from caebench.report.progress import folder_facts
 from caebench.specs.slurm import Slurm
@@ -16,6 +16,7 @@ from caebench.store.queue import Ending, QueuedJob, QueueSnapshot
 from caebench.store.state import Statuses
 from caebench.store.store import Store
 
+ENCODER = {"kind": "random_encoder", "variant": "vit_b", "image_size": 224}
 CONFIG = {"optimization": {"epochs": 100}, "data": {"kind": "real", "name": "clipart"}}
 DAY = 86_400.0
 RUNS = QueueSnapshot("slurm", "SLURM", jobs={"7": QueuedJob("running", "None", 1800.0, DAY, "n1")})
@@ -71,6 +72,7 @@ def test_a_job_that_waits_is_foreseen_by_its_plan(folder):
 
 
 def test_a_job_that_is_done_has_nothing_left(folder):
+    write_json(folder / "job.json", {**read_json(folder / "job.json"), "config": ENCODER})
     write_json(folder / "result.json", {"metrics": {"top1": 70.0}})
     log(folder, 100, 10)
     facts = facts_of(folder)

@@ -13,23 +13,20 @@ import pytest
 
 from caebench.files.atomic import read_json, write_json
 from caebench.files.layout import HEARTBEAT, LEASE
+from caebench.store import judging
 from caebench.store import lease as lease_module
+from caebench.store.holders import HolderId, holder_id, process_start, user_name
+from caebench.store.judging import is_live, judge
 from caebench.store.lease import (
-    HolderId,
     LeaseLost,
     LeaseTaken,
     acquire,
     hand_over,
-    holder_id,
     is_held,
-    is_live,
-    judge,
     mark_cancelled,
-    process_start,
     release,
     require_held,
     take_over,
-    user_name,
     wait_again,
 )
 from caebench.store.queue import QueuedJob, QueueSnapshot
@@ -340,7 +337,7 @@ def test_a_lease_from_the_future_is_refused_with_the_reason(anns):
 
 @pytest.mark.parametrize(("user", "lives"), [("ann", True), (user_name(), False)])
 def test_another_users_process_may_be_hidden_on_this_machine(anns, monkeypatch, user, lives):
-    monkeypatch.setattr(lease_module, "process_start", lambda pid: "hidden" if pid == 1 else "2")
+    monkeypatch.setattr(judging, "process_start", lambda pid: "hidden" if pid == 1 else "2")
     assert is_live(anns(60, **RUNNING, host=socket.gethostname(), user=user) / LEASE) == lives
 
 

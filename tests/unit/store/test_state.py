@@ -10,13 +10,15 @@ import torch
 from caebench.execution.recording import in_words
 from caebench.files.atomic import write_json
 from caebench.files.layout import LEASE
-from caebench.store.lease import HolderId, mark_cancelled
+from caebench.store.holders import HolderId
+from caebench.store.lease import mark_cancelled
 from caebench.store.queue import Ending, QueuedJob, QueueSnapshot
 from caebench.store.state import Statuses
 from caebench.store.store import Store
 
 CHECKPOINT = "; resumes from its checkpoint"
 CANCELLED = Ending("cancelled")
+ENCODER = {"kind": "random_encoder", "variant": "vit_b", "image_size": 224}
 
 
 def make(store, name, job_id=None, *inputs, attempts=(), **lease):
@@ -24,7 +26,7 @@ def make(store, name, job_id=None, *inputs, attempts=(), **lease):
     folder.mkdir(parents=True)
     write_json(
         folder / "job.json",
-        {"id": "", "kind": "pretrain", "config": {}, "inputs": {one: f"pretrain/{one}" for one in inputs}},
+        {"id": "", "kind": "pretrain", "config": ENCODER, "inputs": {one: f"pretrain/{one}" for one in inputs}},
     )
     if job_id:
         write_json(folder / LEASE, {"scheduler": "pile", "scheduler_id": job_id, **lease})

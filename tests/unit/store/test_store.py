@@ -16,8 +16,9 @@ from caebench.specs.evaluations.knn import knn
 from caebench.specs.inputs.random_encoder import random_encoder
 from caebench.specs.job import make_job
 from caebench.specs.methods.cae import cae
-from caebench.store import lease as lease_module
-from caebench.store.lease import LeaseTaken, acquire, is_live, release
+from caebench.store.holders import process_start
+from caebench.store.judging import is_live
+from caebench.store.lease import LeaseTaken, acquire, release
 from caebench.store.state import Statuses
 from caebench.store.store import DriftError, Store
 from tests.helpers import PATIENCE
@@ -53,7 +54,7 @@ def test_a_lease_is_exclusive_until_it_is_released(folder):
 def stale_lease(folder):
     """The lease of a process that has ended without a word."""
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    content = {"host": socket.gethostname(), "pid": child.pid, "started": lease_module.process_start(child.pid)}
+    content = {"host": socket.gethostname(), "pid": child.pid, "started": process_start(child.pid)}
     (folder / LEASE).write_text(json.dumps(content))
     assert is_live(folder / LEASE)
     return child

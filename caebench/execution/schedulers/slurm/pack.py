@@ -12,7 +12,7 @@ from caebench.execution.schedulers.slurm.payload import Payload, own_id, own_job
 from caebench.execution.schedulers.slurm.queue import NAME
 from caebench.specs.job import Job
 from caebench.specs.site import Site
-from caebench.store.lease import HolderId
+from caebench.store.holders import HolderId
 from caebench.store.state import attempts
 from caebench.store.store import Store
 

@@ -18,13 +18,14 @@ from caebench.execution.schedulers.base import SchedulerJob
 from caebench.execution.schedulers.slurm import rendezvous
 from caebench.execution.schedulers.slurm.queue import NAME, PATIENCE, TITLE, cause, complete, queued_among, requeue
 from caebench.execution.worker import run_jobs
-from caebench.files.atomic import now, read_json, write_json
+from caebench.files.atomic import now, write_json
 from caebench.files.layout import FAILURE
 from caebench.specs.progress import no_progress
 from caebench.specs.site import Site
-from caebench.store.lease import HolderId, holder_id, is_held
+from caebench.store.holders import HolderId, holder_id
+from caebench.store.lease import is_held
 from caebench.store.queue import QueueSnapshot
-from caebench.store.state import attempts
+from caebench.store.state import attempts, failure_of
 from caebench.store.store import Store
 
 WARNING = "SIGUSR2"  # submitit's choice
@@ -126,8 +127,9 @@ class Payload:
 
 def _why(folder: Path) -> str:
     """Why a job failed; a killed one has left no record."""
-    path = folder / FAILURE
-    return read_json(path)["error"] if path.exists() else f"{folder.name}: its process died (out of memory?)"
+    if (folder / FAILURE).exists():
+        return failure_of(folder)
+    return f"{folder.name}: its process died (out of memory?)"
 
 
 def own_id() -> str:

@@ -7,7 +7,7 @@ import getpass
 import logging
 import os
 import shutil
-import subprocess
+import subprocess  # nosec B404 # lists of arguments, never a shell
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
@@ -95,7 +95,7 @@ def call(command: list[str], **more: str) -> subprocess.CompletedProcess[str]:
     """
     kept = {known: value for known, value in os.environ.items() if not known.startswith(FILTERS)}
     try:
-        return subprocess.run(
+        return subprocess.run(  # nosec B603 # SLURM's commands with ids and names as arguments, without a shell
             command,
             env={**kept, **more},
             capture_output=True,

@@ -17,4 +17,4 @@ def export(slurm_id: str) -> None:
 
 def port(slurm_id: str, restart: str) -> int:
     """The same in every process of a slice, and different in the next slice, so a used port stops one slice at most."""
-    return random.Random(f"{slurm_id} {restart}").choice(PORTS)
+    return random.Random(f"{slurm_id} {restart}").choice(PORTS)  # nosec B311 # no secret: every process must draw the same

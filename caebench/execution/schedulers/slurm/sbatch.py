@@ -5,7 +5,7 @@ import os
 import re
 import shlex
 import shutil
-import subprocess
+import subprocess  # nosec B404 # lists of arguments, never a shell
 import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager

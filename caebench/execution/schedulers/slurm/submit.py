@@ -17,7 +17,9 @@ from caebench.planning.passes import JobGroups, find_passes
 from caebench.specs.job import Job
 from caebench.specs.site import Site
 from caebench.specs.slurm import Slurm, check_store
-from caebench.store.lease import HolderId, Holding, LeaseTaken, acquire, hand_over, holder, holder_id, release
+from caebench.store.holders import HolderId, holder, holder_id
+from caebench.store.judging import Holding
+from caebench.store.lease import LeaseTaken, acquire, hand_over, release
 from caebench.store.store import Store
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from caebench.files.atomic import write_json
 from caebench.files.layout import LEASE
 from caebench.specs.site import Site
 from caebench.specs.slurm import Slurm
-from caebench.store.lease import HolderId
+from caebench.store.holders import HolderId
 from caebench.store.queue import QueuedJob, QueueSnapshot
 
 RUNS = QueuedJob("running", "", 60.0, None, "n1")
