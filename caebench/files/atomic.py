@@ -166,11 +166,10 @@ def parse_object(text: bytes) -> dict[str, Any]:
         raise ValueError("nested too deeply") from error
     if not isinstance(content, dict):
         raise ValueError("no JSON object")
-    level: list[Any] = [content]
-    for _ in range(DEEPEST):
-        level = [inner for outer in level for inner in _inside(outer)]
-    if level:
-        raise ValueError("nested too deeply")
+    level, depth = list[Any]([content]), 0
+    while level := [inner for outer in level for inner in _inside(outer)]:
+        if (depth := depth + 1) >= DEEPEST:
+            raise ValueError("nested too deeply")
     return cast(dict[str, Any], content)
 
 
