@@ -10,8 +10,10 @@ import typer
 
 from caebench.cli import assets, bench, ckpt, data, diff, follow, inspect, report, run, site, status, store
 from caebench.cli.options import say
+from caebench.cli.usage import Group
 
 app = typer.Typer(
+    cls=Group,
     help="Benchmarks for self-supervised vision: one command from a suite file to the tables of the CAE paper.",
     no_args_is_help=True,
     add_completion=False,

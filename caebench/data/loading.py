@@ -17,12 +17,13 @@ from torchvision.io import decode_jpeg, read_file
 from caebench.data.crops import collate as collate_crops
 from caebench.data.loaders import Loader
 from caebench.data.randomness import Purpose, generator
-from caebench.datasets.errors import DataError
+from caebench.datasets.errors import DataError, reject_special
 from caebench.datasets.pixels import UNREADABLE, as_rgb, as_stored
 from caebench.datasets.splits import ImageSplit
 from caebench.files.permissions import denied_at
 from caebench.specs.site import Resize
 
+RESTORE = "Run `caebench data check` to find every such file, and restore it from the original archive"
 CACHED_BYTES = 64 * 2**20
 GROUP = 32  # images decoded before the first becomes a sample: code that runs again is in the core's cache still
 Key = tuple[int, int]  # epoch, index
@@ -92,6 +93,7 @@ def open_image(path: str | Path) -> Image.Image:
     Raises:
         DataError: the file is missing, truncated or no image, or its values have no known range.
     """
+    reject_special(path, f"{RESTORE}.")
     try:
         with Image.open(path) as image:
             return as_rgb(as_stored(image), path)
@@ -100,8 +102,7 @@ def open_image(path: str | Path) -> Image.Image:
     except DataError:
         raise
     except UNREADABLE as error:
-        do = "Run `caebench data check` to find every such file, and restore it from the original archive"
-        raise DataError(path, f"cannot be read as an image ({error})", do + ".") from error
+        raise DataError(path, f"cannot be read as an image ({error})", f"{RESTORE}.") from error
 
 
 def read_pixels(path: str | Path) -> UInt8[Tensor, "3 height width"]:
@@ -110,6 +111,7 @@ def read_pixels(path: str | Path) -> UInt8[Tensor, "3 height width"]:
     Raises:
         DataError: the file is missing, truncated or no image.
     """
+    reject_special(path, f"{RESTORE}.")
     try:
         pixels = decode_jpeg(read_file(str(path)))  # equal to Pillow's, in 0.7 of its time
     except RuntimeError:

@@ -1,6 +1,5 @@
 """A run of the fuzzer: workers that take ranges of numbers, a watch over each of them, and the table at the end."""
 
-import multiprocessing
 import shutil
 import sys
 import tempfile
@@ -13,12 +12,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests.fuzz.case import Case
-from tests.fuzz.kinds.registry import KINDS
-from tests.fuzz.oracle import FAULTS, LONGEST, MOST_MEMORY, Fault
-from tests.fuzz.worker import Worker, resident
+from tests.fuzz.kinds.registry import EVERY
+from tests.fuzz.oracle import FAULTS, LIMITS, Fault, Limits
+from tests.fuzz.worker import Worker, case_of, resident
+from tests.helpers import FORKS
 
-FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["caebench.cli", "caebench.stages", "caebench.tasks.dense.reading", "tests.fuzz.worker"])
 STEP = 250  # inputs that a worker is given at once
 LOOK_EVERY = 0.1  # seconds
 STARTING = 120.0  # seconds for a worker to fill its place, on a busy machine
@@ -49,9 +47,9 @@ class Result:
         return Counter(column for one in self.findings for column in {fault.column for fault in one.faults})
 
 
-def work(kind: str, root: str, link: Connection) -> None:
+def work(kind: str, root: str, limits: Limits, link: Connection) -> None:
     """The process of a worker: it says what it begins, what it found, and that it is ready for more."""
-    worker = Worker(KINDS[kind], Path(root))
+    worker = Worker(EVERY[kind], Path(root), limits)
     link.send(("ready", worker.idle))
     while (task := link.recv()) is not None:
         seed, numbers = task
@@ -66,27 +64,28 @@ def work(kind: str, root: str, link: Connection) -> None:
 class Hand:
     """A worker process as its parent sees it: what it does, since when, and how much memory it takes."""
 
-    def __init__(self, kind: str, folder: Path) -> None:
-        self.kind, self.root = kind, tempfile.mkdtemp(prefix=f"{kind}-", dir=folder)
+    def __init__(self, kind: str, folder: Path, limits: Limits) -> None:
+        self.kind, self.limits, self.root = kind, limits, tempfile.mkdtemp(prefix=f"{kind}-", dir=folder)
         self.link, theirs = FORKS.Pipe()
-        self.process = FORKS.Process(target=work, args=(kind, self.root, theirs), daemon=True)
+        self.process = FORKS.Process(target=work, args=(kind, self.root, limits, theirs), daemon=True)
         self.process.start()
         theirs.close()
-        self.idle, self.number, self.since = 0, -1, time.monotonic()
+        self.idle, self.number, self.since, self.is_gone = 0, -1, time.monotonic(), False
         self.left: list[int] = []
 
     def fault(self) -> Fault | None:
         """Why it has to be ended, if it has."""
+        if self.is_gone:
+            self.process.join()
+            return Fault("tracebacks", f"the process ended with {self.process.exitcode}")
         took = time.monotonic() - self.since
         memory = resident(self.process.pid or 0) - self.idle if self.idle else 0
-        if memory > MOST_MEMORY:
+        if memory > self.limits.memory:
             return Fault("memory", f"{memory / 2**30:.1f} GiB over the idle worker's")
-        if self.number >= 0 and took > LONGEST:
+        if self.number >= 0 and took > self.limits.seconds:
             return Fault("hangs", f"no answer after {took:.0f} s")
         if self.number < 0 and not self.idle and took > STARTING:
             return Fault("hangs", "the worker has not started")
-        if not self.process.is_alive() and not self.link.poll():
-            return Fault("tracebacks", f"the process ended with {self.process.exitcode}")
         return None
 
     def end(self) -> None:
@@ -100,8 +99,10 @@ class Hand:
 class Campaign:
     """All inputs of a kind, on some workers."""
 
-    def __init__(self, kind: str, seed: int, count: int, num_workers: int, folder: Path, first: int = 0) -> None:
-        self.result, self.seed, self.folder = Result(kind), seed, folder
+    def __init__(
+        self, kind: str, seed: int, count: int, num_workers: int, folder: Path, first: int = 0, limits: Limits = LIMITS
+    ) -> None:
+        self.result, self.seed, self.folder, self.limits = Result(kind), seed, folder, limits
         self.waiting = list(range(first, first + count))[::-1]
         self.again: Counter[int] = Counter()  # how often an input has ended its worker
         self.num_workers, self.count, self.said = num_workers, count, time.monotonic()
@@ -109,7 +110,7 @@ class Campaign:
     def run(self) -> Result:
         """Run every input once; one that ends its worker is tried again, and is a finding the second time."""
         begin = time.monotonic()
-        hands = [Hand(self.result.kind, self.folder) for _ in range(self.num_workers)]
+        hands = [self._hand() for _ in range(self.num_workers)]
         try:
             while self.result.inputs < self.count:
                 for link in wait([hand.link for hand in hands], LOOK_EVERY):
@@ -117,7 +118,7 @@ class Campaign:
                 for number, hand in enumerate(hands):
                     if (fault := hand.fault()) is not None:
                         self._lost(hand, fault)
-                        hands[number] = Hand(self.result.kind, self.folder)
+                        hands[number] = self._hand()
                 self._say()
         finally:
             for hand in hands:
@@ -125,11 +126,15 @@ class Campaign:
         self.result.seconds = time.monotonic() - begin
         return self.result
 
+    def _hand(self) -> Hand:
+        return Hand(self.result.kind, self.folder, self.limits)
+
     def _hear(self, hand: Hand) -> None:
         try:
             what, *facts = hand.link.recv()
         except (EOFError, ConnectionResetError):
-            return  # it has died: its fault says so
+            hand.is_gone = True
+            return
         hand.since = time.monotonic()
         if what == "begins":
             hand.number = facts[0]
@@ -170,10 +175,8 @@ class Campaign:
 
 def remade(kind: str, seed: int, number: int, folder: Path) -> Case:
     """The input of a number, made in this process."""
-    from tests.fuzz.worker import random_of
-
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        return KINDS[kind].case(random_of(kind, seed, number), KINDS[kind].base(Path(scratch)))
+        return case_of(EVERY[kind], seed, number, EVERY[kind].base(Path(scratch)))
 
 
 def save(findings: Sequence[Finding], folder: Path) -> None:
@@ -205,4 +208,4 @@ def show(findings: Sequence[Finding], out: Any = sys.stdout) -> None:
     for one in findings:
         for fault in one.faults:
             words = ascii(fault.words.strip()[-SHOWN:])
-            print(f"{one.case.kind} {one.number}: {fault.column}: {ascii(one.case.arguments)}: {words}", file=out)
+            print(f"{one.case.kind} {one.number}: {fault.column}: {one.case.arguments!a}: {words}", file=out)

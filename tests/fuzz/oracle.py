@@ -9,8 +9,6 @@ from typing import NamedTuple
 from tests.fuzz.case import Case
 from tests.fuzz.verbs import VERBS, writes_to
 
-LONGEST = 10.0  # seconds to an answer
-MOST_MEMORY = 2 * 2**30  # bytes of resident memory over the idle worker's
 FAULTS = (
     *("tracebacks", "hangs", "memory", "wrong exit codes"),
     *("files outside", "executed", "control characters", "secrets"),
@@ -24,6 +22,16 @@ SECRETS = {
         ("HF_TOKEN", "AWS_SECRET_ACCESS_KEY", "GITHUB_TOKEN", "SLURM_JWT", "WANDB_API_KEY", "DB_PASSWORD")
     )
 }
+
+
+class Limits(NamedTuple):
+    """Of an answer."""
+
+    seconds: float = 10.0
+    memory: int = 2 * 2**30  # bytes of resident memory over the idle worker's
+
+
+LIMITS = Limits()
 
 
 class Fault(NamedTuple):
@@ -49,11 +57,11 @@ class Answer:
     net: tuple[str, ...] = ()
 
 
-def faults_of(case: Case, answer: Answer) -> list[Fault]:
+def faults_of(case: Case, answer: Answer, limits: Limits = LIMITS) -> list[Fault]:
     """Everything that is wrong with an answer."""
     return [
         *_tracebacks(answer),
-        *_limits(answer),
+        *_limits(answer, limits),
         *_exit_codes(case, answer),
         *_files(case, answer),
         *_executed(case, answer),
@@ -69,10 +77,10 @@ def _tracebacks(answer: Answer) -> Iterable[Fault]:
         yield Fault("tracebacks", (answer.out + answer.error)[-2000:].decode(errors="replace"))
 
 
-def _limits(answer: Answer) -> Iterable[Fault]:
-    if answer.seconds > LONGEST:
+def _limits(answer: Answer, limits: Limits) -> Iterable[Fault]:
+    if answer.seconds > limits.seconds:
         yield Fault("hangs", f"an answer after {answer.seconds:.1f} s")
-    if answer.memory > MOST_MEMORY:
+    if answer.memory > limits.memory:
         yield Fault("memory", f"{answer.memory / 2**30:.1f} GiB over the idle worker's")
 
 
@@ -132,6 +140,8 @@ def _characters(answer: Answer) -> Iterable[Fault]:
 
 def _secrets(answer: Answer) -> Iterable[Fault]:
     secret = SECRET.encode()
-    where = [name for name, text in {"its output": answer.out + answer.error, **answer.written}.items() if secret in text]
+    where = [
+        name for name, text in {"its output": answer.out + answer.error, **answer.written}.items() if secret in text
+    ]
     if where:
         yield Fault("secrets", f"in {', '.join(where)}: {_end(answer)}")

@@ -13,7 +13,7 @@ from threading import Thread
 from tests.fuzz.campaign import Finding, Result
 from tests.fuzz.case import Case
 from tests.fuzz.kinds.registry import KINDS
-from tests.fuzz.oracle import LONGEST, SECRETS, Answer, faults_of, verb_of
+from tests.fuzz.oracle import LIMITS, SECRETS, Answer, faults_of, verb_of
 from tests.fuzz.place import Place
 from tests.fuzz.worker import MOST_READ, random_of, resident
 
@@ -48,6 +48,7 @@ class Processes:
         self.kind, self.root = kind, Path(tempfile.mkdtemp(prefix=f"processes-{kind}-", dir=folder))
         (scratch := self.root / "scratch").mkdir()
         self.place = Place((self.root / "place").resolve(), KINDS[kind].base(scratch))
+        self.command: tuple[str, ...] = (sys.executable, "-m", "caebench")
         self.idle = self._start(Case(kind, IDLE)).memory
 
     def findings(self, seed: int, cases: list[tuple[int, Case]]) -> list[Finding]:
@@ -73,8 +74,7 @@ class Processes:
     def _start(self, case: Case) -> Answer:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("CAEBENCH_")}
         environment |= {**SECRETS, "HOME": str(self.place.root / "home"), "PYTHONPATH": str(REPOSITORY)}
-        command = [sys.executable, "-m", "caebench", *case.arguments]
-        given = [word.encode("utf8", "surrogateescape") for word in command]
+        given = [word.encode("utf8", "surrogateescape") for word in (*self.command, *case.arguments)]
         begin = time.monotonic()
         process = subprocess.Popen(
             given,
@@ -84,14 +84,14 @@ class Processes:
         peaks = [0]
         Thread(target=_watch, args=(process, peaks), daemon=True).start()
         try:
-            out, error = process.communicate(timeout=LONGEST)
+            out, error = process.communicate(timeout=LIMITS.seconds)
         except subprocess.TimeoutExpired:
             process.kill()
             out, error = process.communicate()
         seconds = time.monotonic() - begin
         is_killed = process.returncode == -9
         status = 0 if is_killed else process.returncode
-        return Answer(status, out, error, seconds=LONGEST + 1 if is_killed else seconds, memory=max(peaks))
+        return Answer(status, out, error, seconds=LIMITS.seconds + 1 if is_killed else seconds, memory=max(peaks))
 
 
 def _watch(process: "subprocess.Popen[bytes]", peaks: list[int]) -> None:

@@ -35,10 +35,46 @@ def read_dataset(name: str, root: str) -> None:
         known.open({name: Path(root)}, split, known.rendered(AMOUNTS[name]))
 
 
+def check_dataset(name: str, root: str) -> None:
+    """As `data check`, of a set that is as large as the rendered one."""
+    from caebench.datasets.registry import DATASETS
+    from caebench.report.datasets import print_report
+    from tests.fuzz.kinds.annotations import AMOUNTS
+
+    known = DATASETS[name]
+    print_report(known.check({name: Path(root)}, known.rendered(AMOUNTS[name])))
+
+
+def read_objects(root: str) -> None:
+    """As detection does: once the check has passed, every mask of COCO's is drawn."""
+    from caebench.tasks.dense.detection import ById, silence
+    from tests.fuzz.kinds.annotations import AMOUNTS
+
+    read_dataset("coco", root)
+    assert AMOUNTS["coco"].train < 100, "a few masks"
+    for split in ("train", "val"):
+        with silence():
+            known = ById(f"{root}/annotations/instances_{split}2017.json")
+        for one in known.dataset["annotations"]:
+            image = known.imgs[one["image_id"]]
+            if max(image["height"], image["width"]) < 1000:  # a job's pictures are as large as said, and these are not
+                known.annToMask(one)
+
+
+def do_wrong(name: str) -> None:
+    """What no reader does: the oracle's own test."""
+    from tests.fuzz.kinds.planted import plant
+
+    plant(name)
+
+
 READERS: dict[str, Callable[..., None]] = {
     "@image": read_image,
     "@scene": read_scene,
     "@dataset": read_dataset,
+    "@check": check_dataset,
+    "@objects": read_objects,
+    "@planted": do_wrong,
 }
 
 

@@ -6,13 +6,75 @@ from collections.abc import Collection, Iterator
 from random import Random
 from typing import Any
 
-CONTROLS = ("\x1b[31mred", "\x1b]0;title\x07", "\x9b2J", "a\rb", "a\nb", "\x7f", "\u202egpj.exe", "\u2028", "\x00", "a\tb")
-MARKUP = ("[red]x[/red]", "[/]", "[link=file:///etc]x[/]", "<b>x</b>", "a | b", "`x`", "$x^2$", "\\input{/etc/passwd}", "&_%#{}")
-PATHS = (
-    *("/etc/passwd", "../../../etc/passwd", "..", ".", "", "~", "~nobody", "~root/x", "$HOME", "$NOT_SET/x", "${HOME}/x"),
-    *("/dev/null", "/dev/null/x", "/nonexistent/x", "//x", "a//b", "./a", "a/../b", "x" * 300, "a\x00b", "-rf", "--help"),
+CONTROLS = (
+    "\x1b[31mred",
+    "\x1b]0;title\x07",
+    "\x9b2J",
+    "a\rb",
+    "a\nb",
+    "\x7f",
+    "\u202egpj.exe",
+    "\u2028",
+    "\x00",
+    "a\tb",
 )
-WORDS = (" ", "nan", "inf", "true", "null", "0", "-1", "1e999", "%s%n", "{0}", "é" * 50, "名前", "🙂", "x" * 5000, "CAE ", "cae")
+MARKUP = (
+    "[red]x[/red]",
+    "[/]",
+    "[link=file:///etc]x[/]",
+    "<b>x</b>",
+    "a | b",
+    "`x`",
+    "$x^2$",
+    "\\input{/etc/passwd}",
+    "&_%#{}",
+)
+PATHS = (
+    *(
+        "/etc/passwd",
+        "../../../etc/passwd",
+        "..",
+        ".",
+        "",
+        "~",
+        "~nobody",
+        "~root/x",
+        "$HOME",
+        "$NOT_SET/x",
+        "${HOME}/x",
+    ),
+    *(
+        "/dev/null",
+        "/dev/null/x",
+        "/nonexistent/x",
+        "//x",
+        "a//b",
+        "./a",
+        "a/../b",
+        "x" * 300,
+        "a\x00b",
+        "-rf",
+        "--help",
+    ),
+)
+WORDS = (
+    " ",
+    "nan",
+    "inf",
+    "true",
+    "null",
+    "0",
+    "-1",
+    "1e999",
+    "%s%n",
+    "{0}",
+    "é" * 50,
+    "名前",
+    "🙂",
+    "x" * 5000,
+    "CAE ",
+    "cae",
+)
 TEXTS = (*CONTROLS, *MARKUP, *PATHS, *WORDS)
 NUMBERS = (
     *(0, -1, 1, 2, 3, 255, 2**31 - 1, 2**31, 2**53 + 1, 2**63 - 1, 2**63, 2**64, -(2**63) - 1, 10**30, 10**400),
@@ -45,7 +107,7 @@ def value(rng: Random, depth: int = 2) -> Any:
     if kind == 3:
         return rng.choice([[], {}, "", 0])
     if kind == 4:
-        return nested(rng.choice([5, 60, 300]))
+        return nested(rng.choice([5, 60, 150]))
     items = [value(rng, depth - 1) for _ in range(rng.randint(0, 3))]
     return items if kind == 5 else {text(rng): item for item in items}
 

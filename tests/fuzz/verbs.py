@@ -87,5 +87,3 @@ def _resolved(value: str) -> str:
         filled = filled.replace(name, "/place/home")
     whole = os.path.normpath(os.path.join("/place/work", filled))
     return whole.removeprefix("/") if whole.startswith("/place/") else whole
-
-

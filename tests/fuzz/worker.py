@@ -1,26 +1,36 @@
 """A long-lived worker: one input after another in one process, each judged by the oracle."""
 
+import importlib
 import io
 import os
 import random
 import sys
 import time
 import traceback
-import typer
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
+from typing import IO
+
+import typer
 
 from caebench import cli
 from tests.fuzz import doors, readers
 from tests.fuzz.case import Case
 from tests.fuzz.guard import Guard, installed
-from tests.fuzz.kinds.base import Kind
-from tests.fuzz.oracle import SECRETS, Answer, Fault, faults_of
+from tests.fuzz.kinds.base import Files, Kind
+from tests.fuzz.oracle import LIMITS, SECRETS, Answer, Fault, Limits, faults_of
 from tests.fuzz.place import Place
 from tests.fuzz.verbs import root_command
 
+HEAVY = ("caebench.stages", "caebench.tasks.encoder_files", "caebench.tasks.dense.detection")
 MOST_READ = 2**20  # bytes of a written file that are searched for secrets
+
+
+def case_of(kind: Kind, seed: int, number: int, base: Files) -> Case:
+    """The input of a number: drawn, or of a kind that lists its inputs, the one of that place."""
+    listed: Sequence[Case] = getattr(kind, "listed", ())
+    return listed[number] if seed >= 0 and listed else kind.case(random_of(kind.name, seed, number), base)
 
 
 def random_of(kind: str, seed: int, number: int) -> random.Random:
@@ -31,11 +41,12 @@ def random_of(kind: str, seed: int, number: int) -> random.Random:
 class Worker:
     """Runs the inputs of a kind."""
 
-    def __init__(self, kind: Kind, root: Path) -> None:
-        self.kind, self.root = kind, root
+    def __init__(self, kind: Kind, root: Path, limits: Limits = LIMITS) -> None:
+        self.kind, self.root, self.limits = kind, root, limits
         (scratch := root / "scratch").mkdir(parents=True)
         self.place = Place((root / "place").resolve(), kind.base(scratch))
-        self.guard = _prepare(self.place)
+        self.guard = _prepare(self.place, kind.needs_torch)
+        self.spill = (root / "spill").open("w+b")
         self.idle = 0
         for number in range(3):
             self.run(self.case(-1, number))  # what is imported late belongs to an idle worker
@@ -43,11 +54,11 @@ class Worker:
 
     def case(self, seed: int, number: int) -> Case:
         """The input of a number."""
-        return self.kind.case(random_of(self.kind.name, seed, number), self.place.base)
+        return case_of(self.kind, seed, number, self.place.base)
 
     def check(self, case: Case) -> list[Fault]:
         """What is wrong with the answer to a case."""
-        return faults_of(case, self.run(case))
+        return faults_of(case, self.run(case), self.limits)
 
     def run(self, case: Case) -> Answer:
         """The answer to a case; the place is as before."""
@@ -57,10 +68,12 @@ class Worker:
         self.guard.begin(str(self.place.root))
         begin = time.monotonic()
         try:
-            answer = run_here(case)
+            with streams_to(self.spill):
+                answer = run_here(case)
         finally:
             self.guard.end()
         answer.seconds = time.monotonic() - begin
+        answer.error += _drain(self.spill)
         answer.memory = peak() - self.idle if self.idle else 0
         answer.started, answer.net = tuple(self.guard.started), tuple(self.guard.net)
         self._look_at_files(answer)
@@ -75,6 +88,28 @@ class Worker:
         answer.elsewhere = tuple(path for path in self.guard.written if not path.startswith(root))
 
 
+@contextmanager
+def streams_to(file: IO[bytes]) -> Iterator[None]:
+    """What libraries write past Python, to the process's own streams, goes to a file."""
+    before = [os.dup(number) for number in (1, 2)]
+    for number in (1, 2):
+        os.dup2(file.fileno(), number)
+    try:
+        yield
+    finally:
+        for number, kept in zip((1, 2), before, strict=True):
+            os.dup2(kept, number)
+            os.close(kept)
+
+
+def _drain(file: IO[bytes]) -> bytes:
+    file.seek(0)
+    content = file.read()
+    file.seek(0)
+    file.truncate()
+    return content
+
+
 def _content(path: Path) -> bytes:
     if path.is_symlink() or not path.is_file():
         return b""
@@ -82,8 +117,10 @@ def _content(path: Path) -> bytes:
         return file.read(MOST_READ)
 
 
-def _prepare(place: Place) -> Guard:
+def _prepare(place: Place, needs_torch: bool) -> Guard:
     """Make this process one of a user who has that home folder, and secrets in the environment."""
+    for name in HEAVY if needs_torch else ():
+        importlib.import_module(name)  # before the guard: some libraries write a cache when they are first imported
     for name in [name for name in os.environ if name.startswith("CAEBENCH_")]:
         del os.environ[name]
     (temporary := place.root.parent / "tmp").mkdir()

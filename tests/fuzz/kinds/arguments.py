@@ -13,12 +13,60 @@ from tests.fuzz.values import CONTROLS, NUMBERS, TEXTS, text
 from tests.fuzz.verbs import VERBS, Verb
 
 KNOWN = (  # values that some verb takes
-    *("mine.toml", "quickstart", "mine", "local", "all", "nano", "lab", "paper", "cae", "mae", "official", "cae:epochs=5"),
-    *("mine.toml/MAE/knn", "ablation-targets/T8-RGB pixels/linear", "imagenet1k", "coco", "food101", "clipart", "ade20k"),
-    *("../store", "../out", "../out/new", "../data", ".", "0", "0,1,2", "5", "-5", "vit_b", "timm", "hf", "encoder.pth"),
+    *(
+        "mine.toml",
+        "quickstart",
+        "mine",
+        "local",
+        "all",
+        "nano",
+        "lab",
+        "paper",
+        "cae",
+        "mae",
+        "official",
+        "cae:epochs=5",
+    ),
+    *(
+        "mine.toml/MAE/knn",
+        "ablation-targets/T8-RGB pixels/linear",
+        "imagenet1k",
+        "coco",
+        "food101",
+        "clipart",
+        "ade20k",
+    ),
+    *(
+        "../store",
+        "../out",
+        "../out/new",
+        "../data",
+        ".",
+        "0",
+        "0,1,2",
+        "5",
+        "-5",
+        "vit_b",
+        "timm",
+        "hf",
+        "encoder.pth",
+    ),
     *("dalle_encoder", "inception", "0.5,0.5,0.5/0.5,0.5,0.5", "md", "json", "cpu", "auto", "synthetic", "imagenet"),
 )
-SPLITTING = ("--", "-", "--json=1", "--", "-h", "--help", "--store=", "-x", "--no-such", "@file", "--json", "--site=mine")
+SPLITTING = (
+    "--",
+    "-",
+    "--json=1",
+    "--",
+    "-h",
+    "--help",
+    "--store=",
+    "-x",
+    "--no-such",
+    "@file",
+    "--json",
+    "--site=mine",
+)
 HEAVY = ("--watch", "--follow", "-f", "--install-completion", "--show-completion")  # which end when a queue does
 LONG = "x" * 200_000
 

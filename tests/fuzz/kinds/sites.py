@@ -64,10 +64,7 @@ class Sites:
     def case(self, rng: Random, base: Files) -> Case:
         words = rng.choice(VERBS)
         site = ("mine",) if words == ("site", "check") else ("--site", "mine")
-        if rng.random() < 0.15:
-            files = {CALIBRATION: _calibration(rng)}
-        else:
-            files = {SITE: _content(rng)}
+        files = {CALIBRATION: _calibration(rng)} if rng.random() < 0.15 else {SITE: _content(rng)}
         return Case(self.name, (*words, *site), files)
 
 

@@ -11,13 +11,11 @@ from caebench.files.layout import (
     HEADS,
     HEARTBEAT,
     INPUTS,
-    JOB,
     LEASE,
     MADE_OF,
     MAPPING,
     METRICS,
     PER_CLASS,
-    PROVENANCE,
     RESULT,
 )
 from caebench.planning.graph import make_plan
@@ -39,8 +37,20 @@ HOLDER = {
 }
 QUEUED = {**HOLDER, "scheduler": "slurm", "scheduler_id": "77", "stale_after": None, "purpose": "pack"}
 TRIES = [
-    {"host": "elsewhere", "pid": 123, "begins": "2026-11-30T00:00:00+00:00", "scheduler": "slurm", "scheduler_id": "77"},
-    {"host": "elsewhere", "pid": 123, "ends": "2026-11-30T01:00:00+00:00", "outcome": "stopped", "stopped_by": "SIGUSR1"},
+    {
+        "host": "elsewhere",
+        "pid": 123,
+        "begins": "2026-11-30T00:00:00+00:00",
+        "scheduler": "slurm",
+        "scheduler_id": "77",
+    },
+    {
+        "host": "elsewhere",
+        "pid": 123,
+        "ends": "2026-11-30T01:00:00+00:00",
+        "outcome": "stopped",
+        "stopped_by": "SIGUSR1",
+    },
 ]
 PROGRESS = [
     {"step": step, "epoch": step / 10, "loss": 3.0 - step / 100, "images_per_second": 100.0, "steps": 100, "total": 100}
@@ -57,7 +67,11 @@ VERBS = (
     *(("records", "export", "mine.toml", "--results", "../out"), ("run", "suite", "mine.toml", "--take-over")),
     *(("ckpt", "export", "{id}", "--to", "timm", "--output", "../out/x"), ("run", "suite", "mine.toml", "--dry-run")),
 )
-OF_STORE = (("store",), ("store", "--json"), ("store", "--delete", "--yes"))  # half a second each: every suite is planned
+OF_STORE = (
+    ("store",),
+    ("store", "--json"),
+    ("store", "--delete", "--yes"),
+)  # half a second each: every suite is planned
 RECORDS = "work/results/nano/records"
 
 
