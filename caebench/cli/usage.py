@@ -29,11 +29,11 @@ class Group(TyperGroup):
 
 @contextmanager
 def _in_words() -> Generator[None]:
-    from caebench.files.visible import visible
-
     try:
         yield
     except UsageError as error:
+        from caebench.files.visible import visible
+
         error.message = visible(error.message, keep="")
         raise
     except typer.Abort as error:

@@ -68,7 +68,7 @@ SPLITTING = (
     "--site=mine",
 )
 HEAVY = ("--watch", "--follow", "-f", "--install-completion", "--show-completion")  # which end when a queue does
-LONG = "x" * 200_000
+LONG = "x" * 100_000  # a system takes no longer one
 
 
 class Arguments:

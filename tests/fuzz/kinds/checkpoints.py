@@ -18,7 +18,7 @@ from tests.fuzz.values import changed, json_text, text, value
 
 MARKER = "executed"  # a file in the working folder, if anything in a pickle acts
 FILES = ("new.pth", "old.pth", "model.safetensors")
-CONFIG = {"model_type": "vit", "hidden_size": 48, "num_attention_heads": 3, "image_size": 32, "layer_norm_eps": 1e-6}
+CONFIG = {"model_type": "vit", "hidden_size": 24, "num_attention_heads": 3, "image_size": 16, "layer_norm_eps": 1e-6}
 PIXELS = {"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5], "do_normalize": True}
 VERBS = (
     *(("ckpt", "inspect", "{}"), ("ckpt", "inspect", "{}"), ("ckpt", "inspect", "{}", "--json")),
@@ -102,9 +102,8 @@ class Checkpoints:
 
         state = _state()
         files = {"data/model.safetensors": save(state, {"format": "pt"}), "data/pickle.pkl": _pickled(state)}
-        for name, zipped in (("new.pth", True), ("old.pth", False)):
-            torch.save({"model": state, "epoch": 3}, scratch / name, _use_new_zipfile_serialization=zipped)
-            files[f"data/{name}"] = (scratch / name).read_bytes()
+        torch.save({"model": state, "epoch": 3}, scratch / "new.pth")
+        files |= {"data/new.pth": (scratch / "new.pth").read_bytes(), "data/old.pth": _old(state)}
         return {**files, "data/config.json": json.dumps(CONFIG).encode()}
 
     def case(self, rng: Random, base: Files) -> Case:
@@ -124,7 +123,24 @@ def _state() -> dict[str, Any]:
     from caebench.specs.variants import Variant
     from tests.unit.checkpoints.layouts import make, plain
 
-    return dict(plain(make(Variant(48, 1, 3, 16), image_size=32, seed=1, positions="learnt")))
+    return dict(plain(make(Variant(24, 1, 3, 4), image_size=16, seed=1, positions="learnt")))
+
+
+def _old(state: Mapping[str, Any]) -> bytes:
+    """A file of torch's old format; the address that it names its one storage by is always the same."""
+    import torch
+
+    flat, file, at, views = torch.cat([one.flatten() for one in state.values()]), io.BytesIO(), 0, {}
+    for name, one in state.items():
+        views[name] = flat[at : at + one.numel()].view(one.shape)
+        at += one.numel()
+    torch.save({"model": views, "epoch": 3}, file, _use_new_zipfile_serialization=False)
+    address = str(flat.untyped_storage()._cdata).encode()
+    return file.getvalue().replace(_short(address), _short(b"94000000000000"))
+
+
+def _short(text: bytes) -> bytes:
+    return b"X" + struct.pack("<I", len(text)) + text
 
 
 def _pickled(state: Mapping[str, Any]) -> bytes:
@@ -154,11 +170,7 @@ def _entries(rng: Random, base: Files) -> tuple[str, Content]:
         [state, {"model": state, "args": value(rng)}, {"state_dict": {f"{text(rng)}{k}": v for k, v in state.items()}}]
     )
     file = io.BytesIO()
-    torch.save(
-        rng.choice([content, content, OrderedDict(content), [content]]),
-        file,
-        _use_new_zipfile_serialization=rng.random() < 0.5,
-    )
+    torch.save(rng.choice([content, content, OrderedDict(content), [content]]), file)
     return "x.pth", file.getvalue()
 
 
@@ -191,12 +203,12 @@ def _change_entry(rng: Random, state: dict[Any, Any]) -> None:
             (),
             (0,),
             (1,),
-            (0, 48),
-            (48, 0),
+            (0, 24),
+            (24, 0),
             (1, 1, 1, 1, 1),
             (3, 7),
-            (1, 5, 48),
-            (144, 48),
+            (1, 17, 24),
+            (72, 24),
             (2**31,),
             (10**6, 10**6),
         )
