@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from tests.fuzz.case import Case
 from tests.fuzz.kinds.registry import EVERY
 from tests.fuzz.oracle import FAULTS, LIMITS, Fault, Limits
-from tests.fuzz.worker import Worker, case_of, resident
+from tests.fuzz.worker import Worker, case_of, queued_seconds, resident
 from tests.helpers import FORKS
 
 STEP = 250  # inputs that a worker is given at once
@@ -71,6 +71,7 @@ class Hand:
         self.process.start()
         theirs.close()
         self.idle, self.number, self.since, self.is_gone = 0, -1, time.monotonic(), False
+        self.queued = 0.0  # seconds without a core, before its present input
         self.left: list[int] = []
 
     def fault(self) -> Fault | None:
@@ -78,7 +79,7 @@ class Hand:
         if self.is_gone:
             self.process.join()
             return Fault("tracebacks", f"the process ended with {self.process.exitcode}")
-        took = time.monotonic() - self.since
+        took = time.monotonic() - self.since - (queued_seconds(self.process.pid or 0) - self.queued)
         memory = resident(self.process.pid or 0) - self.idle if self.idle else 0
         if memory > self.limits.memory:
             return Fault("memory", f"{memory / 2**30:.1f} GiB over the idle worker's")
@@ -135,7 +136,7 @@ class Campaign:
         except (EOFError, ConnectionResetError):
             hand.is_gone = True
             return
-        hand.since = time.monotonic()
+        hand.since, hand.queued = time.monotonic(), queued_seconds(hand.process.pid or 0)
         if what == "begins":
             hand.number = facts[0]
         elif what == "ends":

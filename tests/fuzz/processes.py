@@ -7,19 +7,21 @@ import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
 
 from tests.fuzz.campaign import Finding, Result
 from tests.fuzz.case import Case
 from tests.fuzz.kinds.registry import KINDS
-from tests.fuzz.oracle import LIMITS, SECRETS, Answer, faults_of, verb_of
+from tests.fuzz.oracle import SECRETS, Answer, faults_of, verb_of
 from tests.fuzz.place import Place
-from tests.fuzz.worker import MOST_READ, random_of, resident
+from tests.fuzz.worker import MOST_READ, queued_seconds, random_of, resident
 
 REPOSITORY = Path(__file__).parents[2]
 IDLE = ("ckpt", "families")  # a command whose memory is that of an idle one: of kinds with torch, a seed's
 WORKING = ("run suite", "run job", "retry", "data make", "bench", "assets fetch")  # verbs that would do real work
+PATIENCE = 60.0  # seconds, on a busy machine; the oracle judges those that it had a core, or waited for something else
 FIRST = 1_000_000  # the number of the first input: none is one of a worker's
 
 
@@ -81,22 +83,31 @@ class Processes:
             **{"cwd": self.place.root / "work", "env": {**environment, "COLUMNS": "160"}, "stdin": subprocess.DEVNULL},
             **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE},
         )
-        peaks = [0]
-        Thread(target=_watch, args=(process, peaks), daemon=True).start()
+        seen = Seen()
+        Thread(target=_watch, args=(process, seen), daemon=True).start()
         try:
-            out, error = process.communicate(timeout=LIMITS.seconds)
+            out, error = process.communicate(timeout=PATIENCE)
         except subprocess.TimeoutExpired:
             process.kill()
             out, error = process.communicate()
-        seconds = time.monotonic() - begin
+        seconds = time.monotonic() - begin - seen.queued
         is_killed = process.returncode == -9
         status = 0 if is_killed else process.returncode
-        return Answer(status, out, error, seconds=LIMITS.seconds + 1 if is_killed else seconds, memory=max(peaks))
+        return Answer(status, out, error, seconds=PATIENCE if is_killed else seconds, memory=seen.memory)
 
 
-def _watch(process: "subprocess.Popen[bytes]", peaks: list[int]) -> None:
+@dataclass
+class Seen:
+    """What was seen of a process while it ran."""
+
+    memory: int = 0  # bytes at most
+    queued: float = 0.0  # seconds without a core
+
+
+def _watch(process: "subprocess.Popen[bytes]", seen: Seen) -> None:
     while process.poll() is None:
-        peaks[0] = max(peaks[0], resident(process.pid))
+        seen.memory = max(seen.memory, resident(process.pid))
+        seen.queued = max(seen.queued, queued_seconds(process.pid))
         time.sleep(0.05)
 
 

@@ -66,13 +66,13 @@ class Worker:
         os.chdir(self.place.root / "work")
         reset_peak()
         self.guard.begin(str(self.place.root))
-        begin = time.monotonic()
+        begin, queued = time.monotonic(), queued_seconds()
         try:
             with streams_to(self.spill):
                 answer = run_here(case)
         finally:
             self.guard.end()
-        answer.seconds = time.monotonic() - begin
+        answer.seconds = time.monotonic() - begin - (queued_seconds() - queued)
         answer.error += _drain(self.spill)
         answer.memory = peak() - self.idle if self.idle else 0
         answer.started, answer.net = tuple(self.guard.started), tuple(self.guard.net)
@@ -167,6 +167,14 @@ def resident(pid: int | str = "self") -> int:
         return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, IndexError):
         return 0
+
+
+def queued_seconds(pid: int | str = "self") -> float:
+    """For how long a process was ready and had no core: on a busy machine, no fault of its own."""
+    try:
+        return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
+    except (OSError, IndexError):
+        return 0.0
 
 
 def reset_peak() -> None:
