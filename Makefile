@@ -6,9 +6,9 @@ CAEBENCH := $(BIN)/caebench
 READY := $(VENV)/.ready
 
 # Tests start hundreds of processes: Python keeps their bytecode, also where it is told not to.
-test test-all test-slurm test-faults: export PYTHONDONTWRITEBYTECODE :=
+test test-all test-slurm test-faults fuzz: export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo demo-seeds test test-all test-slurm test-faults lint format lock clean
+.PHONY: demo demo-seeds test test-all test-slurm test-faults fuzz lint format lock clean
 
 demo: $(READY)
 	$(CAEBENCH) run suite quickstart --scale nano
@@ -31,6 +31,13 @@ test-slurm: $(READY)
 test-faults: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/faults tests/unit/training/test_checkpoint.py tests/unit/files tests/e2e/test_codes.py \
 		-n 2 --dist loadgroup -rP -o faulthandler_timeout=3600 -m "not gpu"
+
+# Inputs of each kind in long-lived workers, and some in processes of their own: at most 40 minutes on two cores.
+FUZZ_COUNT ?= 10000
+FUZZ_PROCESSES ?= 100
+FUZZ_SEED ?= 0
+fuzz: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz --seed $(FUZZ_SEED) --count $(FUZZ_COUNT) --processes $(FUZZ_PROCESSES) --workers 2
 
 lint: $(READY)
 	$(BIN)/ruff check .

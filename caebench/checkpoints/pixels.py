@@ -45,7 +45,7 @@ def stats_from_config(path: Path) -> Iterator[SourcedStats]:
             found = _content(json.loads(config.read_text(encoding="utf8")), name)
             if mean in found and std in found:
                 yield SourcedStats(name_of(make_stats(_three(found[mean]), _three(found[std]))), str(config))
-        except (OSError, ValueError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             do = "Correct it, or move it elsewhere and give --pixel-stats"
             raise ValueError(f"{config}: its statistics of pixels cannot be read: {error}. {do}.") from error
 

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import Annotated, Any, NamedTuple
 
 import typer
-from typer.core import TyperGroup
 
 from caebench.cli import (
     assets,
@@ -31,6 +30,7 @@ from caebench.cli import (
 )
 from caebench.cli.groups import HELP, RunGroup
 from caebench.cli.options import say
+from caebench.cli.usage import MainGroup
 
 
 class Group(NamedTuple):
@@ -102,7 +102,7 @@ EXAMPLES = {"run": "caebench run quickstart"}  # of groups; else that of the fir
 ORDER = list(dict.fromkeys(words.partition(" ")[0] for words in VERBS))
 
 
-class Root(TyperGroup):
+class Root(MainGroup):
     """Lists verbs and groups by panel, in the order of `VERBS`."""
 
     def list_commands(self, ctx: Any) -> list[str]:

@@ -18,12 +18,13 @@ from torchvision.io import decode_jpeg, read_file
 from caebench.data.crops import collate as collate_crops
 from caebench.data.loaders import Loader
 from caebench.data.randomness import Purpose, generator
-from caebench.datasets.errors import DataError
+from caebench.datasets.errors import DataError, reject_special
 from caebench.datasets.pixels import UNREADABLE, as_rgb, as_stored
 from caebench.datasets.splits import ImageSplit
 from caebench.files.permissions import denied_at
 from caebench.specs.site import Resize
 
+RESTORE = "Run `caebench data check` to find every such file, and restore it from the original archive"
 CACHED_BYTES = 64 * 2**20
 GROUP = 32  # images decoded before the first becomes a sample: code that runs again is in the core's cache still
 Key = tuple[int, int]  # epoch, index
@@ -93,6 +94,7 @@ def open_image(path: str | Path) -> Image.Image:
     Raises:
         DataError: the file is missing, truncated or no image, or its values have no known range.
     """
+    reject_special(path, f"{RESTORE}.")
     with _naming(path), Image.open(path) as image:
         return as_rgb(as_stored(image), path)
 
@@ -107,8 +109,7 @@ def _naming(path: str | Path) -> Generator[None]:
     except DataError:
         raise
     except UNREADABLE as error:
-        do = "Run `caebench data check` to find every such file, and restore it from the original archive"
-        raise DataError(path, f"cannot be read as an image ({error})", do + ".") from error
+        raise DataError(path, f"cannot be read as an image ({error})", f"{RESTORE}.") from error
 
 
 def read_pixels(path: str | Path) -> UInt8[Tensor, "3 height width"]:
@@ -117,6 +118,7 @@ def read_pixels(path: str | Path) -> UInt8[Tensor, "3 height width"]:
     Raises:
         DataError: the file is missing, truncated, no image, or has more pixels than Pillow reads.
     """
+    reject_special(path, f"{RESTORE}.")
     with _naming(path), Image.open(path):
         pass  # it reads the size alone, and refuses what libjpeg would take all memory for
     try:

@@ -4,6 +4,7 @@ import json
 import math
 import posixpath
 from collections import Counter
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ NAMES = (
 PARTS = ("images", "annotations", "categories")
 NO_MASK = ("instances without a mask", "no mask, expected polygons or run lengths in 'segmentation'")
 SHOWN = 100  # characters of an entry that has no id
+LONGEST = 65_535  # pixels of a side: a JPEG has no more
+LARGEST = 2**53  # beyond it floating-point numbers leave out whole ones
 Categories = dict[int, str]  # id: name
 PUBLISHED: Categories = dict(
     zip((one for one in range(1, 91) if one not in UNUSED_IDS), NAMES.split(", "), strict=True)
@@ -133,17 +136,18 @@ def _fault_of_description(described: Any) -> str:
         for entry in described[part]:
             if not isinstance(entry, dict) or not isinstance(entry.get("id"), int):
                 return f"one of {part} has no whole number as id: {str(entry)[:SHOWN]}"
-    faults = (*map(_fault_of_image, described["images"]), *map(_fault_of_category, described["categories"]))
+    faults = chain(map(_fault_of_image, described["images"]), map(_fault_of_category, described["categories"]))
     unique = (*((part, "id") for part in PARTS), ("images", "file_name"), ("categories", "name"))
-    return next(filter(None, (*faults, *(_fault_of_key(described[part], part, key) for part, key in unique))), "")
+    twice = (_fault_of_key(described[part], part, key) for part, key in unique)  # of names that are texts by now
+    return next(filter(None, chain(faults, twice)), "")
 
 
 def _fault_of_image(image: dict[str, Any]) -> str:
     if lacking := [key for key in ("file_name", "width", "height") if key not in image]:
         return f"an image without {', '.join(lacking)}: {image}"
     sides, name = (image["width"], image["height"]), image["file_name"]
-    if not all(isinstance(side, int) and side > 0 for side in sides):
-        return f"image {image['id']} of width and height {list(sides)}, expected whole numbers above 0"
+    if not all(isinstance(side, int) and 0 < side <= LONGEST for side in sides):
+        return f"image {image['id']} of width and height {list(sides)}, expected whole numbers above 0, to {LONGEST}"
     if not isinstance(name, str) or name != posixpath.normpath(name) or name.startswith(("/", "..")):
         return f"image {image['id']} of file_name {name!r}, expected a name as in 000000000001.jpg"
     return ""
@@ -220,7 +224,7 @@ def _faults(annotation: dict[str, Any], categories: Categories, shapes: dict[Any
 
 
 def _are_numbers(values: list[Any]) -> bool:
-    return set(map(type, values)) <= {int, float} and all(map(math.isfinite, values))
+    return set(map(type, values)) <= {int, float} and all(-LARGEST < value < LARGEST for value in values)
 
 
 def _faults_of_mask(segmentation: Any, shape: list[int] | None) -> list[tuple[str, str]]:

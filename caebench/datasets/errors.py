@@ -1,6 +1,8 @@
 """What goes wrong with data on disk, said to the person who can mend it."""
 
 import json
+import os
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +30,9 @@ def read_json(path: Path, do: str) -> Any:
     text = read_text(path, do)
     try:
         return json.loads(text)
-    except (ValueError, RecursionError) as error:
+    except RecursionError as error:
+        raise DataError(path, "not readable as JSON (nested too deeply)", do) from error
+    except ValueError as error:
         raise DataError(path, f"not readable as JSON ({error})", do) from error
 
 
@@ -38,8 +42,7 @@ def read_text(path: Path, do: str) -> str:
     Raises:
         DataError: it is missing, may not be read, or is no text in UTF-8.
     """
-    if path.exists() and not path.is_file():  # reading a pipe would wait for ever
-        raise DataError(path, "no regular file", do)
+    reject_special(path, do)
     try:
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
@@ -48,3 +51,17 @@ def read_text(path: Path, do: str) -> str:
         raise DataError(path, *denied_at(path)) from error
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(path, f"not readable as text ({error})", do) from error
+
+
+def reject_special(path: Path | str, do: str) -> None:
+    """Check that reading a file ends: that of a pipe waits for ever, and that of a device may go on for ever.
+
+    Raises:
+        DataError: it is neither a file nor a folder.
+    """
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return  # whoever opens it says why it cannot be read
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise DataError(path, "neither a file nor a folder", do)

@@ -13,6 +13,7 @@ UPRIGHT = 1  # the orientation that turns nothing, and that of a file without th
 UNREADABLE = (  # what Pillow raises of a file that is damaged, no image, or far too large
     *(OSError, ValueError, SyntaxError, EOFError),
     *(Image.DecompressionBombError, Image.DecompressionBombWarning),
+    *(TypeError, ArithmeticError, LookupError, struct.error),  # of tags whose values are of another type or size
 )
 TURNED_BACK = {  # by orientation: what undoes Pillow's turn of a TIFF file
     2: Image.Transpose.FLIP_LEFT_RIGHT,

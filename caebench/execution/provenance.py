@@ -109,7 +109,7 @@ def ask_git(*arguments: str) -> bytes:
     if not (REPOSITORY / ".git").exists():
         raise ValueError(f"{REPOSITORY}: not a git checkout of caebench")
     environment = {name: value for name, value in os.environ.items() if name not in REDIRECTING}
-    command = ["git", *arguments]
+    command = ["git", "--no-optional-locks", *arguments]  # `status` would write the index, and block another's commit
     try:
         return subprocess.run(  # nosec B603 # our own words in our own checkout, without a shell
             command, cwd=REPOSITORY, env=environment, capture_output=True, check=True

@@ -5,6 +5,7 @@ from pathlib import Path
 from pydantic import PositiveFloat, ValidationError
 
 from caebench.files.paths import expand
+from caebench.files.toml import brief
 from caebench.specs.base import Config
 
 ENDING = ".calibration.json"
@@ -45,11 +46,12 @@ def read_calibration(folder: Path, site: str) -> Calibration | None:
     path = calibration_path(folder, site)
     if not path.exists():
         return None
+    again = f"`caebench bench calibrate --site {site}` writes it again."
+    if not path.is_file():  # reading a pipe would wait for ever
+        raise ValueError(f"{path}: not a file. Delete it: {again}")
     try:
         return Calibration.model_validate_json(path.read_bytes())
     except ValidationError as error:
         problem = error.errors()[0]
-        field = ".".join(str(part) for part in problem["loc"]) or "the file"
-        raise ValueError(
-            f"{path}: {field}: {problem['msg'].lower()}. `caebench bench calibrate --site {site}` writes it again."
-        ) from error
+        field = brief(".".join(str(part) for part in problem["loc"])) or "the file"
+        raise ValueError(f"{path}: {field}: {problem['msg'].lower()}. {again}") from error

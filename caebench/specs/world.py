@@ -7,6 +7,7 @@ from pydantic import AfterValidator, NonNegativeInt, PositiveInt
 
 from caebench.datasets.registry import DATASETS, PUBLISHED
 from caebench.datasets.splits import Amount
+from caebench.files.toml import brief
 from caebench.specs.base import Config, OneOf
 from caebench.specs.did_you_mean import suggest
 
@@ -18,7 +19,7 @@ def known_dataset(name: str, known: Mapping[str, object] = PUBLISHED) -> str:
         ValueError: there is no such data set.
     """
     if name not in known:
-        raise ValueError(f"data set '{name}': unknown.{suggest(name, known)} Known: {', '.join(known)}.")
+        raise ValueError(f"data set '{brief(name)}': unknown.{suggest(name, known)} Known: {', '.join(known)}.")
     return name
 
 

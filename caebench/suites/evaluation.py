@@ -10,21 +10,14 @@ from caebench.specs.registry import EVALUATIONS, SOURCES
 from caebench.suites.checking import check
 from caebench.suites.loading import every, load
 from caebench.suites.recipes import parameters
-from caebench.suites.suite import Row, Suite
+from caebench.suites.suite import Column, Row, Suite
 
 Table = dict[str, Any]
-NAMED: Mapping[str, Table] = {  # in short, as columns of a table
-    "linear": {"header": "LIN", "eval": "linear_probe", "published": "LIN"},
-    "attentive": {"header": "ATT", "eval": "attentive_probe", "published": "ATT"},
-    "knn": {"header": "k-NN", "eval": "knn"},
-    "linear_ade20k": {"header": "ADE20K linear", "eval": "linear_segmentation"},
-    "knn_ade20k": {"header": "ADE20K k-NN", "eval": "knn_segmentation"},
-    "finetune": {"header": "FT", "eval": "finetune", "published": "FT"},
-    "food101": {"header": "Food-101", "eval": "food101"},
-    "clipart": {"header": "Clipart", "eval": "clipart"},
-    "sketch": {"header": "Sketch", "eval": "sketch"},
-    "ade20k": {"header": "ADE20K mIoU", "eval": "ade20k"},
-    "coco": {"header": "COCO box AP", "eval": "coco"},
+SHORT: Mapping[str, str] = {
+    "linear": "linear_probe",
+    "attentive": "attentive_probe",
+    "linear_ade20k": "linear_segmentation",
+    "knn_ade20k": "knn_segmentation",
 }
 PROBES = ("linear", "attentive", "knn", "linear_ade20k")  # of a frozen encoder: what `eval` runs if nothing is named
 
@@ -101,20 +94,27 @@ def columns_named(on: Sequence[str], like: str | None) -> Table:
 def _column(name: str) -> Table:
     """An evaluation by its short name or its recipe's, on a data set of its own or on another."""
     evaluation, _, data = name.partition(":")
-    known = NAMED.get(evaluation, {"header": evaluation, "eval": evaluation})
-    if known["eval"] not in EVALUATIONS:
-        names = dict.fromkeys([*NAMED, *EVALUATIONS])
+    recipe_name = SHORT.get(evaluation, evaluation)
+    if recipe_name not in EVALUATIONS:
+        names = dict.fromkeys([*SHORT, *EVALUATIONS])
         raise ValueError(f"--on '{name}': unknown.{suggest(evaluation, names)} Known: {', '.join(names)}.")
-    recipe = EVALUATIONS[known["eval"]]
-    if "pretraining" in parameters(recipe):
+    if "pretraining" in parameters(recipe := EVALUATIONS[recipe_name]):
         raise ValueError(f"--on '{name}': it is of a pretraining, not of its encoder. Write a suite with such a row.")
-    column = {**known, "metric": recipe(variant="vit_b").METRICS[0]}
+    usual = _usual(recipe_name) or Column(
+        header=evaluation, eval=recipe_name, metric=recipe(variant="vit_b").METRICS[0]
+    )
     if not data:
-        return column
+        return usual.model_dump(exclude={"note"}, exclude_defaults=True)
     if "data" not in parameters(recipe):
-        takes = ", ".join(one for one in NAMED if "data" in parameters(EVALUATIONS[NAMED[one]["eval"]]))
+        takes = ", ".join(known for known, other in EVALUATIONS.items() if "data" in parameters(other))
         raise ValueError(f"--on '{name}': {evaluation} has one data set. Those that take another: {takes}.")
-    return {**column, "header": f"{column['header']} {data}", "data": data, "published": None}
+    return {"header": f"{usual.header} {data}", "eval": recipe_name, "metric": usual.metric, "data": data}
+
+
+def _usual(evaluation: str) -> Column | None:
+    """The first column of a suite that shows an evaluation as its recipe makes it: for its header and metric."""
+    columns = (column for suite in every() for column in suite.columns.values())
+    return next((one for one in columns if one.eval == evaluation and not one.set and one.data is None), None)
 
 
 def quoted_row(name: str) -> Table:

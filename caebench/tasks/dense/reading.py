@@ -9,13 +9,12 @@ from mmcv.transforms import BaseTransform
 from mmseg.datasets.transforms import LoadAnnotations
 from PIL import Image
 
-from caebench.data.loading import open_image
-from caebench.datasets.errors import DataError
+from caebench.data.loading import RESTORE, open_image
+from caebench.datasets.errors import DataError, reject_special
 from caebench.datasets.pixels import UNREADABLE, PixelSize, fault_of_label_map, size_error
 from caebench.files.permissions import denied_at
 
 IGNORED = 255  # the label that counts neither in training nor in the metric
-CHECK = "Run `caebench data check` to find every such file, and restore it from the original archive"
 
 
 class ReadPicture(BaseTransform):
@@ -51,6 +50,7 @@ class ReadLabelMap(LoadAnnotations):
             DataError: it cannot be read, is no label map, or its picture has another size.
         """
         path = Path(results["seg_map_path"])
+        reject_special(path, f"{RESTORE}.")
         try:
             with Image.open(path) as image:
                 mode = image.mode
@@ -58,11 +58,11 @@ class ReadLabelMap(LoadAnnotations):
         except PermissionError as error:
             raise DataError(path, *denied_at(path)) from error
         except UNREADABLE as error:
-            raise DataError(path, f"cannot be read as an image ({error})", f"{CHECK}.") from error
+            raise DataError(path, f"cannot be read as an image ({error})", f"{RESTORE}.") from error
         labels = results["gt_seg_map"]
         top_label = int(labels.max(where=labels != IGNORED, initial=0)) + 1  # 0 became the ignored one
         if fault := fault_of_label_map(mode, top_label, self.num_classes):
-            raise DataError(path, fault, f"{CHECK}.")
+            raise DataError(path, fault, f"{RESTORE}.")
         (height, width), (rows, columns) = results["ori_shape"], labels.shape
         says = f"its label map {path} has"
         check_size(Path(results["img_path"]), (width, height), (columns, rows), says)
@@ -76,4 +76,4 @@ def check_size(path: Path, found: PixelSize, wanted: PixelSize, says: str) -> No
         DataError: they differ.
     """
     if found != wanted:
-        raise size_error(path, found, wanted, says, CHECK)
+        raise size_error(path, found, wanted, says, RESTORE)

@@ -44,6 +44,12 @@ def test_an_archive_by_hand_is_read(tmp_path):
     assert torch.equal(read(path).entries["a"], torch.ones(3))
 
 
+def test_an_archive_without_entries_is_none_of_torch(tmp_path):
+    with ZipFile(tmp_path / "x.pth", "w"):
+        pass
+    assert refused(tmp_path / "x.pth").startswith("is a zip archive without data.pkl, so not of torch.save.")
+
+
 OVERLONG = "one of its tensors claims another number of bytes than the file has. Do not use it."
 
 

@@ -19,6 +19,15 @@ def tar(content=b"x"):
     return out.getvalue()
 
 
+def old_tar():
+    """As programs wrote it before POSIX: without the mark of later ones."""
+    header = bytearray(tar()[:512])
+    header[257:265] = bytes(8)
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    return bytes(header) + tar()[512:]
+
+
 CONVERT = "Convert it to a state dict, and save that with torch.save."
 UNPACK = "Unpack it, and give the checkpoint in it."
 PAGE = "is a web page: the link led to a browser page, a login or an error. Fetch the file behind it."
@@ -33,6 +42,8 @@ FILES = [
     ("x.pth", b"/annex/objects/SHA256E-s12--ab.pth\n", "is a pointer of git-annex. Fetch the file: git annex get"),
     ("x.pth", gzip.compress(b"weights", mtime=0), f"is a gzip archive. {UNPACK}"),
     ("x.pth.tar", tar(), f"is a tar archive. {UNPACK}"),
+    ("x.pth.tar", old_tar(), f"is a tar archive. {UNPACK}"),
+    ("x.pth", bytes(1000), "begins with zeros alone, as a download that was never filled. Fetch it again."),
     ("x.pth", b"\xfd7zXZ\x00\x00", f"is an xz archive. {UNPACK}"),
     ("x.h5", b"\x89HDF\r\n\x1a\n\x00", f"is an HDF5 file, as Keras and TensorFlow write it. {CONVERT}"),
     ("flax_model.msgpack", b"\xde\x00\x10", f"is a file of Flax. {CONVERT}"),

@@ -116,7 +116,13 @@ def test_a_config_that_says_otherwise_than_the_family_is_an_error(tmp_path):
         load_encoder(tmp_path / "mae.pth", num_heads=3)
 
 
-@pytest.mark.parametrize("text", ["no json", "[]", '{"mean": [0.5], "std": [1, 1, 1]}', '{"mean": "a", "std": 1}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("no json", "[]", '{"mean": [0.5], "std": [1, 1, 1]}', '{"mean": "a", "std": 1}', "[" * 100_000),
+        '{"mean": 1' + "0" * 400 + ', "std": 1}',
+    ],
+)
 def test_a_config_that_cannot_be_read_is_an_error(text, tmp_path):
     path = write(tmp_path, plain(make(**VIT)))
     (tmp_path / "config.json").write_text(text, encoding="utf8")

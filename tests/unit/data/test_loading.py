@@ -1,5 +1,7 @@
 """Every step takes the same samples on any number of processes, in any number of pieces, from any start."""
 
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -148,6 +150,12 @@ def test_a_palette_with_transparency_is_read_without_a_warning(tmp_path):
 
 
 @pytest.mark.parametrize("read", [open_image, read_pixels])
+def test_a_pipe_in_place_of_a_picture_is_an_error_and_no_wait(read, tmp_path):
+    os.mkfifo(tmp_path / "a.jpg")
+    with pytest.raises(DataError, match=r"a\.jpg: neither a file nor a folder\. Run `caebench data check`"):
+        read(tmp_path / "a.jpg")
+
+
 @pytest.mark.parametrize("suffix", ["png", "jpg"])
 @pytest.mark.parametrize("limit", [20, 50])
 def test_a_decompression_bomb_is_an_error_that_names_the_file(limit, suffix, read, tmp_path, monkeypatch):

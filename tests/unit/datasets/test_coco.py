@@ -94,6 +94,7 @@ def test_compressed_run_lengths_are_read_as_pycocotools_does(seed, changed):
         (drop("bbox"), "bbox None, expected [x, y, width, height]"),
         (update("annotations", bbox=[1, 2, None, 4]), "bbox [1, 2, None, 4], expected [x, y, width, height]"),
         (update("annotations", area=float("nan")), "area nan, expected a number of pixels"),
+        (update("annotations", area=10**400), "area 10000"),
         (update("annotations", image_id=7), "image_id 7, which no image has"),
         (update("annotations", image_id=[7]), "image_id [7], which no image has"),
         (update("annotations", category_id=9), "category_id 9, which no category has"),
@@ -126,6 +127,15 @@ def test_what_it_would_stop_at_is_an_error_with_file_and_annotation(change, said
         (
             lambda described: described["images"][0].update(file_name="./000000500002.jpg"),
             "image 500001 of file_name './000000500002.jpg', expected a name as in 000000000001.jpg",
+        ),
+        (
+            update("images", file_name=["a"]),
+            "image 500002 of file_name ['a'], expected a name as in 000000000001.jpg",
+        ),
+        (update("categories", name={}), "a category without a number as id and a text as name: {"),
+        (
+            update("images", width=2**31),
+            "image 500002 of width and height [2147483648, 64], expected whole numbers above 0, to 65535",
         ),
         (
             update("images", width="64"),

@@ -48,6 +48,14 @@ def test_a_checkout_gives_its_commit_and_its_changes(make):
     assert changed["dirty"] is True and changed["sha256"] != files
 
 
+def test_asking_for_the_commit_writes_nothing_to_the_checkout(make):
+    folder = make("clone", is_checkout=True)
+    os.utime(folder / "caebench" / "a.py", (1, 1))  # `git status` would note the new time in its index
+    before = (folder / ".git" / "index").read_bytes()
+    assert provenance.code()["dirty"] is False
+    assert (folder / ".git" / "index").read_bytes() == before
+
+
 def test_an_environment_inside_another_repository_does_not_give_that_ones_commit(make, tmp_path):
     (tmp_path / "project").mkdir()
     (tmp_path / "project" / "own.txt").write_text("")

@@ -1,5 +1,6 @@
 """A site file: its mistakes name the field and the nearest word, and its paths are expanded."""
 
+import os
 import pwd
 from pathlib import Path
 
@@ -153,7 +154,7 @@ def test_only_a_site_with_a_file_needs_a_home(monkeypatch, home_of_all):
         load_site("mine")
 
 
-@pytest.mark.parametrize("content", [b"{", b"\xff\xfe", b"[]", b"{}"])
+@pytest.mark.parametrize("content", [b"{", b"\xff\xfe", b"[]", b"{}", b'{"a\\nb": 1}'])
 def test_a_damaged_calibration_is_named_with_the_command_that_writes_it(home, content):
     path = write(home, "").with_name("mine.calibration.json")
     path.write_bytes(content)
@@ -162,3 +163,11 @@ def test_a_damaged_calibration_is_named_with_the_command_that_writes_it(home, co
     message = str(caught.value)
     assert message.startswith(f"{path}: ") and "\n" not in message
     assert message.endswith("`caebench bench calibrate --site mine` writes it again.")
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder", "/dev/zero"])
+def test_a_calibration_that_is_no_file_is_refused(home, kind):
+    path = write(home, "").with_name("mine.calibration.json")
+    {"pipe": lambda: os.mkfifo(path), "folder": path.mkdir}.get(kind, lambda: path.symlink_to(kind))()
+    with pytest.raises(ValueError, match=r"mine\.calibration\.json: not a file\. Delete it: `caebench bench calibrate"):
+        load_site("mine")
