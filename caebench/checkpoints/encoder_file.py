@@ -12,6 +12,7 @@ from caebench.files.atomic import replacing
 from caebench.files.permissions import check_readable
 from caebench.models.attention import resample_table
 from caebench.models.vit import Bias, Encoder, resample_positions
+from caebench.specs.architecture import from_dict, to_dict
 from caebench.specs.pixel_stats import FORM, IMAGENET, PixelStats, name_of, parse_stats
 from caebench.specs.variants import Variant
 
@@ -55,6 +56,7 @@ def save_encoder(encoder: Encoder, path: Path, state: Mapping[str, Tensor] | Non
         "relative_position_bias": encoder.relative_position_bias,
         "norm_eps": encoder.norm_eps,
         "pixel_stats": name_of(stats_of(encoder)),
+        **({"architecture": differing} if (differing := to_dict(encoder.architecture)) else {}),
     }
     with replacing(path) as partial:
         save_file(
@@ -89,8 +91,9 @@ def read_encoder(
         with safe_open(path, framework="pt") as file:
             sizes = json.loads(file.metadata()["encoder"])
             stats = parse_stats(sizes.get("pixel_stats", "imagenet"))  # older files have none
+            architecture = from_dict(sizes.get("architecture", {}))
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 not a dict
-    except (OSError, KeyError, TypeError, ValueError, SafetensorError) as error:
+    except (OSError, KeyError, TypeError, ValueError, AttributeError, SafetensorError) as error:
         message = f"{path}: cannot be read as an encoder file: {error}. Delete its job's folder and run it again."
         raise ValueError(message) from error
     own = sizes.get("relative_position_bias", "none")
@@ -102,6 +105,7 @@ def read_encoder(
         positions=sizes.get("positions", "sincos"),
         relative_position_bias="block" if relative_position_bias else own,
         norm_eps=sizes.get("norm_eps", 1e-6),
+        architecture=architecture,
     )
     state["pos_embed"] = resample_positions(state["pos_embed"], (encoder.grid, encoder.grid))
     state = _fit_biases(state, encoder, own)

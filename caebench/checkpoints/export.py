@@ -25,6 +25,7 @@ from caebench.checkpoints.hub_configs import (
 from caebench.checkpoints.mapping import RECORD
 from caebench.files.atomic import replacing, write_json
 from caebench.models.vit import Encoder
+from caebench.specs.architecture import describe
 from caebench.specs.did_you_mean import suggest
 from caebench.specs.pixel_stats import PixelStats, name_of
 
@@ -56,8 +57,10 @@ def export(encoder: Encoder, to: str, path: Path) -> list[str]:
     For Hugging Face the path is a folder for `from_pretrained`; timm's config is next to its file.
 
     Raises:
-        ValueError: the path exists.
+        ValueError: the path exists, or the encoder is no plain ViT.
     """
+    if differs := describe(encoder.architecture):
+        raise ValueError(f"--to {to}: it has no place for {differs}. Use the job's own encoder.safetensors.")
     layout, stats = LAYOUTS[to], known_stats(encoder)
     configs = layout.configs(path, encoder, stats)
     for written in (path, *configs):

@@ -31,6 +31,13 @@ PixelsOption = Annotated[
         "inception, clip or M1,M2,M3/S1,S2,S3.",
     ),
 ]
+ActivationOption = Annotated[
+    str | None,
+    typer.Option(
+        "--activation",
+        help="Of the MLPs, if no config next to the file and no family determines it: gelu, quick_gelu or gelu_tanh.",
+    ),
+]
 ManifestOption = Annotated[
     Path | None,
     typer.Option("--manifest", callback=expanded, help="Your own manifest of assets, which may list the file."),
@@ -42,6 +49,7 @@ def inspect(
     family: FamilyOption = None,
     num_heads: HeadsOption = None,
     pixel_stats: PixelsOption = None,
+    activation: ActivationOption = None,
     manifest: ManifestOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -51,7 +59,7 @@ def inspect(
     """
     from caebench.execution import checkpoints
 
-    found = checkpoints.inspect(path, checkpoints.Given(num_heads, family, pixel_stats, manifest))
+    found = checkpoints.inspect(path, checkpoints.Given(num_heads, family, pixel_stats, manifest, activation))
     if json:
         print_json(dict(found))
     else:
@@ -65,6 +73,7 @@ def import_file(
     family: FamilyOption = None,
     num_heads: HeadsOption = None,
     pixel_stats: PixelsOption = None,
+    activation: ActivationOption = None,
     manifest: ManifestOption = None,
     site: SiteOption = "local",
     store: StoreOption = None,
@@ -80,7 +89,7 @@ def import_file(
 
     where = load_site(site)
     jobs = open_store(where, store)
-    given = checkpoints.Given(num_heads, family, pixel_stats, manifest)
+    given = checkpoints.Given(num_heads, family, pixel_stats, manifest, activation)
     job, found = checkpoints.import_file(path, given, jobs, where)
     row = checkpoints.row(job, f"{path.name.partition('.')[0]}, released")
     if json:
@@ -89,6 +98,7 @@ def import_file(
         return
     say(f"{job.name}: imported. The use of every key: {jobs.folder(job)}/mapping.json")
     say(f"Pixel statistics: {found['pixel_stats']} ({found['pixel_source']})")
+    say(f"Features for probes: {_features(found)}")
     say(f"In a suite: {row}")
 
 
@@ -168,6 +178,13 @@ def families(
         print_table("Families", header, [list(row.values()) for row in rows], words=True)
 
 
+def _features(found: "Inspection") -> str:
+    """The features that probes and k-NN can take, and what stands for a class token that the encoder lacks."""
+    listed = ", ".join(found["features"]) or "not determined"
+    is_without = found["features"] and "cls" not in found["features"]
+    return f"{listed} (no class token: linear probe and k-NN take the mean of the patches)" if is_without else listed
+
+
 def _print(found: "Inspection") -> None:
     from caebench.cli.show import print_table
     from caebench.specs.pixel_stats import OPTION
@@ -192,6 +209,9 @@ def _print(found: "Inspection") -> None:
         ],
         ["layer scale", "yes" if found["layer_scale"] else "no"],
         ["epsilon of norms", f"{found['norm_eps']:g}"],
+        ["activation", found["activation"] or "not determined"],
+        ["differs from a plain ViT", ", ".join(f"{n}: {v}" for n, v in found["architecture"].items()) or "no"],
+        ["features for probes", _features(found)],
         ["pixels", f"{pixels} ({found['pixel_source']})" if pixels else f"not determined: give {OPTION}"],
         ["encoder", f"{len(found['encoder'])} tensors" + (f" in entry '{found['entry']}'" if found["entry"] else "")],
         ["wrappers", f"{', '.join(found['wrappers'])} (removed from the names)" if found["wrappers"] else "none"],

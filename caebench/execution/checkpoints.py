@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from caebench.datasets.base import Roots
 from caebench.datasets.registry import PUBLISHED
@@ -14,7 +14,7 @@ from caebench.files.atomic import read_json
 from caebench.files.layout import ENCODER, FAILURE, JOB, RESULT
 from caebench.files.visible import visible
 from caebench.specs.families import BY_NAME, FAMILIES
-from caebench.specs.family import PARITY
+from caebench.specs.family import Family
 from caebench.specs.inputs.dataset import Data, RealData, SyntheticData
 from caebench.specs.inputs.imported import Imported
 from caebench.specs.job import Job, make_job
@@ -38,13 +38,20 @@ def families() -> list[dict[str, str]]:
             "family": f"`{family.name}`",
             "what": family.title,
             "layouts read": family.layouts,
-            "pixels": "in the file" if family.is_own else family.pixels or "not fixed",
+            "pixels": _pixels(family),
             "heads by width": ", ".join(f"{dim}: {n}" for dim, n in family.heads.items()) or "in the file",
-            "parity reached": PARITY[family.parity],
+            "parity reached": family.parity_text,
             "layout read in": family.source,
         }
         for family in FAMILIES
     ]
+
+
+def _pixels(family: Family) -> str:
+    if family.is_own:
+        return "in the file"
+    usual = f"{family.usual_pixels}, unless a config says otherwise" if family.usual_pixels else "not fixed"
+    return family.pixels or usual
 
 
 class Given(NamedTuple):
@@ -54,6 +61,7 @@ class Given(NamedTuple):
     family: str | None = None
     pixel_stats: str | None = None
     manifest: Path | None = None  # of assets; None: caebench's
+    activation: str | None = None
 
     def manifest_of(self, path: Path) -> Callable[[str], Sequence[SourcedStats]]:
         """A function from the file's SHA-256 to the manifest's statements about its pixels."""
@@ -66,7 +74,7 @@ def inspect(path: Path, given: Given) -> "Inspection":
     from caebench.tasks.encoder_files import inspection as inspecting
 
     manifest = given.manifest_of(path)
-    return inspecting.inspect(path, given.num_heads, given.family, given.pixel_stats, manifest)
+    return inspecting.inspect(path, given.num_heads, given.family, given.pixel_stats, manifest, given.activation)
 
 
 def import_file(path: Path, given: Given, store: Store, site: Site) -> tuple[Job, "Inspection"]:
@@ -77,7 +85,8 @@ def import_file(path: Path, given: Given, store: Store, site: Site) -> tuple[Job
     """
     from caebench.tasks.encoder_files import importing, inspection
 
-    opened = inspection.open_file(path, given.num_heads, given.family, given.pixel_stats, given.manifest_of(path))
+    manifest = given.manifest_of(path)
+    opened = inspection.open_file(path, given.num_heads, given.family, given.pixel_stats, manifest, given.activation)
     importing.require_importable(opened.found)
     job = make_job(identify(opened.found))
     if store.state(job) != "done":
@@ -166,15 +175,18 @@ def encoder_file(folder: Path) -> Path:
 
 
 def identify(found: "Inspection") -> Imported:
-    """The config of a file's job; heads are named only if family and width do not determine them."""
+    """The config of a file's job; what content, family and width determine is not named."""
     heads, pixels = found["num_heads"], found["pixel_stats"]
     assert pixels is not None, "without them there is no import"
+    alone = found["of_family"]
+    differing: dict[str, Any] = {name: found[name] for name in alone if found[name] != alone[name]}
     return Imported(
         kind="imported",
         sha256=found["sha256"],
         family=found["family"],
         num_heads=None if BY_NAME[found["family"]].heads.get(found["width"]) == heads else heads,
         pixel_stats=pixels,
+        **differing,
         variant=find_variant(found["width"], found["blocks"]),
         patch_size=found["patch_size"],
     )
@@ -201,5 +213,7 @@ def row(job: Job, label: str) -> str:
         **({"variant": f'"{config.variant}"'} if config.variant else {}),
         **({"num_heads": str(config.num_heads)} if config.num_heads else {}),
         **({"patch_size": str(config.patch_size)} if config.patch_size != 16 else {}),
+        **({"activation": f'"{config.activation}"'} if config.activation else {}),
+        **({"norm_eps": repr(config.norm_eps)} if config.norm_eps else {}),
     }
     return "{ " + ", ".join(f"{name} = {value}" for name, value in fields.items()) + " }"

@@ -122,6 +122,11 @@ class EncoderSpec(Spec):
     def size(self) -> Variant:
         """The encoder's sizes."""
 
+    @property
+    def has_class_token(self) -> bool:
+        """Whether the encoder has a class token; where it has none, the mean of the patches stands for it (ADR 40)."""
+        return True
+
 
 @dataclass(frozen=True)
 class Job:

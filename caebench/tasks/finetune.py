@@ -63,7 +63,8 @@ def finetune(config: Finetune, run: Run) -> dict[str, Any]:
     )
     run.adapt(encoder.blocks)
     with seeded(derive(Purpose.INITIALISATION, config.seed)):
-        classifier = Classifier(encoder, FinetuneHead(encoder.variant.dim, num_classes, config.head_init_scale))
+        head = FinetuneHead(encoder.variant.dim, num_classes, config.head_init_scale, encoder.num_prefix)
+        classifier = Classifier(encoder, head)
     evaluator = Evaluator(
         lambda batch: classifier(batch["image"]).float(),
         Samples(val, LabelledSample(evaluation(config.image_size, stats_of(encoder)), 0)),

@@ -31,6 +31,11 @@ def import_encoder(config: Imported, run: Run) -> dict[str, Any]:
     for name, value in found.items():
         if value != (expected := getattr(config, name)):
             raise ValueError(f"{run.folder.name}: {name} {value}, and this job is that of {expected}. Import it again.")
+    if config.activation not in (None, found_activation := encoder.architecture.activation):
+        raise ValueError(
+            f"{run.folder.name}: activation {found_activation}, and this job is that of {config.activation}. "
+            "Import it again."
+        )
     run.fingerprints[config.family] = config.sha256
     dim, depth, num_heads, patch_size = encoder.variant
     return {

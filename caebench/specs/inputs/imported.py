@@ -2,8 +2,9 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt
 
+from caebench.specs.architecture import Activation
 from caebench.specs.arithmetic import BYTES, encoder_parameters
 from caebench.specs.base import NOT_IDENTITY
 from caebench.specs.families import BY_NAME, FamilyName
@@ -25,6 +26,8 @@ class Imported(EncoderSpec):
     family: FamilyName
     num_heads: PositiveInt | None = None  # None: as the family gives this width
     pixel_stats: PixelStatsName = "imagenet"  # what its images are normalised by
+    activation: Activation | None = None  # None: as the file's content and its family determine it
+    norm_eps: PositiveFloat | None = None  # None: the family's
     variant: Annotated[VariantName | None, NOT_IDENTITY] = None  # None: of no size that has a name
     patch_size: Annotated[PositiveInt, NOT_IDENTITY] = 16
 
@@ -33,6 +36,11 @@ class Imported(EncoderSpec):
         """Its sizes as far as they are known without the file."""
         named = VARIANTS[self.variant or "vit_b"]
         return named._replace(num_heads=self.num_heads or named.num_heads, patch_size=self.patch_size)
+
+    @property
+    def has_class_token(self) -> bool:
+        """As all encoders of the family."""
+        return BY_NAME[self.family].class_token
 
     def slug(self, inputs: Inputs, mark: str) -> str:
         """The family, and the beginning of the file's hash."""
@@ -54,6 +62,8 @@ def imported(
     num_heads: int | None = None,
     patch_size: int = 16,
     pixel_stats: str | None = None,
+    activation: Activation | None = None,
+    norm_eps: float | None = None,
 ) -> Imported:
     """An encoder file of another project. Source: the file; `caebench ckpt import PATH` prints the row that names it.
 
@@ -77,6 +87,8 @@ def imported(
         family=family,
         num_heads=num_heads,
         pixel_stats=stats,
+        activation=activation,
+        norm_eps=norm_eps,
         variant=variant,
         patch_size=patch_size,
     )
