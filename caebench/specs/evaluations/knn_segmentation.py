@@ -10,7 +10,7 @@ from caebench.specs.inputs.dataset import Data
 from caebench.specs.job import Inputs, Protocol, Spec, Speed, encoder_size
 from caebench.specs.optim import Precision
 from caebench.specs.scale import Scale
-from caebench.specs.variants import VariantName, num_patches
+from caebench.specs.variants import VariantName
 
 
 class KNNSegmentation(Spec):
@@ -29,11 +29,6 @@ class KNNSegmentation(Spec):
     temperature: PositiveFloat = 0.02
     precision: Precision = "bf16"
     seed: int = 0
-
-    def check(self, inputs: Inputs) -> None:
-        """See `Spec`; and images that patches do not fill."""
-        super().check(inputs)
-        num_patches(self.image_size, encoder_size(inputs), "image_size")
 
     def scaled(self, scale: Scale) -> Self:
         """Smaller images."""
