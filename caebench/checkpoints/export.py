@@ -24,6 +24,7 @@ from caebench.checkpoints.hub_configs import (
 )
 from caebench.checkpoints.mapping import RECORD
 from caebench.files.atomic import replacing, write_json
+from caebench.models.timm_encoder import TimmEncoder
 from caebench.models.vit import Encoder
 from caebench.specs.architecture import describe
 from caebench.specs.did_you_mean import suggest
@@ -59,6 +60,8 @@ def export(encoder: Encoder, to: str, path: Path) -> list[str]:
     Raises:
         ValueError: the path exists, or the encoder is no plain ViT.
     """
+    if isinstance(encoder, TimmEncoder):
+        raise ValueError(f"--to {to}: the encoder is timm's own network {encoder.name}: its file is what was imported.")
     if differs := describe(encoder.architecture):
         raise ValueError(f"--to {to}: it has no place for {differs}. Use the job's own encoder.safetensors.")
     layout, stats = LAYOUTS[to], known_stats(encoder)

@@ -1,8 +1,9 @@
 """`caebench ckpt`: encoder files, of other projects and our own."""
 
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,6 +12,7 @@ from caebench.cli.options import JsonOption, SiteOption, StoreOption, expanded, 
 if TYPE_CHECKING:
     from caebench.execution.checkpoints import Inspection
 
+TIMM = "timm:"  # before the name of one of timm's own networks
 CheckpointPath = Annotated[
     Path, typer.Argument(callback=expanded, help="A checkpoint: .pth, .pt, .pth.tar, .bin or .safetensors.")
 ]
@@ -69,7 +71,12 @@ def inspect(
 
 
 def import_file(
-    path: CheckpointPath,
+    path: Annotated[
+        Path, typer.Argument(callback=expanded, help="A checkpoint, or timm:NAME for one of timm's own networks.")
+    ],
+    weights: Annotated[
+        Path | None, typer.Argument(callback=expanded, help="With timm:NAME: the file of its weights.")
+    ] = None,
     family: FamilyOption = None,
     num_heads: HeadsOption = None,
     pixel_stats: PixelsOption = None,
@@ -90,8 +97,14 @@ def import_file(
     where = load_site(site)
     jobs = open_store(where, store)
     given = checkpoints.Given(num_heads, family, pixel_stats, manifest, activation)
-    job, found = checkpoints.import_file(path, given, jobs, where)
-    row = checkpoints.row(job, f"{path.name.partition('.')[0]}, released")
+    name = str(path).removeprefix(TIMM) if str(path).startswith(TIMM) else None
+    if name is None and weights is not None:
+        raise ValueError(f"{weights}: a second file. Give one checkpoint, or timm:NAME and the file of its weights.")
+    if name is None:
+        job, found = checkpoints.import_file(path, given, jobs, where)
+    else:
+        job, found = checkpoints.import_timm(name, weights, given, jobs, where)
+    row = checkpoints.row(job, f"{name or path.name.partition('.')[0]}, released")
     if json:
         pixels = {name: found[name] for name in ("pixel_stats", "pixel_source")}
         print_json({"id": job.id, "name": job.name, "folder": str(jobs.folder(job)), "row": row, **pixels})
@@ -178,7 +191,7 @@ def families(
         print_table("Families", header, [list(row.values()) for row in rows], words=True)
 
 
-def _features(found: "Inspection") -> str:
+def _features(found: Mapping[str, Any]) -> str:
     """The features that probes and k-NN can take, and what stands for a class token that the encoder lacks."""
     listed = ", ".join(found["features"]) or "not determined"
     is_without = found["features"] and "cls" not in found["features"]

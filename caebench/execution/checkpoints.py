@@ -96,6 +96,36 @@ def import_file(path: Path, given: Given, store: Store, site: Site) -> tuple[Job
     return job, opened.found
 
 
+def import_timm(name: str, path: Path | None, given: Given, store: Store, site: Site) -> tuple[Job, dict[str, Any]]:
+    """A finished job of one of timm's own networks with the weights in a file; and the record of the import.
+
+    Raises:
+        ValueError: see `caebench.checkpoints.timm_files.open_timm`.
+    """
+    from caebench.tasks.encoder_files import timm_files
+
+    if given.num_heads or given.family or given.activation:
+        raise ValueError(f"timm:{name}: timm says heads and activation. Leave --num-heads, --family, --activation out.")
+    opened = timm_files.open_timm(name, path, given.pixel_stats)
+    size, record = opened.encoder.variant, opened.record
+    config = Imported(
+        kind="imported",
+        sha256=record["sha256"],
+        family=record["family"],
+        pixel_stats=record["pixel_stats"],
+        model=name,
+        variant=find_variant(size.dim, size.depth),
+        patch_size=size.patch_size,
+    )
+    job = make_job(config)
+    if store.state(job) != "done":
+        folder = store.prepare(job)
+        timm_files.leave_timm(opened, folder)
+        assert path is not None, "without a file there is no import"
+        finish(folder, store, site, path)
+    return job, {**record, "features": list(opened.encoder.features)}
+
+
 def finish(folder: Path, store: Store, site: Site, path: Path) -> None:
     """Run the job of an import, after its encoder was written to the folder.
 
@@ -215,5 +245,6 @@ def row(job: Job, label: str) -> str:
         **({"patch_size": str(config.patch_size)} if config.patch_size != 16 else {}),
         **({"activation": f'"{config.activation}"'} if config.activation else {}),
         **({"norm_eps": repr(config.norm_eps)} if config.norm_eps else {}),
+        **({"model": f'"{config.model}"'} if config.model else {}),
     }
     return "{ " + ", ".join(f"{name} = {value}" for name, value in fields.items()) + " }"

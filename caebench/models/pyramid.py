@@ -19,7 +19,7 @@ class PyramidEncoder(nn.Module):
         super().__init__()
         encoder.norm = nn.Identity()
         self.encoder = encoder
-        self.chosen = tuple(round(share * len(encoder.blocks)) - 1 for share in DEPTHS)
+        self.chosen = tuple(round(share * encoder.variant.depth) - 1 for share in DEPTHS)
         dim = encoder.variant.dim
         self.scales = nn.ModuleList(
             [
@@ -62,7 +62,7 @@ def final_map(
     encoder: Encoder, images: Float[Tensor, "batch 3 height width"]
 ) -> Float[Tensor, "batch dim rows columns"]:
     """The patch tokens as the encoder gives them, as a map, without gradient."""
-    (tokens,) = features(encoder, images, (len(encoder.blocks) - 1,))
+    (tokens,) = features(encoder, images, (encoder.variant.depth - 1,))
     if encoder.architecture.norms_class_only:
         return tokens
     return encoder.norm(tokens.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)

@@ -7,14 +7,11 @@ no random numbers are generated here after initialisation.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from collections.abc import Callable, Iterator
 from typing import Any, Literal, NamedTuple, cast
 
 import torch
 from jaxtyping import Bool, Float, Int, Shaped
-from timm.layers.activations import QuickGELU
-from timm.layers.mlp import Mlp, SwiGLUPacked
 from timm.layers.pos_embed import resample_abs_pos_embed
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
@@ -23,7 +20,8 @@ from torch.utils.checkpoint import checkpoint
 
 from caebench.models.attention import RelativePositionBias, SampleDropPath
 from caebench.models.initialisation import Init, initialise, rescale_by_depth, truncate_at_one_std
-from caebench.specs.architecture import PLAIN, Activation, Architecture
+from caebench.models.mlp import make_mlp
+from caebench.specs.architecture import PLAIN, Architecture
 from caebench.specs.variants import Variant
 
 Positions = Literal["sincos", "learnt", "learnt_with_class", "none"]  # sincos: fixed; with_class: the class token's too
@@ -31,11 +29,6 @@ Interpolation = Literal["antialiased", "offset"]  # of positions on another grid
 Bias = Literal["none", "block", "shared"]  # relative position bias: one per block, or one for all
 Grid = tuple[int, int]  # rows and columns of patches
 Chosen = Bool[Tensor, "batch patches"] | Int[Tensor, "batch chosen"]  # a mask, or the indices of patches
-ACTIVATIONS: Mapping[Activation, Callable[..., nn.Module]] = {
-    "gelu": nn.GELU,
-    "quick_gelu": QuickGELU,
-    "gelu_tanh": partial(nn.GELU, approximate="tanh"),
-}
 
 
 class Fill(NamedTuple):
@@ -118,20 +111,11 @@ def make_block(
 ) -> Block:
     """A pre-norm timm block whose stochastic depth follows the sample."""
     block = Block(dim, num_heads, qkv_bias=architecture.qkv_bias, init_values=layer_scale, norm_layer=LayerNorm)
-    if (architecture.mlp_dim, architecture.gated, architecture.activation) != (None, False, "gelu"):
-        block.mlp = make_mlp(dim, architecture)
+    if (mlp := make_mlp(dim, architecture)) is not None:
+        block.mlp = mlp
     for name in ("drop_path1", "drop_path2"):
         block.add_module(name, SampleDropPath(drop_path))
     return block
-
-
-def make_mlp(dim: int, architecture: Architecture) -> nn.Module:
-    """An MLP with another activation or width, or with a gate."""
-    mlp_dim = architecture.mlp_dim or 4 * dim
-    if architecture.gated:
-        return SwiGLUPacked(dim, 2 * mlp_dim)
-    act_layer: Any = ACTIVATIONS[architecture.activation]  # timm's hint wants a class, it takes what makes a module
-    return Mlp(dim, mlp_dim, act_layer=act_layer)
 
 
 def linear_rates(drop_path: float, depth: int) -> list[float]:
@@ -239,6 +223,19 @@ class Encoder(nn.Module):
     def norm_eps(self) -> float:
         """The epsilon of every layer norm."""
         return cast(LayerNorm, self.blocks[0].norm1).eps
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
+
+    def untrained(self) -> "Encoder":
+        """A plain encoder of the same size, before any training."""
+        return Encoder(self.variant, self.image_size)
+
+    def layer_groups(self, decay: float) -> list[dict[str, Any]] | None:
+        """Parameter groups with layer-wise decay, if the network has an order of layers of its own."""
+        return None
 
     @property
     def num_prefix(self) -> int:

@@ -28,7 +28,8 @@ class Classifier(nn.Module):
 
     def __init__(self, encoder: Encoder, head: FinetuneHead) -> None:
         super().__init__()
-        head.norm.load_state_dict(encoder.norm.state_dict())  # official: `norm` becomes `fc_norm`
+        if not isinstance(encoder.norm, nn.Identity):  # a network of stages has none of its own
+            head.norm.load_state_dict(encoder.norm.state_dict())  # official: `norm` becomes `fc_norm`
         encoder.norm = nn.Identity()
         self.encoder, self.head = encoder, head
 

@@ -77,15 +77,10 @@ def check_accuracy(encoder: Encoder, pictures: Pictures) -> Iterator[Check]:
         yield Check(what, "ok" if accuracy >= low else "bad", found)
 
 
-def device_of(encoder: Encoder) -> torch.device:
-    """Where the encoder's weights are."""
-    return encoder.patch_embed.weight.device
-
-
 def like(encoder: Encoder) -> Encoder:
     """An untrained encoder of the same size."""
     with seeded(derive(Purpose.INITIALISATION, 0)):
-        return Encoder(encoder.variant, encoder.image_size).to(device_of(encoder)).eval().requires_grad_(False)
+        return encoder.untrained().to(encoder.device).eval().requires_grad_(False)
 
 
 def choose(pictures: Pictures, split: Split) -> list[tuple[Path, int]]:
@@ -102,7 +97,7 @@ def extract(
     encoder: Encoder, transform: Transform, chosen: Sequence[tuple[Path, int]]
 ) -> tuple[Float[Tensor, "images dim"], Int[Tensor, " images"]]:
     """Mean patch tokens and labels: no method's class token is favoured."""
-    device, parts = device_of(encoder), []
+    device, parts = encoder.device, []
     for first in range(0, len(chosen), BATCH):
         images = [transform(open_image(path)) for path, _ in chosen[first : first + BATCH]]
         parts.append(encoder.patches(encoder(torch.stack(images).to(device))).mean(dim=1).cpu())

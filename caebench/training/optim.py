@@ -30,6 +30,8 @@ def encoder_groups(encoder: Encoder, decay: float) -> list[ParamGroup]:
     Parameters that belong to no block have the full rate, as in the official constructors (`get_num_layer_for_vit`): a
     table of relative positions that all blocks share, and a final norm.
     """
+    if (own := encoder.layer_groups(decay)) is not None:
+        return own
     depth, biases = len(encoder.blocks), encoder.relative_position_biases
     groups = split_decay(encoder.norm)
     of_block = len(biases) == depth and encoder.relative_position_bias == "block"

@@ -1,9 +1,11 @@
 """Encoders that are no plain ViT as jobs: imported, verified, and evaluated by every kind of evaluation."""
 
 import json
+import tomllib
 from pathlib import Path
 
 import pytest
+import timm
 import torch
 from safetensors.torch import load_file
 
@@ -13,6 +15,7 @@ from caebench.execution.local import run_plan
 from caebench.planning.scale import SCALES
 from caebench.report.protocol import deviations, protocol
 from caebench.specs.inputs.imported import Imported
+from caebench.specs.inputs.imported import imported as imported_recipe
 from caebench.specs.job import make_job
 from caebench.specs.registry import EVALUATIONS
 from caebench.specs.site import Site
@@ -76,6 +79,55 @@ def test_inspect_import_verify_and_a_second_import_agree(bench, name):
     torch.testing.assert_close(tokens, expected, rtol=0, atol=2e-5)
     checks = json.loads(bench.run("ckpt", "verify", facts["id"], "--json").output)
     assert [check["state"] for check in checks[:4]] == ["ok"] * 4, checks
+
+
+TIMM_USED = {
+    "test_vit.r160_in1k": ("knn", "linear_probe", "attentive_probe", "finetune", "knn_segmentation"),
+    "test_convnext": ("linear_probe", "finetune"),
+}
+
+
+@pytest.mark.parametrize("name", TIMM_USED)
+def test_timms_own_networks_are_imported_and_evaluated(bench, quickstart, tiny, log, tmp_path, name):
+    torch.manual_seed(0)
+    torch.save(timm.create_model(name, pretrained=False).state_dict(), tmp_path / "weights.pth")
+    command = bench.run("ckpt", "import", f"timm:{name}", str(tmp_path / "weights.pth"), "--json")
+    assert command.process.exitcode == 0, command.output
+    facts = json.loads(command.output)
+    assert f'model = "{name}"' in facts["row"] and facts["pixel_source"] == f"timm's config of {name}"
+    fields = tomllib.loads(f"row = {facts['row']}")["row"]
+    arguments = {key: value for key, value in fields.items() if key not in ("label", "recipe")}
+    encoder = make_job(imported_recipe(**arguments))
+    assert encoder.id == facts["id"]
+    jobs = {}
+    for recipe in TIMM_USED[name]:
+        config = tiny.apply(EVALUATIONS[recipe]())
+        size = {"image_size": 64} if recipe != "knn_segmentation" else {}
+        jobs[recipe] = make_job(config.replace(**size), encoder=encoder)
+    ancestors = {one.id: one for job in jobs.values() for one in [*job.ancestors(), job]}
+    outcomes = run_plan(list(ancestors.values()), Store(bench.store), Site(device="cpu"), log.watcher, 1)
+    assert {outcomes.by_id[job.id] for job in jobs.values()} == {"done"}, log.reasons
+    protocol = read(bench.folder(jobs["linear_probe"]) / "result.json").get("protocol")
+    assert protocol == (None if name == "test_vit.r160_in1k" else {"feature": "mean", "pooling": WITHOUT})
+    refused = bench.run("ckpt", "export", encoder.id, "--to", "timm", "--output", str(tmp_path / "out"))
+    assert refused.process.exitcode == 2 and "timm's own network" in refused.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("timm:vit_base_patch14_dinov2",), "no file of weights was given. timm says that they are published at https"),
+        (("timm:vit_base_patch14_dinov2", "none.pth"), "none.pth: no such file. timm says that they are published at"),
+        (("timm:vit_bse_patch16_224", "none.pth"), "Did you mean 'vit_base_patch16_224'?"),
+        (("timm:test_vit", "none.pth", "--num-heads", "3"), "timm says heads and activation"),
+        (("one.pth", "two.pth"), "two.pth: a second file"),
+    ],
+)
+def test_a_network_of_timms_that_cannot_be_imported_is_one_clear_line(bench, arguments, said):
+    command = bench.run("ckpt", "import", *arguments)
+    assert command.process.exitcode == 2, command.output
+    (line,) = [line for line in command.output.splitlines() if line]
+    assert line.startswith("error: ") and said in line
 
 
 @pytest.mark.parametrize("to", ["timm", "mmpretrain", "official-cae", "hf"])

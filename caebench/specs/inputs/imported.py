@@ -28,6 +28,7 @@ class Imported(EncoderSpec):
     pixel_stats: PixelStatsName = "imagenet"  # what its images are normalised by
     activation: Activation | None = None  # None: as the file's content and its family determine it
     norm_eps: PositiveFloat | None = None  # None: the family's
+    model: str | None = None  # timm's name of its own network that has the weights; None: they are in ours
     variant: Annotated[VariantName | None, NOT_IDENTITY] = None  # None: of no size that has a name
     patch_size: Annotated[PositiveInt, NOT_IDENTITY] = 16
 
@@ -43,8 +44,8 @@ class Imported(EncoderSpec):
         return BY_NAME[self.family].class_token
 
     def slug(self, inputs: Inputs, mark: str) -> str:
-        """The family, and the beginning of the file's hash."""
-        return f"{self.family}-{self.sha256[:8]}"
+        """The family or timm's network, and the beginning of the file's hash."""
+        return f"{self.model or self.family}-{self.sha256[:8]}"
 
     def scaled(self, scale: Scale) -> Self:
         """As it is: it cannot shrink, and takes the scale's images as they are."""
@@ -64,6 +65,7 @@ def imported(
     pixel_stats: str | None = None,
     activation: Activation | None = None,
     norm_eps: float | None = None,
+    model: str | None = None,
 ) -> Imported:
     """An encoder file of another project. Source: the file; `caebench ckpt import PATH` prints the row that names it.
 
@@ -89,6 +91,7 @@ def imported(
         pixel_stats=stats,
         activation=activation,
         norm_eps=norm_eps,
+        model=model,
         variant=variant,
         patch_size=patch_size,
     )
