@@ -43,7 +43,6 @@ class Inspection(TypedDict):
     layer_scale: bool
     norm_eps: float
     activation: str | None  # None: not determined, nor given
-    of_family: dict[str, Any]  # activation and epsilon as content and family alone determine them
     architecture: dict[str, Any]  # in which fields it differs from a plain ViT
     features: list[str]  # that probes and k-NN can take; empty if the encoder cannot be loaded
     pixel_stats: str | None  # None: no source has them
@@ -61,6 +60,7 @@ class Opened(NamedTuple):
 
     found: Inspection
     encoder: ImportedEncoder | None  # None: there are problems, or the number of heads is unknown
+    of_family: dict[str, Any]  # activation and epsilon as content and family alone determine them
 
 
 def nothing_known(sha256: str) -> Sequence[SourcedStats]:
@@ -111,7 +111,8 @@ def open_file(
         found["architecture"] = to_dict(encoder.architecture)
         found["features"] = list(encoder.features)
         found["activation"] = encoder.architecture.activation
-    return Opened(found, None if encoder is None or problems else with_pixels(encoder, pixels))
+    loaded = None if encoder is None or problems else with_pixels(encoder, pixels)
+    return Opened(found, loaded, parts.of_family)
 
 
 def _try_out(
@@ -162,7 +163,6 @@ def _describe(
         "layer_scale": parts.has_layer_scale,
         "norm_eps": parts.norm_eps,
         "activation": None,
-        "of_family": parts.of_family,
         "architecture": {},
         "features": [],
         "pixel_stats": pixels.stats if pixels else None,

@@ -1,7 +1,7 @@
 """Encoder files for the command line: the entry to the code that reads tensors, and the job of an imported file."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -88,7 +88,7 @@ def import_file(path: Path, given: Given, store: Store, site: Site) -> tuple[Job
     manifest = given.manifest_of(path)
     opened = inspection.open_file(path, given.num_heads, given.family, given.pixel_stats, manifest, given.activation)
     importing.require_importable(opened.found)
-    job = make_job(identify(opened.found))
+    job = make_job(identify(opened.found, opened.of_family))
     if store.state(job) != "done":
         folder = store.prepare(job)
         importing.leave_encoder(opened, folder)
@@ -204,12 +204,11 @@ def encoder_file(folder: Path) -> Path:
     return path
 
 
-def identify(found: "Inspection") -> Imported:
+def identify(found: "Inspection", of_family: Mapping[str, Any]) -> Imported:
     """The config of a file's job; what content, family and width determine is not named."""
     heads, pixels = found["num_heads"], found["pixel_stats"]
     assert pixels is not None, "without them there is no import"
-    alone = found["of_family"]
-    differing: dict[str, Any] = {name: found[name] for name in alone if found[name] != alone[name]}
+    differing: dict[str, Any] = {name: found[name] for name in of_family if found[name] != of_family[name]}
     return Imported(
         kind="imported",
         sha256=found["sha256"],

@@ -110,7 +110,6 @@ def test_a_config_of_timms_says_nothing_here(tmp_path):
 def test_epsilon_and_activation_of_a_config_are_reported(tmp_path):
     found = inspect(folder_with(tmp_path, "vit", layer_norm_eps=1e-6, hidden_act="gelu_new"))
     assert (found["norm_eps"], found["activation"], found["num_heads"]) == (1e-6, "gelu_tanh", 3)
-    assert found["of_family"] == {"activation": "gelu", "norm_eps": 1e-12}
     assert found["architecture"] == {"activation": "gelu_tanh"}
 
 
