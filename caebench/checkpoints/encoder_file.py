@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -11,7 +12,9 @@ from torch import Tensor
 from caebench.files.atomic import replacing
 from caebench.files.permissions import check_readable
 from caebench.models.attention import resample_table
+from caebench.models.timm_encoder import TimmEncoder
 from caebench.models.vit import Bias, Encoder, resample_positions
+from caebench.specs.architecture import from_dict, to_dict
 from caebench.specs.pixel_stats import FORM, IMAGENET, PixelStats, name_of, parse_stats
 from caebench.specs.variants import Variant
 
@@ -23,6 +26,10 @@ class FileEncoder(Encoder):
     """An encoder from a file, with the statistics of the pixels that it was trained on."""
 
     pixel_stats: PixelStats | None = None  # None: unknown
+
+
+class FileTimmEncoder(TimmEncoder, FileEncoder):
+    """A network of timm's from a file."""
 
 
 def stats_of(encoder: Encoder) -> PixelStats:
@@ -47,21 +54,29 @@ def save_encoder(encoder: Encoder, path: Path, state: Mapping[str, Tensor] | Non
     A separate position of the class token is added to the token, since evaluations have one token (ADR 15).
     """
     tensors = merge_class_position(encoder, encoder.state_dict() if state is None else state)
-    sizes = {
+    sizes = _timm_facts(encoder) if isinstance(encoder, TimmEncoder) else _facts(encoder)
+    with replacing(path) as partial:
+        save_file(
+            {name: value.detach().cpu().contiguous() for name, value in tensors.items()},
+            partial,
+            metadata={"encoder": json.dumps({**sizes, "pixel_stats": name_of(stats_of(encoder))})},
+        )
+
+
+def _timm_facts(encoder: TimmEncoder) -> dict[str, Any]:
+    return {"timm": encoder.name, "image_size": encoder.image_size, "variant": list(encoder.variant)}
+
+
+def _facts(encoder: Encoder) -> dict[str, Any]:
+    return {
         "variant": list(encoder.variant),
         "image_size": encoder.image_size,
         "layer_scale": hasattr(encoder.blocks[0].ls1, "gamma"),
         "positions": "learnt" if encoder.positions == "learnt_with_class" else encoder.positions,
         "relative_position_bias": encoder.relative_position_bias,
         "norm_eps": encoder.norm_eps,
-        "pixel_stats": name_of(stats_of(encoder)),
+        **({"architecture": differing} if (differing := to_dict(encoder.architecture)) else {}),
     }
-    with replacing(path) as partial:
-        save_file(
-            {name: value.detach().cpu().contiguous() for name, value in tensors.items()},
-            partial,
-            metadata={"encoder": json.dumps(sizes)},
-        )
 
 
 def merge_class_position(encoder: Encoder, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
@@ -89,10 +104,13 @@ def read_encoder(
         with safe_open(path, framework="pt") as file:
             sizes = json.loads(file.metadata()["encoder"])
             stats = parse_stats(sizes.get("pixel_stats", "imagenet"))  # older files have none
+            architecture = from_dict(sizes.get("architecture", {}))
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 not a dict
-    except (OSError, KeyError, TypeError, ValueError, SafetensorError) as error:
+    except (OSError, KeyError, TypeError, ValueError, AttributeError, SafetensorError) as error:
         message = f"{path}: cannot be read as an encoder file: {error}. Delete its job's folder and run it again."
         raise ValueError(message) from error
+    if "timm" in sizes:
+        return _read_timm(path, sizes, state, stats, image_size, drop_path)
     own = sizes.get("relative_position_bias", "none")
     encoder = FileEncoder(
         Variant(*sizes["variant"]),
@@ -102,6 +120,7 @@ def read_encoder(
         positions=sizes.get("positions", "sincos"),
         relative_position_bias="block" if relative_position_bias else own,
         norm_eps=sizes.get("norm_eps", 1e-6),
+        architecture=architecture,
     )
     state["pos_embed"] = resample_positions(state["pos_embed"], (encoder.grid, encoder.grid))
     state = _fit_biases(state, encoder, own)
@@ -109,6 +128,19 @@ def read_encoder(
         raise ValueError(f"{path}: not an encoder of {encoder.variant}: {'; '.join(wrong[:5])}")
     encoder.load_state_dict(state)
     encoder.pixel_stats = stats
+    return encoder
+
+
+def _read_timm(
+    path: Path, sizes: Any, state: Mapping[str, Tensor], stats: PixelStats, image_size: int | None, drop_path: float
+) -> FileTimmEncoder:
+    """A network of timm's: made without its weights, then given the file's."""
+    encoder = FileTimmEncoder(sizes["timm"], int(sizes["image_size"]), drop_path=drop_path)
+    if wrong := misfits(encoder.state_dict(), state):
+        raise ValueError(f"{path}: not timm's {sizes['timm']} of this version: {'; '.join(wrong[:5])}")
+    encoder.load_state_dict(state)
+    encoder.pixel_stats = stats
+    encoder.resize(image_size or encoder.image_size)
     return encoder
 
 

@@ -8,12 +8,16 @@ from torch import Tensor
 from caebench.files.visible import visible
 
 RECORD = "caebench"  # in files that we export: what their layout cannot express
-ENTRIES = ("teacher", "model", "state_dict", "model_state", "module", "student")  # the first that has tensors is read
+ENTRIES = (  # the first that has tensors is read
+    *("teacher", "target_encoder", "model", "state_dict", "model_state", "module", "student", "encoder"),
+)
 AVERAGES = {"model_ema": "model", "state_dict_ema": "state_dict"}  # read if alone, as the entry that they average
 TELLING = ("teacher", "student", "model_state", "model", *AVERAGES, "module", "state_dict")  # of a family, most first
 LEVELS = 4  # of tables in tables that are looked through: files have two
 OTHER_ENTRIES = {  # why they are not used
     "student": "trained by gradient; its average, the teacher, is released",
+    "encoder": "trained by gradient; its average, the target encoder, is evaluated",
+    "predictor": "the predictor of pretraining",
     "model_ema": "an average of the weights: the project evaluates `model`",
     "optimizer": "training state",
     "args": "training options",

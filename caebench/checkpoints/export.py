@@ -24,7 +24,9 @@ from caebench.checkpoints.hub_configs import (
     timm_config_path,
 )
 from caebench.files.atomic import replacing, write_json
+from caebench.models.timm_encoder import TimmEncoder
 from caebench.models.vit import Encoder
+from caebench.specs.architecture import describe
 from caebench.specs.did_you_mean import suggest
 from caebench.specs.pixel_stats import PixelStats, name_of
 
@@ -56,8 +58,12 @@ def export(encoder: Encoder, to: str, path: Path) -> list[str]:
     For Hugging Face the path is a folder for `from_pretrained`; timm's config is next to its file.
 
     Raises:
-        ValueError: the path exists.
+        ValueError: the path exists, or the encoder is no plain ViT.
     """
+    if isinstance(encoder, TimmEncoder):
+        raise ValueError(f"--to {to}: the encoder is timm's own network {encoder.name}: its file is what was imported.")
+    if differs := describe(encoder.architecture):
+        raise ValueError(f"--to {to}: it has no place for {differs}. Use the job's own encoder.safetensors.")
     layout, stats = LAYOUTS[to], known_stats(encoder)
     configs = layout.configs(path, encoder, stats)
     for written in (path, *configs):

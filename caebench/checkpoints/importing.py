@@ -37,7 +37,7 @@ def require_importable(found: Inspection) -> None:
 
 def leave_encoder(opened: Opened, folder: Path) -> None:
     """Write the encoder of an importable file, and the record of its keys, into a job's folder."""
-    found, encoder = opened
+    found, encoder = opened.found, opened.encoder
     assert encoder is not None, "without it there is no import"
     save_encoder(encoder, folder / ENCODER)
     same = ("sha256", "family", "entry", "precision", "pixel_stats", "pixel_source", "unused_keys")

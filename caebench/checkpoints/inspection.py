@@ -6,15 +6,15 @@ of several gigabytes is not read twice.
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple, TypedDict
+from typing import Any, NamedTuple, TypedDict
 
-from caebench.checkpoints.loading import ImportedEncoder, build, find_heads, with_pixels
+from caebench.checkpoints.loading import ImportedEncoder, build, find_activation, find_heads, with_pixels
 from caebench.checkpoints.mapping import positions_of
 from caebench.checkpoints.parts import Parts, open_parts
-from caebench.checkpoints.pixels import stats_from_config
+from caebench.checkpoints.pixels import stats_from_config, usual_stats
 from caebench.checkpoints.tensors import not_finite, precision
 from caebench.files.hashing import sha256_of
-from caebench.specs.family import PARITY
+from caebench.specs.architecture import to_dict
 from caebench.specs.pixel_stats import SourcedStats, settle
 
 Manifest = Callable[[str], Sequence[SourcedStats]]  # from a SHA-256 to the pixel statistics in a manifest
@@ -42,6 +42,9 @@ class Inspection(TypedDict):
     relative_position_bias: str
     layer_scale: bool
     norm_eps: float
+    activation: str | None  # None: not determined, nor given
+    architecture: dict[str, Any]  # in which fields it differs from a plain ViT
+    features: list[str]  # that probes and k-NN can take; empty if the encoder cannot be loaded
     pixel_stats: str | None  # None: no source has them
     pixel_source: str
     num_parameters: int
@@ -57,6 +60,7 @@ class Opened(NamedTuple):
 
     found: Inspection
     encoder: ImportedEncoder | None  # None: there are problems, or the number of heads is unknown
+    of_family: dict[str, Any]  # activation and epsilon as content and family alone determine them
 
 
 def nothing_known(sha256: str) -> Sequence[SourcedStats]:
@@ -70,13 +74,14 @@ def inspect(
     family: str | None = None,
     pixel_stats: str | None = None,
     manifest: Manifest = nothing_known,
+    activation: str | None = None,
 ) -> Inspection:
     """Inspect a checkpoint; problems that prevent loading its encoder are listed, not raised.
 
     Raises:
         ValueError: the file cannot be read, or no family fits, or two sources disagree on its pixels.
     """
-    return open_file(path, num_heads, family, pixel_stats, manifest).found
+    return open_file(path, num_heads, family, pixel_stats, manifest, activation).found
 
 
 def open_file(
@@ -85,6 +90,7 @@ def open_file(
     family: str | None = None,
     pixel_stats: str | None = None,
     manifest: Manifest = nothing_known,
+    activation: str | None = None,
 ) -> Opened:
     """Open a checkpoint, inspect it, and build its encoder.
 
@@ -94,16 +100,24 @@ def open_file(
     sha256 = sha256_of(path)
     parts = open_parts(path, family)
     bad = not_finite(parts.table.tensors)
-    heads, encoder, problems = _try_out(parts, num_heads)
-    pixels = settle([*parts.stats_sources(), *manifest(sha256), *stats_from_config(path)], pixel_stats, str(path))
+    heads, encoder, problems = _try_out(parts, num_heads, activation)
+    told = settle([*parts.stats_sources(), *manifest(sha256), *stats_from_config(path)], pixel_stats, str(path))
+    pixels = told or usual_stats(parts.family)
     if worst := [name for name in bad if name in parts.mapped.sources]:
         where = f"in {len(worst)} of the encoder's tensors, first in '{worst[0]}'"
         problems.insert(0, f"{path}: NaN or Inf {where}. Get the file again.")
     found = _describe(parts, sha256, heads, pixels, bad, problems)
-    return Opened(found, None if encoder is None or problems else with_pixels(encoder, pixels))
+    if encoder is not None:
+        found["architecture"] = to_dict(encoder.architecture)
+        found["features"] = list(encoder.features)
+        found["activation"] = encoder.architecture.activation
+    loaded = None if encoder is None or problems else with_pixels(encoder, pixels)
+    return Opened(found, loaded, parts.of_family)
 
 
-def _try_out(parts: Parts, given: int | None) -> tuple[int | None, ImportedEncoder | None, list[str]]:
+def _try_out(
+    parts: Parts, given: int | None, activation: str | None
+) -> tuple[int | None, ImportedEncoder | None, list[str]]:
     """The number of heads if known, the encoder with it, and the problems."""
     try:
         heads = find_heads(parts, given)
@@ -112,7 +126,7 @@ def _try_out(parts: Parts, given: int | None) -> tuple[int | None, ImportedEncod
             return None, None, [str(error)]
         heads = None
     try:
-        encoder = build(parts, heads or _any_heads(parts))
+        encoder = build(parts, heads or _any_heads(parts), find_activation(parts, activation))
     except ValueError as error:
         return heads, None, [str(error)]
     return heads, None if heads is None else encoder, []
@@ -135,7 +149,7 @@ def _describe(
         "format": parts.format,
         "family": parts.family.name,
         "title": parts.family.title,
-        "parity": PARITY[parts.family.parity],
+        "parity": parts.parity,
         "entry": parts.table.entry,
         "wrappers": list(parts.table.wrappers),
         "width": parts.dim,
@@ -148,6 +162,9 @@ def _describe(
         "relative_position_bias": parts.bias,
         "layer_scale": parts.has_layer_scale,
         "norm_eps": parts.norm_eps,
+        "activation": None,
+        "architecture": {},
+        "features": [],
         "pixel_stats": pixels.stats if pixels else None,
         "pixel_source": pixels.source if pixels else "",
         "num_parameters": sum(tensor.numel() for tensor in parts.state.values()),

@@ -12,10 +12,12 @@ from torch import Tensor
 
 from caebench.checkpoints.encoder_file import FileEncoder
 from caebench.checkpoints.parts import TABLES, Parts, open_parts
-from caebench.checkpoints.pixels import stats_from_config
+from caebench.checkpoints.pixels import stats_from_config, usual_stats
 from caebench.checkpoints.tensors import fault_of, not_finite, precision
 from caebench.models.attention import RelativePositionBias, build_index
 from caebench.models.vit import Encoder
+from caebench.specs.architecture import ACTIVATIONS, Activation, describe
+from caebench.specs.did_you_mean import suggest
 from caebench.specs.family import SHARED_TABLE
 from caebench.specs.pixel_stats import SourcedStats, parse_stats, settle
 from caebench.specs.variants import Variant
@@ -36,13 +38,22 @@ class Report:
     precision: tuple[str, ...]
     pixels: SourcedStats | None  # for normalising its images; None: unknown
     notes: tuple[str, ...] = ()
+    differs: str = ""  # from a plain ViT, in words
 
     def __str__(self) -> str:
         dim, depth, num_heads, patch_size = self.variant
         unused = [f"{count} unused: {why}" for why, count in Counter(self.unused_keys.values()).items()]
         size = f"width {dim}, {depth} blocks, {num_heads} heads, patch {patch_size}, image {self.image_size}"
         pixels = f"pixels: {self.pixels.stats} ({self.pixels.source})" if self.pixels else "pixels: nothing says"
-        lines = [f"{self.path}: {self.title}; {size}", pixels, f"{len(self.mapped)} keys mapped", *unused, *self.notes]
+        parts = [f"differs from a plain ViT: {self.differs}"] if self.differs else []
+        lines = [
+            f"{self.path}: {self.title}; {size}",
+            *parts,
+            pixels,
+            f"{len(self.mapped)} keys mapped",
+            *unused,
+            *self.notes,
+        ]
         return "\n".join(lines)
 
 
@@ -58,24 +69,28 @@ def load_encoder(
     num_heads: int | None = None,
     family: str | None = None,
     pixel_stats: str | None = None,
+    activation: str | None = None,
 ) -> ImportedEncoder:
     """The encoder in another project's file, in eval mode and float32; its `report` says how each key is used.
 
-    Maps images [batch, 3, height, width] to tokens [batch, 1 + patches, dim], class token first, after the final norm.
-    The family is auto-detected from content unless it is named. The number of heads is the family's for this width.
+    Maps images [batch, 3, height, width] to tokens [batch, tokens, dim]: class token and registers, as far as the
+    encoder has them, then patches, after the final norm (CLIP's: before it, `Encoder.norm`). The family is
+    auto-detected from content unless it is named. Heads, epsilon and activation are those of a hub's config next to the
+    file, or the family's for this width.
     `encoder.pixel_stats` has the statistics for normalising images: None if neither the file, its family, a config next
     to it nor `pixel_stats` names them.
 
     Raises:
         ValueError: the file is missing, damaged, unsafe or of no (or another) family; an encoder's tensor is missing,
-            unexpected, of another shape or not finite; the number of heads is neither given nor determined; or
-            `pixel_stats` disagrees with the file.
+            unexpected, of another shape or not finite; the number of heads or the activation is neither given nor
+            determined; or a config or `pixel_stats` disagrees with the file.
     """
     path = Path(path)
     parts = open_parts(path, family)
     require_finite(parts)
-    encoder = build(parts, find_heads(parts, num_heads))
-    return with_pixels(encoder, settle([*parts.stats_sources(), *stats_from_config(path)], pixel_stats, str(path)))
+    encoder = build(parts, find_heads(parts, num_heads), find_activation(parts, activation))
+    told = settle([*parts.stats_sources(), *stats_from_config(path)], pixel_stats, str(path))
+    return with_pixels(encoder, told or usual_stats(parts.family))
 
 
 def with_pixels(encoder: ImportedEncoder, pixels: SourcedStats | None) -> ImportedEncoder:
@@ -85,7 +100,7 @@ def with_pixels(encoder: ImportedEncoder, pixels: SourcedStats | None) -> Import
     return encoder
 
 
-def build(parts: Parts, num_heads: int) -> ImportedEncoder:
+def build(parts: Parts, num_heads: int, activation: Activation) -> ImportedEncoder:
     """The encoder of these parts, whose keys must match exactly.
 
     Raises:
@@ -97,6 +112,7 @@ def build(parts: Parts, num_heads: int) -> ImportedEncoder:
         "positions": parts.positions,
         "relative_position_bias": parts.bias,
         "norm_eps": parts.norm_eps,
+        "architecture": parts.architecture(activation),
     }
     with torch.device("meta"):  # shapes only, so that a file with wrong shapes costs no memory
         encoder = ImportedEncoder(variant, parts.grid * parts.patch_size, **options)
@@ -105,8 +121,8 @@ def build(parts: Parts, num_heads: int) -> ImportedEncoder:
     encoder = encoder.to_empty(device="cpu")
     encoder.load_state_dict(state)
     for bias in cast(list[RelativePositionBias], list(encoder.relative_position_biases)):
-        bias.index = build_index((bias.grid, bias.grid))
-    encoder.report = make_report(parts, variant)
+        bias.index = build_index((bias.grid, bias.grid), bias.num_prefix)
+    encoder.report = replace(make_report(parts, variant), differs=describe(encoder.architecture))
     return encoder.eval()
 
 
@@ -129,8 +145,13 @@ def find_heads(parts: Parts, given: int | None) -> int:
     Raises:
         ValueError: none of these, or it does not divide the width, or a bias is for another number.
     """
-    record = parts.table.record
-    derived = record.variant.num_heads if record else parts.family.heads.get(parts.dim)
+    record, stated = parts.table.record, parts.stated.num_heads
+    derived = record.variant.num_heads if record else stated or parts.family.heads.get(parts.dim)
+    if given is not None and stated not in (None, given):
+        raise ValueError(
+            f"{parts.path}: num_heads {given}, and {parts.stated.path} says {stated}. Leave --num-heads out, or "
+            "correct the config."
+        )
     columns = {parts.state[name].shape[-1] for name in parts.state if re.match(TABLES, name)}
     heads = given if given is not None else derived
     if heads is None:
@@ -147,6 +168,34 @@ def find_heads(parts: Parts, given: int | None) -> int:
     if derived is not None and given not in (None, derived):
         parts.notes.append(f"{given} heads as given; {parts.family.title} has {derived} at this width")
     return heads
+
+
+def find_activation(parts: Parts, given: str | None) -> Activation:
+    """The activation of the MLPs: given, in a config next to the file, or determined by content and family.
+
+    Raises:
+        ValueError: none of these, or two disagree, or there is none of that name.
+    """
+    if given is not None and given not in ACTIVATIONS:
+        raise ValueError(
+            f"--activation '{given}': unknown.{suggest(given, ACTIVATIONS)} Known: {', '.join(ACTIVATIONS)}."
+        )
+    record = parts.table.record
+    own = record.architecture.activation if record else parts.own_activation
+    stated, config = parts.stated.activation, str(parts.stated.path)
+    first = (parts.family.title, own) if stated is None else (config, stated)  # a config knows more than a family
+    said: dict[str, str | None] = dict([first, ("--activation", given)])
+    told = {source: value for source, value in said.items() if value is not None}
+    if len(set(told.values())) > 1:
+        listed = ", ".join(f"{source} says {value}" for source, value in told.items())
+        raise ValueError(f"{parts.path}: activation: {listed}. Leave --activation out, or correct the config.")
+    for activation in ACTIVATIONS:
+        if activation in told.values():
+            return activation
+    raise ValueError(
+        f"{parts.path}: activation: encoders of {parts.family.title} have different ones with the same keys. Put the "
+        "config.json of its hub next to it, or give --activation gelu (open_clip) or quick_gelu (OpenAI)."
+    )
 
 
 def complete(parts: Parts, encoder: Encoder) -> dict[str, Tensor]:

@@ -31,12 +31,14 @@ from caebench.checkpoints.tensors import fault_of
 from caebench.checkpoints.wrappers import peelings, removed, unwrapped
 from caebench.files.visible import visible
 from caebench.models.vit import sincos_positions
+from caebench.specs.architecture import Architecture, from_dict
 from caebench.specs.families import BY_NAME, FAMILIES, known_family
 from caebench.specs.family import Family, Names, Patterns
 from caebench.specs.pixel_stats import SourcedStats, canonical_name
 from caebench.specs.variants import Variant
 
 OWN_RECORD = "encoder"  # in the metadata of our own encoder file
+POSITIONS = r"(^|\.)(pos_embed|position_embeddings|position_embedding\.weight|visual\.positional_embedding)$"
 REJECTED: Names = (  # in any family
     (
         r"(^|\.)(fc_norm|pooler\.layernorm)\.",
@@ -50,6 +52,11 @@ REJECTED: Names = (  # in any family
 )
 
 
+NO_ENCODER: Names = (  # why no family fits
+    (r"(^|\.)token_embedding\.weight$", "It is a text tower: it has no image encoder. Give the vision tower's file."),
+)
+
+
 class Record(NamedTuple):
     """The metadata in our own files that their layout cannot express."""
 
@@ -58,6 +65,7 @@ class Record(NamedTuple):
     norm_eps: float
     is_shared: bool  # one relative position bias for all blocks
     pixel_stats: str | None  # None: an older file
+    architecture: Architecture
 
 
 @dataclass(frozen=True)
@@ -128,8 +136,9 @@ def _record(content: Content) -> Record | None:
                     float(found["norm_eps"]),
                     is_shared,
                     None if pixels is None else canonical_name(str(pixels)),
+                    from_dict(found.get("architecture", {})),
                 )
-            except (ValueError, TypeError, KeyError, OverflowError) as error:
+            except (ValueError, TypeError, KeyError, OverflowError, AttributeError) as error:
                 raise ValueError(f"{content.path}: its note '{name}' cannot be read: {error!r}.") from error
     return None
 
@@ -150,7 +159,7 @@ def facts_of(table: Table, content: Content) -> list[str]:
 
 def positions_of(tensors: Mapping[str, Tensor]) -> str:
     """The kind of positions: one of the two fixed sin-cos orders, learnt, or none."""
-    found = next((t for name, t in tensors.items() if re.search(r"(^|\.)(pos_embed|position_embeddings)$", name)), None)
+    found = next((tensor for name, tensor in tensors.items() if re.search(POSITIONS, name)), None)
     if found is None:
         return "none"
     if fault_of(found) or not found.is_floating_point():
@@ -164,9 +173,9 @@ def positions_of(tensors: Mapping[str, Tensor]) -> str:
     return "fixed, columns first" if torch.allclose(patches, expected.transpose(0, 1), atol=1e-2, rtol=0) else "learnt"
 
 
-def grid_of_positions(length: int) -> int | None:
+def grid_of_positions(length: int, class_token: bool = True) -> int | None:
     """The side of a square grid with this many positions, with or without one for the class token."""
-    for patches in (length - 1, length):
+    for patches in (length - 1, length) if class_token else (length,):
         if patches > 0 and math.isqrt(patches) ** 2 == patches:
             return math.isqrt(patches)
     return None
@@ -183,7 +192,7 @@ def recognise(table: Table, content: Content, named: str | None) -> tuple[Table,
             family = choose(candidate, content, named)
         except ValueError:
             continue
-        if any(_ours(name, family) == "cls_token" for name in candidate.tensors):
+        if any(_ours(name, family) == "patch_embed.weight" for name in candidate.tensors):
             return candidate, family
     return table, choose(table, content, named)
 
@@ -228,6 +237,9 @@ def matches(patterns: Patterns, facts: Iterable[str]) -> bool:
 
 
 def _what(table: Table) -> str:
+    for pattern, why in NO_ENCODER:
+        if any(re.search(pattern, name) for name in table.tensors):
+            return why
     names = ", ".join(list(table.tensors)[:4])
     return f"Its {len(table.tensors)} tensors begin with {names}."
 

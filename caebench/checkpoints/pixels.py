@@ -5,12 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from caebench.checkpoints.stated import OPEN_CLIP, owns_configs
 from caebench.specs.family import Family
 from caebench.specs.pixel_stats import SourcedStats, make_stats, name_of
 
-HUB = ("model.safetensors", "pytorch_model.bin")  # the hubs' default file names of weights
-WEIGHTS = (".safetensors", ".bin", ".pth", ".pt", ".pyth", ".tar")
 TIMM, HUGGING_FACE = "config.json", "preprocessor_config.json"
+PARTS = {TIMM: "pretrained_cfg", OPEN_CLIP: "preprocess_cfg"}  # of a config that is about pixels
+MEAN_STD = {TIMM: ("mean", "std"), OPEN_CLIP: ("mean", "std"), HUGGING_FACE: ("image_mean", "image_std")}
 FLAG = "imagenet_default_mean_and_std"  # of BEiT's code and those that build on it; without it 0.5 and 0.5
 
 
@@ -28,16 +29,21 @@ def stats_from_family(family: Family) -> Iterator[SourcedStats]:
         yield SourcedStats(family.pixels, f"the family {family.title}")
 
 
+def usual_stats(family: Family) -> SourcedStats | None:
+    """What a family's encoders were trained on, where no source says otherwise."""
+    usual = family.usual_pixels
+    return None if usual is None else SourcedStats(usual, f"the family {family.title}, as no config says otherwise")
+
+
 def stats_from_config(path: Path) -> Iterator[SourcedStats]:
-    """From timm's and Hugging Face's configs in the file's folder, if that has no other weights.
+    """From timm's, open_clip's and Hugging Face's configs in the file's folder, if that has no other weights.
 
     Raises:
         ValueError: one cannot be read.
     """
-    others = (other for other in path.parent.iterdir() if other.name != path.name and other.suffix in WEIGHTS)
-    if path.name not in HUB and any(others):
+    if not owns_configs(path):
         return
-    for name, (mean, std) in {TIMM: ("mean", "std"), HUGGING_FACE: ("image_mean", "image_std")}.items():
+    for name, (mean, std) in MEAN_STD.items():
         config = path.with_name(name)
         if not config.is_file():
             continue
@@ -52,7 +58,7 @@ def stats_from_config(path: Path) -> Iterator[SourcedStats]:
 
 def _content(config: Any, name: str) -> dict[str, Any]:
     """The part of a config about pixels."""
-    found = config.get("pretrained_cfg", config) if name == TIMM else config
+    found = config.get(PARTS[name], config) if name in PARTS else config
     if not isinstance(found, dict):
         raise TypeError("it is not a table")
     return found if found.get("do_normalize", True) else {"image_mean": 0.0, "image_std": 1.0}

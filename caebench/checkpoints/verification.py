@@ -43,7 +43,8 @@ def check_coverage(encoder: Encoder, record: Any) -> Check:
     what, names = "key coverage", set(encoder.state_dict())
     if record is None:
         return Check(what, "ok", f"trained here: all {len(names)} tensors of the network are in the file")
-    sources = {target(ours) for ours in record["mapped"].values()}
+    is_timms = record.get("model") is not None  # with a network of timm's the names are timm's
+    sources = {ours if is_timms else target(ours) for ours in record["mapped"].values()}
     names -= {"pos_embed"} if encoder.positions == "none" else set()
     if wrong := sorted(names ^ sources):
         return Check(what, "bad", f"{len(wrong)} tensors without a source or a target: {', '.join(wrong[:5])}")
@@ -80,13 +81,13 @@ def check_finite(encoder: Encoder) -> Check:
 def noise(encoder: Encoder) -> Float[Tensor, "8 3 height width"]:
     """Eight fixed smooth random images of the encoder's own size."""
     coarse = torch.randn(8, 3, 7, 7, generator=torch.Generator().manual_seed(0))
-    return F.interpolate(coarse, (encoder.image_size,) * 2, mode="bicubic").to(encoder.cls_token.device)
+    return F.interpolate(coarse, (encoder.image_size,) * 2, mode="bicubic").to(encoder.device)
 
 
 def check_features(encoder: Encoder, images: Float[Tensor, "batch 3 height width"]) -> Check:
     """Statistics of tokens; an encoder with the same output for all images or all patches is broken."""
     tokens = encoder(images).float()
-    patches, size = tokens[:, 1:], tokens.norm(dim=-1).mean()
+    patches, size = encoder.patches(tokens), tokens.norm(dim=-1).mean()
     between_images = (patches.std(dim=0).norm(dim=-1).mean() / size).item()
     between_patches = (patches.std(dim=1).norm(dim=-1).mean() / size).item()
     found = (

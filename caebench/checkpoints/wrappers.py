@@ -5,6 +5,7 @@ from itertools import combinations
 
 ANYWHERE = ("module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "_forward_module")
 LEADING = ("model", "backbone", "encoder")  # families have them too, so they are removed only where no family fits
+PATCHES = "patch_embed"  # in the name of every patch embedding
 MOST = 4  # leading wrappers that are tried
 
 
@@ -22,10 +23,12 @@ def removed(names: Iterable[str]) -> tuple[str, ...]:
 def peelings(names: Iterable[str]) -> Iterator[tuple[tuple[str, ...], dict[str, str]]]:
     """Removed leading wrappers, and name -> name without them: first the fewest.
 
-    They are those before the class token. Names that share only the first of them lose only these.
+    They are those before the class token, or the patch embedding. Names that share only the first of them lose only
+    these.
     """
     names = list(names)
-    path = next((path for name in names if name.endswith("cls_token") and (path := _leading(name))), [])
+    first = [name for name in names if name.endswith("cls_token")] or [n for n in names if PATCHES in n]
+    path = next((path for name in first if (path := _leading(name))), [])
     for count in range(1, len(path) + 1):
         for gone in combinations(range(len(path)), count):
             yield tuple(f"{path[i]}." for i in gone), {name: _without(name, path, gone) for name in names}

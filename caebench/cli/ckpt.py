@@ -1,8 +1,9 @@
 """`caebench ckpt`: encoder files, of other projects and our own."""
 
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +13,7 @@ from caebench.cli.options import JsonOption, SiteOption, StoreOption, expanded, 
 if TYPE_CHECKING:
     from caebench.execution.checkpoints import Inspection
 
+TIMM = "timm:"  # before the name of one of timm's own networks
 CheckpointPath = Annotated[
     Path, typer.Argument(callback=expanded, help="A checkpoint: .pth, .pt, .pth.tar, .bin or .safetensors.")
 ]
@@ -34,6 +36,13 @@ PixelsOption = Annotated[
         "inception, clip or M1,M2,M3/S1,S2,S3.",
     ),
 ]
+ActivationOption = Annotated[
+    str | None,
+    typer.Option(
+        "--activation",
+        help="Of the MLPs, if no config next to the file and no family determines it: gelu, quick_gelu or gelu_tanh.",
+    ),
+]
 ManifestOption = Annotated[
     Path | None,
     typer.Option("--manifest", callback=expanded, help="Your own manifest of assets, which may list the file."),
@@ -45,6 +54,7 @@ def inspect(
     family: FamilyOption = None,
     num_heads: HeadsOption = None,
     pixel_stats: PixelsOption = None,
+    activation: ActivationOption = None,
     manifest: ManifestOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -54,7 +64,7 @@ def inspect(
     """
     from caebench.execution import checkpoints
 
-    found = checkpoints.inspect(path, checkpoints.Given(num_heads, family, pixel_stats, manifest))
+    found = checkpoints.inspect(path, checkpoints.Given(num_heads, family, pixel_stats, manifest, activation))
     if json:
         print_json(dict(found))
     else:
@@ -64,10 +74,16 @@ def inspect(
 
 
 def import_file(
-    path: CheckpointPath,
+    path: Annotated[
+        Path, typer.Argument(callback=expanded, help="A checkpoint, or timm:NAME for one of timm's own networks.")
+    ],
+    weights: Annotated[
+        Path | None, typer.Argument(callback=expanded, help="With timm:NAME: the file of its weights.")
+    ] = None,
     family: FamilyOption = None,
     num_heads: HeadsOption = None,
     pixel_stats: PixelsOption = None,
+    activation: ActivationOption = None,
     manifest: ManifestOption = None,
     site: SiteOption = "local",
     store: StoreOption = None,
@@ -84,15 +100,22 @@ def import_file(
 
     where = load_site(site)
     jobs = open_store(where, store)
-    given = checkpoints.Given(num_heads, family, pixel_stats, manifest)
-    job, found = checkpoints.import_file(path, given, jobs, where)
-    row = inline(checkpoints.row(job, f"{path.name.partition('.')[0]}, released"))
+    given = checkpoints.Given(num_heads, family, pixel_stats, manifest, activation)
+    name = str(path).removeprefix(TIMM) if str(path).startswith(TIMM) else None
+    if name is None and weights is not None:
+        raise ValueError(f"{weights}: a second file. Give one checkpoint, or timm:NAME and the file of its weights.")
+    if name is None:
+        job, found = checkpoints.import_file(path, given, jobs, where)
+    else:
+        job, found = checkpoints.import_timm(name, weights, given, jobs, where)
+    row = inline(checkpoints.row(job, f"{name or path.name.partition('.')[0]}, released"))
     if json:
         pixels = {name: found[name] for name in ("pixel_stats", "pixel_source")}
         print_json({"id": job.id, "name": job.name, "folder": str(jobs.folder(job)), "row": row, **pixels})
         return
     say(f"{job.name}: imported. The use of every key: {jobs.folder(job)}/mapping.json")
     say(f"Pixel statistics: {found['pixel_stats']} ({found['pixel_source']})")
+    say(f"Features for probes: {_features(found)}")
     say(f"In a suite: {row}")
 
 
@@ -172,6 +195,13 @@ def families(
         print_table("Families", header, [list(row.values()) for row in rows], words=True)
 
 
+def _features(found: Mapping[str, Any]) -> str:
+    """The features that probes and k-NN can take, and what stands for a class token that the encoder lacks."""
+    listed = ", ".join(found["features"]) or "not determined"
+    is_without = found["features"] and "cls" not in found["features"]
+    return f"{listed} (no class token: linear probe and k-NN take the mean of the patches)" if is_without else listed
+
+
 def _print(found: "Inspection") -> None:
     from caebench.cli.show import print_table
     from caebench.specs.pixel_stats import OPTION
@@ -196,6 +226,9 @@ def _print(found: "Inspection") -> None:
         ],
         ["layer scale", "yes" if found["layer_scale"] else "no"],
         ["epsilon of norms", f"{found['norm_eps']:g}"],
+        ["activation", found["activation"] or "not determined"],
+        ["differs from a plain ViT", ", ".join(f"{n}: {v}" for n, v in found["architecture"].items()) or "no"],
+        ["features for probes", _features(found)],
         ["pixels", f"{pixels} ({found['pixel_source']})" if pixels else f"not determined: give {OPTION}"],
         ["encoder", f"{len(found['encoder'])} tensors" + (f" in entry '{found['entry']}'" if found["entry"] else "")],
         ["wrappers", f"{', '.join(found['wrappers'])} (removed from the names)" if found["wrappers"] else "none"],

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from caebench.cli import completion
-from caebench.cli.ckpt import FamilyOption, HeadsOption, ManifestOption, PixelsOption
+from caebench.cli.ckpt import ActivationOption, FamilyOption, HeadsOption, ManifestOption, PixelsOption
 from caebench.cli.options import (
     RealOption,
     ScaleOption,
@@ -41,7 +41,7 @@ UNSAVED = Path("evaluation.toml")  # what a suite is called that is not written
 def evaluate(
     encoders: Annotated[
         list[str],
-        typer.Argument(help="Checkpoints; ids of jobs that left an encoder; SUITE/ROW.", metavar="ENCODER..."),
+        typer.Argument(help="Checkpoints; timm:NAME; ids of jobs with an encoder; SUITE/ROW.", metavar="ENCODER..."),
     ],
     on: Annotated[
         str | None,
@@ -59,9 +59,14 @@ def evaluate(
         Path | None,
         typer.Option("--save", callback=expanded, help="Write the suite that it is to this file."),
     ] = None,
+    weights: Annotated[
+        list[Path] | None,
+        typer.Option("--weights", help="The file of the weights of timm:NAME; of several, in their order."),
+    ] = None,
     family: FamilyOption = None,
     num_heads: HeadsOption = None,
     pixel_stats: PixelsOption = None,
+    activation: ActivationOption = None,
     manifest: ManifestOption = None,
     scale: ScaleOption = None,
     real: RealOption = False,
@@ -90,9 +95,9 @@ def evaluate(
     from caebench.suites.evaluation import columns_named, evaluation_suite, quoted_row
 
     scale, where = scale_name(scale, real), load_site(site)
-    jobs_at, given = open_store(where, store), Given(num_heads, family, pixel_stats, manifest)
+    jobs_at, given = open_store(where, store), Given(num_heads, family, pixel_stats, manifest, activation)
     columns, quoted = columns_named(_names(on), like), [quoted_row(name) for name in _names(compare_with)]
-    rows = encoder_rows(encoders, given, jobs_at, where, scale_on(where, scale))
+    rows = encoder_rows(encoders, weights or (), given, jobs_at, where, scale_on(where, scale))
     suite = evaluation_suite([*rows, *quoted], columns, save or UNSAVED)
     setup = set_up_suites(suite.name, [suite], scale, site, store, parse_seeds(seeds))
     _save(suite, save)

@@ -196,6 +196,7 @@ def _end(one: Begun, metrics: dict[str, Any], is_main: bool) -> Outcome:
             "metrics": metrics,
             "intervals": one.run.intervals,
             **({"skipped_steps": one.run.skipped_steps} if one.run.skipped_steps else {}),
+            **({"protocol": one.run.protocol} if one.run.protocol else {}),
             "inputs_finished": one.inputs_finished,
             "fingerprints": one.run.fingerprints,
             "seconds": round(time.monotonic() - one.started, 2),

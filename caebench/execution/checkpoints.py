@@ -1,6 +1,6 @@
 """Encoder files for the command line: the entry to the code that reads tensors, and the job of an imported file."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,7 +13,7 @@ from caebench.files.layout import ENCODER, FAILURE, JOB, RESULT
 from caebench.files.result import intact
 from caebench.files.visible import visible
 from caebench.specs.families import BY_NAME, FAMILIES
-from caebench.specs.family import PARITY
+from caebench.specs.family import Family
 from caebench.specs.inputs.dataset import Data, RealData, SyntheticData
 from caebench.specs.inputs.imported import Imported
 from caebench.specs.job import Job, make_job
@@ -37,13 +37,20 @@ def families() -> list[dict[str, str]]:
             "family": f"`{family.name}`",
             "what": family.title,
             "layouts read": family.layouts,
-            "pixels": "in the file" if family.is_own else family.pixels or "not fixed",
+            "pixels": _pixels(family),
             "heads by width": ", ".join(f"{dim}: {n}" for dim, n in family.heads.items()) or "in the file",
-            "parity reached": PARITY[family.parity],
+            "parity reached": family.parity_text,
             "layout read in": family.source,
         }
         for family in FAMILIES
     ]
+
+
+def _pixels(family: Family) -> str:
+    if family.is_own:
+        return "in the file"
+    usual = f"{family.usual_pixels}, unless a config says otherwise" if family.usual_pixels else "not fixed"
+    return family.pixels or usual
 
 
 class Given(NamedTuple):
@@ -53,6 +60,7 @@ class Given(NamedTuple):
     family: str | None = None
     pixel_stats: str | None = None
     manifest: Path | None = None  # of assets; None: caebench's
+    activation: str | None = None
 
     def manifest_of(self, path: Path) -> Callable[[str], Sequence[SourcedStats]]:
         """A function from the file's SHA-256 to the manifest's statements about its pixels."""
@@ -65,7 +73,7 @@ def inspect(path: Path, given: Given) -> "Inspection":
     from caebench.tasks.encoder_files import inspection as inspecting
 
     manifest = given.manifest_of(path)
-    return inspecting.inspect(path, given.num_heads, given.family, given.pixel_stats, manifest)
+    return inspecting.inspect(path, given.num_heads, given.family, given.pixel_stats, manifest, given.activation)
 
 
 def import_file(path: Path, given: Given, store: Store, site: Site) -> tuple[Job, "Inspection"]:
@@ -76,14 +84,45 @@ def import_file(path: Path, given: Given, store: Store, site: Site) -> tuple[Job
     """
     from caebench.tasks.encoder_files import importing, inspection
 
-    opened = inspection.open_file(path, given.num_heads, given.family, given.pixel_stats, given.manifest_of(path))
+    manifest = given.manifest_of(path)
+    opened = inspection.open_file(path, given.num_heads, given.family, given.pixel_stats, manifest, given.activation)
     importing.require_importable(opened.found)
-    job = make_job(identify(opened.found))
+    job = make_job(identify(opened.found, opened.of_family))
     if store.state(job) != "done":
         folder = store.prepare(job)
         importing.leave_encoder(opened, folder)
         finish(folder, store, site, path)
     return job, opened.found
+
+
+def import_timm(name: str, path: Path | None, given: Given, store: Store, site: Site) -> tuple[Job, dict[str, Any]]:
+    """A finished job of one of timm's own networks with the weights in a file; and the record of the import.
+
+    Raises:
+        ValueError: see `caebench.checkpoints.timm_files.open_timm`.
+    """
+    from caebench.tasks.encoder_files import timm_files
+
+    if given.num_heads or given.family or given.activation:
+        raise ValueError(f"timm:{name}: timm says heads and activation. Leave --num-heads, --family, --activation out.")
+    opened = timm_files.open_timm(name, path, given.pixel_stats)
+    size, record = opened.encoder.variant, opened.record
+    config = Imported(
+        kind="imported",
+        sha256=record["sha256"],
+        family=record["family"],
+        pixel_stats=record["pixel_stats"],
+        model=name,
+        variant=find_variant(size.dim, size.depth),
+        patch_size=size.patch_size,
+    )
+    job = make_job(config)
+    if store.state(job) != "done":
+        folder = store.prepare(job)
+        timm_files.leave_timm(opened, folder)
+        assert path is not None, "without a file there is no import"
+        finish(folder, store, site, path)
+    return job, {**record, "features": list(opened.encoder.features)}
 
 
 def finish(folder: Path, store: Store, site: Site, path: Path) -> None:
@@ -172,16 +211,18 @@ def encoder_file(folder: Path) -> Path:
     return path
 
 
-def identify(found: "Inspection") -> Imported:
-    """The config of a file's job; heads are named only if family and width do not determine them."""
+def identify(found: "Inspection", of_family: Mapping[str, Any]) -> Imported:
+    """The config of a file's job; what content, family and width determine is not named."""
     heads, pixels = found["num_heads"], found["pixel_stats"]
     assert pixels is not None, "without them there is no import"
+    differing: dict[str, Any] = {name: found[name] for name in of_family if found[name] != of_family[name]}
     return Imported(
         kind="imported",
         sha256=found["sha256"],
         family=found["family"],
         num_heads=None if BY_NAME[found["family"]].heads.get(found["width"]) == heads else heads,
         pixel_stats=pixels,
+        **differing,
         variant=find_variant(found["width"], found["blocks"]),
         patch_size=found["patch_size"],
     )
@@ -208,4 +249,7 @@ def row(job: Job, label: str) -> dict[str, Any]:
         **({"variant": config.variant} if config.variant else {}),
         **({"num_heads": config.num_heads} if config.num_heads else {}),
         **({"patch_size": config.patch_size} if config.patch_size != 16 else {}),
+        **({"activation": config.activation} if config.activation else {}),
+        **({"norm_eps": config.norm_eps} if config.norm_eps else {}),
+        **({"model": config.model} if config.model else {}),
     }

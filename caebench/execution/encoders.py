@@ -18,18 +18,36 @@ from caebench.suites.evaluation import suite_row
 from caebench.suites.loading import every
 
 Table = dict[str, Any]
+TIMM = "timm:"  # begins the name of one of timm's own networks
 DIGITS = set("0123456789abcdef")
 
 
-def encoder_rows(names: Sequence[str], given: Given, store: Store, site: Site, scale: Scale) -> list[Table]:
+def encoder_rows(
+    names: Sequence[str], weights: Sequence[Path], given: Given, store: Store, site: Site, scale: Scale
+) -> list[Table]:
     """A row of a suite for each encoder, each once and with a label of its own.
 
+    Args:
+        names: files, `timm:NAME` of timm's networks, ids of jobs, or SUITE/ROW.
+        weights: the file of each of timm's networks, in their order.
+
     Raises:
-        ValueError: one is neither a file with an encoder, nor a job's id, nor a row of a suite.
+        ValueError: one is nothing of these, or leaves no encoder; or there are more or fewer weights than networks.
     """
+    networks = [name.removeprefix(TIMM) for name in names if name.startswith(TIMM)]
+    if weights and len(weights) != len(networks):
+        raise ValueError(
+            f"--weights: {len(weights)} files for {len(networks)} networks timm:NAME. Give one for each, in order."
+        )
+    files = dict(zip(networks, map(expand, weights), strict=False))
     rows: list[Table] = []
     for name in names:
-        row = _row(name, given, store, site, scale)
+        if name.startswith(TIMM):
+            network = name.removeprefix(TIMM)
+            job, _ = checkpoints.import_timm(network, files.get(network), given, store, site)
+            row = checkpoints.row(job, network)
+        else:
+            row = _row(name, given, store, site, scale)
         if not any(_content(row) == _content(known) for known in rows):
             rows.append(row)
     labels = [row["label"] for row in rows]
@@ -56,7 +74,7 @@ def _row(name: str, given: Given, store: Store, site: Site, scale: Scale) -> Tab
         return suite_row(name)
     raise ValueError(
         f"'{name}': no such file. An encoder is a file (.pth, .pt, .bin, .safetensors), the id of a job that left one, "
-        "or a row of a suite: SUITE/ROW."
+        "timm:NAME with --weights FILE, or a row of a suite: SUITE/ROW."
     )
 
 

@@ -72,9 +72,11 @@ def _missing_imports(jobs: list[Job], store: Store) -> Iterator[str]:
             heads = f" --num-heads {config.num_heads}" if config.num_heads else ""
             is_known = BY_NAME[config.family].pixels == config.pixel_stats
             pixels = "" if is_known else f" --pixel-stats {config.pixel_stats}"
+            source = f"timm:{config.model} PATH" if config.model else f"PATH --family {config.family}"
+            pixels += f" --activation {config.activation}" if config.activation else ""
             yield (
                 f"{job.name}: not in the store. Import the file whose SHA-256 is {config.sha256}: "
-                f"caebench ckpt import PATH --family {config.family}{heads}{pixels} "
+                f"caebench ckpt import {source}{heads}{pixels} "
                 f"--store {shlex.quote(str(store.root))}"
             )
 

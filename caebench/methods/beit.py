@@ -12,8 +12,9 @@ from torch.nn import functional as F
 from caebench.data.samples.masked import MaskedSample
 from caebench.methods.masked import read_codes
 from caebench.methods.method import Method
+from caebench.models.initialisation import truncate_at_one_std
 from caebench.models.tokenizer import Tokenizer
-from caebench.models.vit import Encoder, Fill, truncate_at_one_std
+from caebench.models.vit import Encoder, Fill
 from caebench.specs.methods.beit import BEiT
 from caebench.specs.pretrain import Pretrain
 from caebench.specs.variants import VARIANTS

@@ -18,10 +18,11 @@ from torch.nn import functional as F
 from caebench.data.samples.masked import MaskedSample
 from caebench.methods.masked import normalize_patches, patchify, read_codes, split_patches
 from caebench.methods.method import Method, rankme
+from caebench.models.initialisation import initialise, truncate_at_one_std
 from caebench.models.precision import in_float32
 from caebench.models.regressor import CrossRegressor, Decoder, JointRegressor, rescale_latent_parts
 from caebench.models.tokenizer import Tokenizer
-from caebench.models.vit import Encoder, LayerNorm, gather, initialise, sincos_positions, truncate_at_one_std
+from caebench.models.vit import Encoder, LayerNorm, gather, sincos_positions
 from caebench.specs.methods.cae import CAE
 from caebench.specs.pretrain import Pretrain
 from caebench.specs.targets import PixelTarget

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from caebench.data.mixing import GroupMixup
 from caebench.data.samples.mixed import MixedSample
 from caebench.methods.method import Method
+from caebench.models.initialisation import initialise
 from caebench.models.tokenizer import Tokenizer
-from caebench.models.vit import Encoder, initialise
+from caebench.models.vit import Encoder
 from caebench.specs.methods.deit import DeiT
 from caebench.specs.pretrain import Pretrain
 from caebench.specs.variants import VARIANTS

@@ -13,9 +13,10 @@ from torch.nn import functional as F
 from caebench.data.samples.multi_crop import MultiCrop
 from caebench.methods.method import Method
 from caebench.methods.momentum import follow, frozen_copy
+from caebench.models.initialisation import initialise
 from caebench.models.precision import in_float32
 from caebench.models.tokenizer import Tokenizer
-from caebench.models.vit import Encoder, initialise
+from caebench.models.vit import Encoder
 from caebench.specs.methods.self_distillation import SelfDistillation
 from caebench.specs.pretrain import Pretrain
 from caebench.specs.variants import VARIANTS

@@ -12,9 +12,10 @@ from torch.nn import functional as F
 from caebench.data.samples.masked import MaskedSample
 from caebench.methods.masked import normalize_patches, patchify
 from caebench.methods.method import Method
+from caebench.models.initialisation import initialise
 from caebench.models.regressor import SelfAttentionStack
 from caebench.models.tokenizer import Tokenizer
-from caebench.models.vit import Encoder, initialise, sincos_positions
+from caebench.models.vit import Encoder, sincos_positions
 from caebench.specs.methods.mae import MAE
 from caebench.specs.pretrain import Pretrain
 from caebench.specs.variants import VARIANTS

@@ -61,23 +61,23 @@ class SampleDropPath(nn.Module):
 class RelativePositionBias(nn.Module):
     """One block's learnt bias on attention by relative position (BEiT, arXiv 2106.08254), initialised to zero.
 
-    The table has an entry for each offset, and three more for pairs with the class token.
+    The table has an entry for each offset, and three more for pairs with the class token; registers take these too.
     """
 
     index: Tensor
 
-    def __init__(self, grid: int, num_heads: int) -> None:
+    def __init__(self, grid: int, num_heads: int, num_prefix: int = 1) -> None:
         super().__init__()
-        self.grid = grid
+        self.grid, self.num_prefix = grid, num_prefix
         self.table = nn.Parameter(torch.zeros((2 * grid - 1) ** 2 + 3, num_heads))
-        self.register_buffer("index", build_index((grid, grid)), persistent=False)
+        self.register_buffer("index", build_index((grid, grid), num_prefix), persistent=False)
 
     def forward(self, grid: tuple[int, int] | None = None) -> Float[Tensor, "1 heads tokens tokens"]:
         """The bias to add to the attention logits; its own grid unless another is given."""
         if grid is None or grid == (self.grid, self.grid):
             return self.table[self.index].permute(2, 0, 1).unsqueeze(0)
         table = resample_table(self.table, grid)
-        return table[build_index(grid).to(table.device)].permute(2, 0, 1).unsqueeze(0)
+        return table[build_index(grid, self.num_prefix).to(table.device)].permute(2, 0, 1).unsqueeze(0)
 
 
 def resample_table(table: Float[Tensor, "entries heads"], grid: tuple[int, int]) -> Float[Tensor, "new_entries heads"]:
@@ -123,16 +123,19 @@ def place_offsets(source: int, target: int) -> Float[np.ndarray, " offsets"]:
     return np.concatenate([-ahead[::-1], [0.0], ahead])
 
 
-def build_index(grid: tuple[int, int]) -> Int[Tensor, "tokens tokens"]:
-    """The table entry of each pair of tokens: that of its offset, or one of the last three with the class token."""
+def build_index(grid: tuple[int, int], num_prefix: int = 1) -> Int[Tensor, "tokens tokens"]:
+    """The table entry of each pair of tokens: that of its offset, or one of the last three with the class token.
+
+    The tokens before the patches are the class token, if there is one, and registers, which take its entries.
+    """
     num_rows, num_columns = grid
     num_offsets = (2 * num_rows - 1) * (2 * num_columns - 1)
     axes = torch.arange(num_rows), torch.arange(num_columns)
     rows, columns = (part.flatten() for part in torch.meshgrid(*axes, indexing="ij"))
     row_offset = rows[:, None] - rows[None, :] + num_rows - 1
     column_offset = columns[:, None] - columns[None, :] + num_columns - 1
-    index = torch.full((num_rows * num_columns + 1,) * 2, num_offsets)  # class token to patch
-    index[1:, 1:] = row_offset * (2 * num_columns - 1) + column_offset
-    index[1:, 0] = num_offsets + 1  # patch to class token
-    index[0, 0] = num_offsets + 2
+    index = torch.full((num_rows * num_columns + num_prefix,) * 2, num_offsets)  # class token to patch
+    index[num_prefix:, num_prefix:] = row_offset * (2 * num_columns - 1) + column_offset
+    index[num_prefix:, :num_prefix] = num_offsets + 1  # patch to class token
+    index[:num_prefix, :num_prefix] = num_offsets + 2
     return index

@@ -95,8 +95,9 @@ class AttentiveHead(nn.Module):
 class FinetuneHead(nn.Module):
     """The mean of the patch tokens before the final norm, then that norm and a linear layer (as in BEiT)."""
 
-    def __init__(self, dim: int, num_classes: int, init_scale: float) -> None:
+    def __init__(self, dim: int, num_classes: int, init_scale: float, num_prefix: int = 1) -> None:
         super().__init__()
+        self.num_prefix = num_prefix  # tokens before the patches
         self.norm = LayerNorm(dim)
         self.linear = nn.Linear(dim, num_classes)
         nn.init.trunc_normal_(self.linear.weight, std=0.02)
@@ -105,4 +106,4 @@ class FinetuneHead(nn.Module):
 
     def forward(self, tokens: Float[Tensor, "batch tokens dim"]) -> Float[Tensor, "batch classes"]:
         """Logits."""
-        return self.linear(self.norm(tokens[:, 1:].mean(dim=1)))
+        return self.linear(self.norm(tokens[:, self.num_prefix :].mean(dim=1)))

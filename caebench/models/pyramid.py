@@ -19,7 +19,7 @@ class PyramidEncoder(nn.Module):
         super().__init__()
         encoder.norm = nn.Identity()
         self.encoder = encoder
-        self.chosen = tuple(round(share * len(encoder.blocks)) - 1 for share in DEPTHS)
+        self.chosen = tuple(round(share * encoder.variant.depth) - 1 for share in DEPTHS)
         dim = encoder.variant.dim
         self.scales = nn.ModuleList(
             [
@@ -61,8 +61,10 @@ class FrozenEncoder(nn.Module):
 def final_map(
     encoder: Encoder, images: Float[Tensor, "batch 3 height width"]
 ) -> Float[Tensor, "batch dim rows columns"]:
-    """The patch tokens after the final norm, as a map, without gradient."""
-    (tokens,) = features(encoder, images, (len(encoder.blocks) - 1,))
+    """The patch tokens as the encoder gives them, as a map, without gradient."""
+    (tokens,) = features(encoder, images, (encoder.variant.depth - 1,))
+    if encoder.architecture.norms_class_only:
+        return tokens
     return encoder.norm(tokens.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
@@ -75,7 +77,7 @@ def features(
     """The patch tokens after each chosen block, as maps; positions and bias interpolated to the images' grid."""
     outputs = list(encoder.run(images, drop_path_uniforms=drop_path_uniforms))
     grid = encoder.grid_of(images)
-    return [outputs[number][:, 1:].transpose(1, 2).unflatten(2, grid) for number in chosen]
+    return [encoder.patches(outputs[number]).transpose(1, 2).unflatten(2, grid) for number in chosen]
 
 
 def _double(dim: int) -> nn.Module:

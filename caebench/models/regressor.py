@@ -12,7 +12,8 @@ from timm.layers.mlp import Mlp
 from torch import Tensor, nn
 
 from caebench.models.attention import CrossAttention, SampleDropPath
-from caebench.models.vit import LayerNorm, linear_rates, make_block, rescale_by_depth, set_drop_path_uniforms
+from caebench.models.initialisation import rescale_by_depth
+from caebench.models.vit import LayerNorm, linear_rates, make_block, set_drop_path_uniforms
 
 Masked = Float[Tensor, "batch masked dim"]
 Visible = Float[Tensor, "batch visible dim"]

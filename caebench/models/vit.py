@@ -1,6 +1,7 @@
 """The encoder of every method: a plain Vision Transformer, which can encode visible patches only (CAE, Sec. 3.1).
 
-timm's blocks, a class token, positions, a final norm; layer scale and relative position bias if a method has them.
+timm's blocks, a class token, positions, a final norm; layer scale and relative position bias if a method has them, and
+for encoders of other projects what `specs.architecture` lists (ADR 40).
 Masked patches are dropped (CAE, MAE) or replaced by a mask token (BEiT, iBOT). Masks and drop-path uniforms are given:
 no random numbers are generated here after initialisation.
 """
@@ -18,9 +19,11 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from caebench.models.attention import RelativePositionBias, SampleDropPath
+from caebench.models.initialisation import Init, initialise, rescale_by_depth, truncate_at_one_std
+from caebench.models.mlp import make_mlp
+from caebench.specs.architecture import PLAIN, Architecture
 from caebench.specs.variants import Variant
 
-Init = Literal["xavier", "xavier_patches", "truncated_normal", "normal"]  # see `initialise`
 Positions = Literal["sincos", "learnt", "learnt_with_class", "none"]  # sincos: fixed; with_class: the class token's too
 Interpolation = Literal["antialiased", "offset"]  # of positions on another grid; offset: DINO's and iBOT's code
 Bias = Literal["none", "block", "shared"]  # relative position bias: one per block, or one for all
@@ -33,6 +36,13 @@ class Fill(NamedTuple):
 
     masked: Bool[Tensor, "batch patches"]
     token: Float[Tensor, "1 1 dim"]
+
+
+class Outputs(NamedTuple):
+    """What a block says of images, without registers."""
+
+    class_token: Float[Tensor, "batch count dim"]  # one, or none where the encoder has no class token
+    patches: Float[Tensor, "batch patches dim"]
 
 
 class LayerNorm(nn.LayerNorm):
@@ -96,9 +106,13 @@ def gather(tokens: Shaped[Tensor, "batch patches *dim"], chosen: Chosen) -> Tens
     return tokens.flatten(0, 1).index_select(0, rows.flatten()).unflatten(0, chosen.shape)
 
 
-def make_block(dim: int, num_heads: int, layer_scale: float | None, drop_path: float) -> Block:
+def make_block(
+    dim: int, num_heads: int, layer_scale: float | None, drop_path: float, architecture: Architecture = PLAIN
+) -> Block:
     """A pre-norm timm block whose stochastic depth follows the sample."""
-    block = Block(dim, num_heads, qkv_bias=True, init_values=layer_scale, norm_layer=LayerNorm)
+    block = Block(dim, num_heads, qkv_bias=architecture.qkv_bias, init_values=layer_scale, norm_layer=LayerNorm)
+    if (mlp := make_mlp(dim, architecture)) is not None:
+        block.mlp = mlp
     for name in ("drop_path1", "drop_path2"):
         block.add_module(name, SampleDropPath(drop_path))
     return block
@@ -134,57 +148,11 @@ def set_drop_path_uniforms(blocks: nn.ModuleList, drop_path_uniforms: Float[Tens
         cast(SampleDropPath, layer).set_uniforms(None if drop_path_uniforms is None else drop_path_uniforms[:, column])
 
 
-def initialise(module: nn.Module, init: Init = "xavier", std: float = 0.02) -> None:
-    """Weights of linear layers and convolutions; the biases of linear layers are zero.
-
-    xavier, truncated_normal: official CAE, whose patch projection is a truncated normal with a zero bias either way.
-    xavier_patches: Xavier for the patch projection too, taken as a linear layer; its bias is PyTorch's (official MAE).
-    normal: for linear layers, with the patch projection as PyTorch leaves it (DeiT, DINO, iBOT).
-    `std` is of normals on linear layers; 0.02 fits a width of 768.
-    """
-    for layer in module.modules():
-        if isinstance(layer, nn.Linear):
-            _initialise_linear(layer.weight, init, std)
-            if layer.bias is not None:
-                nn.init.zeros_(layer.bias)
-        elif isinstance(layer, nn.Conv2d) and init == "xavier_patches":
-            nn.init.xavier_uniform_(layer.weight.view(len(layer.weight), -1))
-        elif isinstance(layer, nn.Conv2d) and init != "normal":
-            truncate_at_one_std(layer.weight)
-            assert layer.bias is not None, "every patch projection has a bias"
-            nn.init.zeros_(layer.bias)
-
-
-def _initialise_linear(weight: Tensor, init: Init, std: float) -> None:
-    match init:
-        case "truncated_normal":
-            truncate_at_one_std(weight, std)
-        case "normal":
-            nn.init.normal_(weight, std=std)
-        case _:
-            nn.init.xavier_uniform_(weight)
-
-
-def truncate_at_one_std(weight: Tensor, std: float = 0.02) -> None:
-    """A normal truncated at one standard deviation: the `trunc_normal_` of CAE's and BEiT's pretraining code.
-
-    timm's function of that name, which all other official code uses, is `nn.init.trunc_normal_`. It truncates at 2.0,
-    not at two deviations, so a deviation of 0.02 is not truncated at all. Its weights are 1.85 times as wide.
-    """
-    nn.init.trunc_normal_(weight, std=std, a=-std, b=std)
-
-
-@torch.no_grad()
-def rescale_by_depth(blocks: nn.ModuleList) -> None:
-    """BEiT's rescaling of each block's two output projections by sqrt(2 * block number)."""
-    for number, block in enumerate(blocks, start=1):
-        for projection in ("attn.proj.weight", "mlp.fc2.weight"):
-            block.get_parameter(projection).div_((2.0 * number) ** 0.5)
-
-
 class Encoder(nn.Module):
-    """From images to representations of the class token and the patches."""
+    """From images to representations of the class token, the registers and the patches."""
 
+    cls_token: Tensor  # None where the architecture has no class token
+    registers: Tensor  # None where it has no registers
     pos_embed: Tensor
     norm: nn.Module  # fine-tuning moves it after the pooling
 
@@ -201,25 +169,32 @@ class Encoder(nn.Module):
         norm_eps: float = 1e-6,
         init_std: float = 0.02,
         interpolation: Interpolation = "antialiased",
+        architecture: Architecture = PLAIN,
     ) -> None:
         super().__init__()
         dim, depth, num_heads, patch_size = variant
         self.variant, self.image_size, self.positions = variant, image_size, positions
-        self.interpolation = interpolation
+        self.interpolation, self.architecture = interpolation, architecture
         self.grid = num_grid(image_size, patch_size)
-        self.patch_embed = nn.Conv2d(3, dim, patch_size, stride=patch_size)
-        self.cls_token = nn.Parameter(torch.zeros(1, 1, dim))
+        self.patch_embed = nn.Conv2d(3, dim, patch_size, stride=patch_size, bias=architecture.patch_bias)
+        self._make_prefix(dim)
         self._make_positions(dim)
         rates = linear_rates(drop_path, depth)
-        self.blocks = nn.ModuleList(make_block(dim, num_heads, layer_scale, rate) for rate in rates)
+        self.blocks = nn.ModuleList(make_block(dim, num_heads, layer_scale, rate, architecture) for rate in rates)
+        self.norm_before = LayerNorm(dim) if architecture.norm_before_blocks else nn.Identity()
         self.norm = LayerNorm(dim)
         num_biases = {"none": 0, "block": depth, "shared": 1}[relative_position_bias]
-        biases = [RelativePositionBias(self.grid, num_heads) for _ in range(num_biases)]
+        biases = [RelativePositionBias(self.grid, num_heads, self.num_prefix) for _ in range(num_biases)]
         self.relative_position_biases = nn.ModuleList(biases)
         self.relative_position_bias = relative_position_bias
         self._initialise(init, init_std)
         for norm in (module for module in self.modules() if isinstance(module, LayerNorm)):
             norm.eps = norm_eps  # that of an imported file
+
+    def _make_prefix(self, dim: int) -> None:
+        counts = {"cls_token": int(self.architecture.class_token), "registers": self.architecture.num_registers}
+        for name, count in counts.items():
+            self.register_parameter(name, nn.Parameter(torch.zeros(1, count, dim)) if count else None)
 
     def _make_positions(self, dim: int) -> None:
         match self.positions:
@@ -234,7 +209,10 @@ class Encoder(nn.Module):
 
     def _initialise(self, init: Init, std: float) -> None:
         truncate = nn.init.trunc_normal_ if init == "normal" else truncate_at_one_std
-        truncate(self.cls_token, std=0.02)
+        if self.architecture.class_token:
+            truncate(self.cls_token, std=0.02)
+        if self.architecture.num_registers:
+            truncate(self.registers, std=0.02)
         initialise(self, init, std)
         if init == "truncated_normal":
             rescale_by_depth(self.blocks)
@@ -245,6 +223,29 @@ class Encoder(nn.Module):
     def norm_eps(self) -> float:
         """The epsilon of every layer norm."""
         return cast(LayerNorm, self.blocks[0].norm1).eps
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
+
+    def untrained(self) -> "Encoder":
+        """A plain encoder of the same size, before any training."""
+        return Encoder(self.variant, self.image_size)
+
+    def layer_groups(self, decay: float) -> list[dict[str, Any]] | None:
+        """Parameter groups with layer-wise decay, if the network has an order of layers of its own."""
+        return None
+
+    @property
+    def num_prefix(self) -> int:
+        """Tokens before the patches: the class token and the registers, as far as there are any."""
+        return self.architecture.num_prefix
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """What probes and k-NN can take from it; without a class token the mean stands for it (ADR 40)."""
+        return ("cls", "mean", "last4") if self.architecture.class_token else ("mean",)
 
     @property
     def num_patches(self) -> int:
@@ -265,11 +266,22 @@ class Encoder(nn.Module):
     ) -> Float[Tensor, "batch tokens dim"]:
         """Encode the class token and the visible patches (all of them by default); every image shows equally many.
 
+        Class token first, then registers, then patches, after the final norm unless that is the class token's alone.
         Positions and bias are interpolated for images of another size than the encoder's. Incomplete patches at the
         right and lower edges are ignored.
         """
         last = deque(self.run(images, visible, drop_path_uniforms, fill), maxlen=1).pop()
-        return self.norm(last)
+        return last if self.architecture.norms_class_only else self.norm(last)
+
+    def patches(self, tokens: Float[Tensor, "batch tokens dim"]) -> Float[Tensor, "batch patches dim"]:
+        """The tokens of patches, without class token and registers."""
+        return tokens[:, self.num_prefix :]
+
+    def outputs(self, tokens: Float[Tensor, "batch tokens dim"], norm: bool = True) -> Outputs:
+        """A block's tokens as class token and patches, through the final norm as far as that is theirs."""
+        normal = self.norm(tokens) if norm else tokens
+        patches = tokens if self.architecture.norms_class_only else normal
+        return Outputs(normal[:, : int(self.architecture.class_token)], self.patches(patches))
 
     def run(
         self,
@@ -281,7 +293,8 @@ class Encoder(nn.Module):
         """The tokens after each block, before the final norm; see `forward`."""
         grid = self.grid_of(images)
         tokens = self.embed(images, visible, fill)
-        tokens = torch.cat([self.class_token.expand(len(tokens), -1, -1), tokens], dim=1)
+        tokens = torch.cat([*(part.expand(len(tokens), -1, -1) for part in self.prefix), tokens], dim=1)
+        tokens = self.norm_before(tokens)
         set_drop_path_uniforms(self.blocks, drop_path_uniforms)
         shared = self.bias(0, grid) if self.relative_position_bias == "shared" else None
         for number, block in enumerate(self.blocks):
@@ -303,6 +316,12 @@ class Encoder(nn.Module):
         """Rows and columns of complete patches in images."""
         patch_size = self.variant.patch_size
         return images.shape[-2] // patch_size, images.shape[-1] // patch_size
+
+    @property
+    def prefix(self) -> list[Tensor]:
+        """The inputs of the first block before the patches: [1, tokens, dim] each."""
+        registers = [self.registers] if self.architecture.num_registers else []
+        return [*([self.class_token] if self.architecture.class_token else []), *registers]
 
     @property
     def class_token(self) -> Float[Tensor, "1 1 dim"]:

@@ -23,6 +23,7 @@ def protocol(config: Spec, record: Record | None) -> Protocol:
     found = config.protocol()
     if record is not None:
         packages = record["provenance"].get("packages", {})
+        found.update(record.get("protocol", {}))  # where the encoder decides
         found["data"] = ", ".join(f"{name} {mark}" for name, mark in sorted(record["fingerprints"].items()))
         found["versions"] = ", ".join(f"{name} {packages[name]}" for name in VERSIONED if packages.get(name))
     return found
@@ -37,6 +38,8 @@ def fingerprint(config: Spec, record: Record) -> str:
 def deviations(config: Config, expected: Config, record: Record, usual: Mapping[str, Any]) -> list[str]:
     """`field: the column's -> this number's`, and other differences in how the number was made."""
     lines = differing({**full(expected), "seed": None}, {**full(config), "seed": None})
+    planned = expected.protocol() if isinstance(expected, Spec) else {}
+    lines += [f"{name}: {planned.get(name)} -> {found}" for name, found in record.get("protocol", {}).items()]
     for split, mark in record["fingerprints"].items():
         if (most := usual["data"].get(split, mark)) != mark:
             lines.append(f"data {split}: {most} -> {mark}")

@@ -12,54 +12,22 @@ from pydantic import AfterValidator
 
 from caebench.specs.base import OneOf
 from caebench.specs.did_you_mean import suggest
+from caebench.specs.families_of_today import TODAY
 from caebench.specs.family import (
     BASE_LARGE,
     BASE_LARGE_HUGE,
     BEIT_LIKE,
     BEIT_UNUSED,
-    BLOCK_TABLE,
     CLASSIFIER,
     DEIT_HEADS,
     INDEX,
     MASK_TOKEN,
     PLAIN,
     PROJECTION,
-    SHARED_TABLE,
     TIMM_NAMES,
     Family,
-    Names,
 )
-
-HF_BLOCK = r"^encoder\.layer\.(\d+)\."
-HF_NAMES: Names = (
-    (r"^embeddings\.cls_token$", "cls_token"),
-    (r"^embeddings\.position_embeddings$", "pos_embed"),
-    (r"^embeddings\.patch_embeddings\.projection\.", "patch_embed."),
-    (HF_BLOCK + r"layernorm_before\.", r"blocks.\1.norm1."),
-    (HF_BLOCK + r"layernorm_after\.", r"blocks.\1.norm2."),
-    (HF_BLOCK + r"attention\.attention\.(q|k|v)(?:uery|ey|alue)\.", r"blocks.\1.attn.\2."),
-    (HF_BLOCK + r"attention\.attention\.relative_position_bias\.relative_position_bias_table$", BLOCK_TABLE),
-    (HF_BLOCK + r"attention\.output\.dense\.", r"blocks.\1.attn.proj."),
-    (HF_BLOCK + r"intermediate\.dense\.", r"blocks.\1.mlp.fc1."),
-    (HF_BLOCK + r"output\.dense\.", r"blocks.\1.mlp.fc2."),
-    (HF_BLOCK + r"lambda_([12])$", r"blocks.\1.ls\2.gamma"),
-    (r"^encoder\.relative_position_bias\.relative_position_bias_table$", SHARED_TABLE),
-    (r"^layernorm\.", "norm."),
-)
-MM_BLOCK = r"^layers\.(\d+)\."
-MM_NAMES: Names = (
-    (r"^patch_embed\.projection\.", "patch_embed."),
-    (MM_BLOCK + r"ln([12])\.", r"blocks.\1.norm\2."),
-    (MM_BLOCK + r"attn\.gamma1\.weight$", r"blocks.\1.ls1.gamma"),
-    (MM_BLOCK + r"ffn\.gamma2\.weight$", r"blocks.\1.ls2.gamma"),
-    (MM_BLOCK + r"gamma_([12])$", r"blocks.\1.ls\2.gamma"),
-    (MM_BLOCK + r"ffn\.layers\.0\.0\.", r"blocks.\1.mlp.fc1."),
-    (MM_BLOCK + r"ffn\.layers\.1\.", r"blocks.\1.mlp.fc2."),
-    (MM_BLOCK + r"attn\.relative_position_bias_table$", BLOCK_TABLE),
-    (MM_BLOCK + r"attn\.", r"blocks.\1.attn."),
-    (r"^rel_pos_bias\.relative_position_bias_table$", SHARED_TABLE),
-    (r"^ln1\.", "norm."),
-)
+from caebench.specs.family_names import HF_NAMES, MM_NAMES
 
 FAMILIES: tuple[Family, ...] = (
     Family(
@@ -74,6 +42,7 @@ FAMILIES: tuple[Family, ...] = (
         names=(),
         parity="own",
     ),
+    *TODAY,
     Family(
         name="hf",
         title="Hugging Face ViT, BEiT, Data2Vec",
@@ -92,6 +61,8 @@ FAMILIES: tuple[Family, ...] = (
             INDEX,
         ),
         norm_eps=1e-12,  # ViTConfig, BeitConfig: layer_norm_eps
+        hub_types=("vit", "beit", "data2vec-vision"),
+        parity="transformers",
     ),
     Family(
         name="mmpretrain",

@@ -7,16 +7,19 @@ nothing.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from caebench.specs.architecture import Activation
 
 Patterns = tuple[str, ...]  # regular expressions that must all match
 Names = tuple[tuple[str, str], ...]
-Parity = Literal["golden", "timm", "source", "own"]
+Parity = Literal["golden", "timm", "transformers", "source", "own"]
 
 PARITY: Mapping[Parity, str] = {
     "golden": "tokens within 2e-5 of the project's own code, a test (largest difference 3e-6)",
     "timm": "tokens within 2e-5 of timm's own models, a test",
+    "transformers": "tokens within 2e-5 of transformers 5.24, a test",
     "source": "layout from source, parity unverified",
     "own": "our own file",
 }
@@ -65,7 +68,25 @@ class Family:
     unused: Names = ()  # pattern of keys that are not the encoder's -> why they are not used
     norm_eps: float = 1e-6
     parity: Parity = "source"
+    unverified: tuple[Patterns, ...] = ()  # files whose parity is `source` all the same
+    tested: str = ""  # which of its files the parity is of; empty: all
+    usual_pixels: str | None = None  # where no config next to a file says otherwise
+    class_token: bool = True
+    norm_before_blocks: bool = False
+    patch_bias: bool = True
+    norms_class_only: bool = False  # its code applies the final norm to the class token alone
+    activation: Activation | None = "gelu"  # None: encoders of different ones have the same keys
+    activation_marks: tuple[tuple[str, Activation], ...] = ()  # patterns of content that tell
+    hub_types: tuple[str, ...] = ()  # the `model_type` of its config.json on a hub
+    hub_defaults: Mapping[str, Any] = field(default_factory=dict[str, Any])  # transformers', where the rows' differ
     noted_as: str | None = None  # the layout that the note in a file of ours names (`ckpt export --to`)
+
+    @property
+    def parity_text(self) -> str:
+        """How far agreement with its own code was tested, and for which of its files."""
+        if not self.unverified:
+            return PARITY[self.parity]
+        return f"{self.tested}: {PARITY[self.parity]}; others: {PARITY['source']}"
 
     @property
     def is_own(self) -> bool:

@@ -10,7 +10,7 @@ from caebench.datasets.registry import PUBLISHED
 from caebench.specs.base import Config
 from caebench.specs.identity import job_id, kind_of
 from caebench.specs.scale import Scale
-from caebench.specs.variants import Variant
+from caebench.specs.variants import Variant, num_patches
 
 Protocol = dict[str, str]  # how a number was made: aspect -> words
 Speed = Literal["training", "frozen", "dense"]  # what a job's hours are reckoned by (`cost`)
@@ -65,8 +65,11 @@ class Spec(Config):
         """Refuse what cannot run.
 
         Raises:
-            ValueError: the data set has no labels that it can read, or a batch is larger than the training set.
+            ValueError: the data set has no labels that it can read, a batch is larger than the training set, or the
+                encoder's patches do not fill an image.
         """
+        if (image_size := getattr(self, "image_size", None)) is not None and "encoder" in inputs:
+            num_patches(image_size, encoder_size(inputs))
         data, optimization = getattr(self, "data", None), getattr(self, "optimization", None)
         if data is not None and data.dataset.labels not in self.LABELS:
             fitting = ", ".join(name for name, known in PUBLISHED.items() if known.labels in self.LABELS)
@@ -126,6 +129,11 @@ class EncoderSpec(Spec):
     @abstractmethod
     def size(self) -> Variant:
         """The encoder's sizes."""
+
+    @property
+    def has_class_token(self) -> bool:
+        """Whether the encoder has a class token; where it has none, the mean of the patches stands for it (ADR 40)."""
+        return True
 
 
 @dataclass(frozen=True)

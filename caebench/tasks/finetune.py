@@ -28,7 +28,8 @@ class Classifier(nn.Module):
 
     def __init__(self, encoder: Encoder, head: FinetuneHead) -> None:
         super().__init__()
-        head.norm.load_state_dict(encoder.norm.state_dict())  # official: `norm` becomes `fc_norm`
+        if not isinstance(encoder.norm, nn.Identity):  # a network of stages has none of its own
+            head.norm.load_state_dict(encoder.norm.state_dict())  # official: `norm` becomes `fc_norm`
         encoder.norm = nn.Identity()
         self.encoder, self.head = encoder, head
 
@@ -63,7 +64,8 @@ def finetune(config: Finetune, run: Run) -> dict[str, Any]:
     )
     run.adapt(encoder.blocks)
     with seeded(derive(Purpose.INITIALISATION, config.seed)):
-        classifier = Classifier(encoder, FinetuneHead(encoder.variant.dim, num_classes, config.head_init_scale))
+        head = FinetuneHead(encoder.variant.dim, num_classes, config.head_init_scale, encoder.num_prefix)
+        classifier = Classifier(encoder, head)
     evaluator = Evaluator(
         lambda batch: classifier(batch["image"]).float(),
         Samples(val, LabelledSample(evaluation(config.image_size, stats_of(encoder)), 0)),

@@ -20,17 +20,24 @@ def import_encoder(config: Imported, run: Run) -> dict[str, Any]:
         ValueError: no import has left one, it is damaged, or it is another than the job's.
     """
     record = read_record(run.folder)
+    source = f"timm:{config.model} PATH" if config.model else f"PATH --family {config.family}"
     if record is None:
         raise ValueError(
             f"{run.folder.name}: an imported encoder is not made by running it. Import the file whose SHA-256 is "
-            f"{config.sha256}: caebench ckpt import PATH --family {config.family} "
+            f"{config.sha256}: caebench ckpt import {source} "
             f"--pixel-stats {config.pixel_stats}"
         )
     encoder = read_encoder(run.folder / ENCODER)
     found = {"sha256": record["sha256"], "family": record["family"], "pixel_stats": name_of(stats_of(encoder))}
+    found["model"] = record.get("model")
     for name, value in found.items():
         if value != (expected := getattr(config, name)):
             raise ValueError(f"{run.folder.name}: {name} {value}, and this job is that of {expected}. Import it again.")
+    if config.activation not in (None, found_activation := encoder.architecture.activation):
+        raise ValueError(
+            f"{run.folder.name}: activation {found_activation}, and this job is that of {config.activation}. "
+            "Import it again."
+        )
     run.fingerprints[config.family] = config.sha256
     dim, depth, num_heads, patch_size = encoder.variant
     return {

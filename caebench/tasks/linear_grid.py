@@ -28,7 +28,7 @@ from caebench.models.vit import Encoder
 from caebench.specs.evaluations.frozen import Feature
 from caebench.specs.evaluations.linear_probe_grid import LinearProbeGrid
 from caebench.tasks.intervals import binomial
-from caebench.tasks.probes import EVALUATION_BATCH, Frozen, Probe, freeze, percent
+from caebench.tasks.probes import EVALUATION_BATCH, WITHOUT_CLASS_TOKEN, Frozen, Probe, freeze, percent
 from caebench.training.evaluation import evaluation_batches
 from caebench.training.optim import ParamGroup, split_decay
 from caebench.training.run import Run
@@ -120,14 +120,15 @@ def per_process(taught: Bool[Tensor, " batch"]) -> Float[Tensor, ""]:
 
 def make_linear_probe_grid(config: LinearProbeGrid, run: Run, encoder: Encoder | None = None) -> Probe:
     """All heads before their first step."""
-    frozen = freeze(run, config.image_size, "cls", config.norm, encoder)
+    frozen = freeze(run, config.image_size, "patches", config.norm, encoder)
+    features = choose_features(config, run, frozen.encoder)
     train, val = run.open_split(config.data, "train"), run.open_split(config.data, "val")
     numbers = hold_out(len(train.entries), config.hold_out, config.seed)
-    dims: dict[Feature, int] = {feature: frozen.dim_of(feature) for feature in config.features}
+    dims: dict[Feature, int] = {feature: frozen.dim_of(feature) for feature in features}
     head = GridHead(dims, config.base_lrs, config.data.size.num_classes, config.seed)
     held = torch.zeros(len(train.entries), dtype=torch.bool)
     held[numbers] = True
-    step = GridStep(frozen, head, config.features, held)
+    step = GridStep(frozen, head, features, held)
     augmentation = Augmentation(config.image_size, config.crop_scale_min, True, frozen.stats)
 
     def finish(history: History) -> dict[str, Any]:
@@ -143,7 +144,15 @@ def make_linear_probe_grid(config: LinearProbeGrid, run: Run, encoder: Encoder |
         seed=config.seed,
         finish=finish,
     )
-    return Probe(training, frozen, config.features, augmentation)
+    return Probe(training, frozen, features, augmentation)
+
+
+def choose_features(config: LinearProbeGrid, run: Run, encoder: Encoder) -> tuple[Feature, ...]:
+    """The features that the encoder offers; without a class token one: the mean of the patches (ADR 40)."""
+    if encoder.architecture.class_token or config.features == ("mean",):
+        return config.features
+    run.protocol.update(feature="mean", pooling=WITHOUT_CLASS_TOKEN)
+    return ("mean",)
 
 
 def hold_out(num_images: int, share: float, seed: int) -> list[int]:

@@ -23,7 +23,7 @@ from caebench.data.samples.shared_pass import Augmentation
 from caebench.data.transforms import evaluation
 from caebench.files.layout import ENCODER
 from caebench.models.heads import AttentiveHead, LinearHead
-from caebench.models.vit import Encoder
+from caebench.models.vit import Encoder, Outputs
 from caebench.specs.evaluations.attentive_probe import AttentiveProbe
 from caebench.specs.evaluations.linear_probe import LinearProbe
 from caebench.specs.optim import Precision
@@ -36,6 +36,7 @@ from caebench.training.step import Batch, autocast
 from caebench.training.trainer import Training
 
 EVALUATION_BATCH = 256
+WITHOUT_CLASS_TOKEN = "mean of the patches, as the encoder has no class token"
 KEPT_BYTES = 512 * 2**20  # class tokens of ImageNet's 50,000 for ViT-L are 200 MB
 
 
@@ -81,17 +82,31 @@ class Frozen:
     def _read(self, images: Float[Tensor, "batch 3 height width"], parts: Sequence[Part]) -> dict[Part, Tensor]:
         num = {part: self._num_blocks(part) for part in parts}
         kept = deque(self.encoder.run(images), maxlen=max(num.values()))
-        outputs = [self.encoder.norm(tokens) if self.norm else tokens for tokens in kept]
-        return {part: torch.cat([SELECT[part](tokens) for tokens in outputs[-num[part] :]], dim=-1) for part in parts}
+        outputs = [self.encoder.outputs(tokens, self.norm) for tokens in kept]
+        return {part: torch.cat([SELECT[part](one) for one in outputs[-num[part] :]], dim=-1) for part in parts}
 
 
-SELECT: Mapping[Part, Callable[[Tensor], Tensor]] = {
-    "cls": lambda tokens: tokens[:, 0],
-    "mean": lambda tokens: tokens[:, 1:].mean(dim=1),
-    "last4": lambda tokens: tokens[:, 0],  # of each of the last four blocks, side by side
-    "all": lambda tokens: tokens,
-    "patches": lambda tokens: tokens[:, 1:],
+SELECT: Mapping[Part, Callable[[Outputs], Tensor]] = {
+    "cls": lambda outputs: outputs.class_token[:, 0],
+    "mean": lambda outputs: outputs.patches.mean(dim=1),
+    "last4": lambda outputs: outputs.class_token[:, 0],  # of each of the last four blocks, side by side
+    "all": lambda outputs: torch.cat(outputs, dim=1),
+    "patches": lambda outputs: outputs.patches,
 }
+
+
+def offered(encoder: Encoder, part: Part) -> Part:
+    """The part, or the mean of the patches in place of a class token that the encoder does not have (ADR 40).
+
+    Raises:
+        ValueError: it needs class tokens of several blocks.
+    """
+    if encoder.architecture.class_token or part not in ("cls", "last4"):
+        return part
+    if part == "last4":
+        offers = ", ".join(encoder.features)
+        raise ValueError(f"feature 'last4': the encoder has no class token. It offers: {offers}. Choose one of them.")
+    return "mean"
 
 
 def freeze(run: Run, image_size: int, part: Part, norm: bool = True, encoder: Encoder | None = None) -> Frozen:
@@ -99,7 +114,9 @@ def freeze(run: Run, image_size: int, part: Part, norm: bool = True, encoder: En
     if encoder is None:
         encoder = read_encoder(run.inputs["encoder"] / ENCODER, image_size).to(run.device).eval().requires_grad_(False)
         run.adapt(encoder.blocks)
-    return Frozen(encoder, part, run.site.most_images(encoder.variant), norm)
+    if (taken := offered(encoder, part)) != part:
+        run.protocol.update(feature=taken, pooling=WITHOUT_CLASS_TOKEN)
+    return Frozen(encoder, taken, run.site.most_images(encoder.variant), norm)
 
 
 class ProbeStep(nn.Module):

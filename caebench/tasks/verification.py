@@ -80,7 +80,7 @@ def check_accuracy(encoder: Encoder, pictures: Pictures) -> Iterator[Check]:
 def like(encoder: Encoder) -> Encoder:
     """An untrained encoder of the same size."""
     with seeded(derive(Purpose.INITIALISATION, 0)):
-        return Encoder(encoder.variant, encoder.image_size).to(encoder.cls_token.device).eval().requires_grad_(False)
+        return encoder.untrained().to(encoder.device).eval().requires_grad_(False)
 
 
 def choose(pictures: Pictures, split: Split) -> list[tuple[Path, int]]:
@@ -97,10 +97,10 @@ def extract(
     encoder: Encoder, transform: Transform, chosen: Sequence[tuple[Path, int]]
 ) -> tuple[Float[Tensor, "images dim"], Int[Tensor, " images"]]:
     """Mean patch tokens and labels: no method's class token is favoured."""
-    device, parts = encoder.cls_token.device, []
+    device, parts = encoder.device, []
     for first in range(0, len(chosen), BATCH):
         images = [transform(open_image(path)) for path, _ in chosen[first : first + BATCH]]
-        parts.append(encoder(torch.stack(images).to(device))[:, 1:].mean(dim=1).cpu())
+        parts.append(encoder.patches(encoder(torch.stack(images).to(device))).mean(dim=1).cpu())
     features = torch.cat(parts)
     return features - features.mean(dim=0), torch.tensor([label for _, label in chosen])
 

@@ -30,6 +30,8 @@ def encoder_groups(encoder: Encoder, decay: float) -> list[ParamGroup]:
     Parameters that belong to no block have the full rate, as in the official constructors (`get_num_layer_for_vit`): a
     table of relative positions that all blocks share, and a final norm.
     """
+    if (own := encoder.layer_groups(decay)) is not None:
+        return own
     depth, biases = len(encoder.blocks), encoder.relative_position_biases
     groups = split_decay(encoder.norm)
     of_block = len(biases) == depth and encoder.relative_position_bias == "block"
@@ -38,9 +40,11 @@ def encoder_groups(encoder: Encoder, decay: float) -> list[ParamGroup]:
             groups += split_decay(part, decay ** (depth - number))
     groups += [] if of_block else split_decay(biases)
     scale = decay ** (depth + 1)
+    groups += split_decay(encoder.norm_before, scale)
     groups.append({"params": [encoder.patch_embed.weight], "decays": True, "lr_scale": scale})
-    undecayed = [encoder.cls_token, encoder.patch_embed.bias]  # BEiT's fine-tuning decays neither the class token
-    undecayed += [encoder.pos_embed] if encoder.pos_embed.requires_grad else []  # nor the positions
+    alone = [encoder.cls_token, encoder.patch_embed.bias, encoder.registers]  # BEiT's fine-tuning decays neither the
+    alone += [encoder.pos_embed] if encoder.pos_embed.requires_grad else []  # class token nor the positions
+    undecayed = [parameter for parameter in alone if parameter is not None]
     return [*groups, {"params": undecayed, "decays": False, "lr_scale": scale}]
 
 

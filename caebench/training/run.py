@@ -40,6 +40,7 @@ class Run:
         default_factory=dict[str, Path]
     )  # role ("codes") -> folder; may be gone
     intervals: dict[str, tuple[float, float]] = field(default_factory=dict)  # 95 %, of metrics; in the main process
+    protocol: dict[str, str] = field(default_factory=dict[str, str])  # aspect -> how it was, where the encoder decides
     repetition: Repetition = field(default_factory=Repetition)  # of steps whose loss was not finite
     skipped_steps: list[int] = field(default_factory=list[int])  # steps that the training has left out
     stop: StopRequest = field(default_factory=StopRequest)  # of this process; set by `watch_signals`

@@ -16,6 +16,7 @@ ROOTS = {  # where a verb may write: the values of these options, or a path belo
     "retry": (STORE,),
     "cancel": (STORE,),
     "store": (STORE,),
+    "eval": (STORE, "--save"),
     "ckpt import": (STORE,),
     "records export": ("--results",),
     "report": ("--out",),
@@ -27,7 +28,17 @@ ROOTS = {  # where a verb may write: the values of these options, or a path belo
     **{f"bench {name}": ("--out",) for name in ("pretrain", "probe", "pass", "data", "plan", "ablate")},
 }
 MAY_FAIL = (  # that run or check something: 1 says that it failed
-    *("run suite", "run job", "retry", "data check", "ckpt verify", "assets verify", "assets fetch", "site check"),
+    *(
+        "run suite",
+        "run job",
+        "eval",
+        "retry",
+        "data check",
+        "ckpt verify",
+        "assets verify",
+        "assets fetch",
+        "site check",
+    ),
 )
 DEFAULTS = {STORE: ("store", "work/.caebench/store"), "--results": ("work/results",), "--folder": ("work",)}
 

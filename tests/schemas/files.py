@@ -65,6 +65,9 @@ class Inspection(TypedDict):
     relative_position_bias: Literal["none", "block", "shared"]
     layer_scale: bool
     norm_eps: float
+    activation: Literal["gelu", "quick_gelu", "gelu_tanh"] | None
+    architecture: dict[str, JsonValue]
+    features: list[Literal["cls", "mean", "last4"]]
     pixel_stats: str | None
     pixel_source: str | None
     num_parameters: int

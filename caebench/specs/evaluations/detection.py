@@ -31,6 +31,9 @@ RULES: Mapping[str, DenseShrink] = {
 }
 
 
+FINEST_CELLS = 4  # of the pyramid's finest map, along a patch
+
+
 class Detector(Config):
     """The network on the encoder."""
 
@@ -77,6 +80,19 @@ class Detection(DenseTask, Detector):
                 "Choose a divisor of it"
             )
         return self
+
+    def check(self, inputs: Inputs) -> None:
+        """See `Spec`; and patches whose quarters are no whole pixels.
+
+        Raises:
+            ValueError: the strides of the pyramid's maps would not be whole numbers.
+        """
+        super().check(inputs)
+        if (patch_size := encoder_size(inputs).patch_size) % FINEST_CELLS:
+            raise ValueError(
+                f"the encoder has patches of {patch_size} pixels: detection needs a multiple of {FINEST_CELLS}, since "
+                "its finest map has that many cells along a patch. Choose another encoder, or segmentation."
+            )
 
     def slug(self, inputs: Inputs, mark: str) -> str:
         """Data set, the head where it is a cascade, and the encoder."""

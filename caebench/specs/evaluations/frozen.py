@@ -7,7 +7,7 @@ from pydantic import PositiveInt
 
 from caebench.specs.arithmetic import encode
 from caebench.specs.inputs.dataset import Data
-from caebench.specs.job import Choice, Inputs, Protocol, Spec, Speed, describe_optimization, encoder_size
+from caebench.specs.job import Choice, EncoderSpec, Inputs, Protocol, Spec, Speed, describe_optimization, encoder_size
 from caebench.specs.optim import Optimization
 
 Selection = Literal["best_epoch", "last_epoch"]
@@ -16,6 +16,19 @@ Selection = Literal["best_epoch", "last_epoch"]
 Feature = Literal["cls", "mean", "last4"]
 POOLING = {"cls": "class token", "mean": "mean of the patches", "last4": "class tokens of four blocks"}
 TOP = ("top1", "top5", "top1_last_epoch")  # metrics of a classifier that is evaluated after every epoch
+
+
+def check_feature(feature: Feature, inputs: Inputs) -> None:
+    """Refuse a feature that the encoder cannot offer.
+
+    Raises:
+        ValueError: it needs class tokens of several blocks, and the encoder has none.
+    """
+    config = inputs["encoder"].config if "encoder" in inputs else None
+    if feature == "last4" and isinstance(config, EncoderSpec) and not config.has_class_token:
+        raise ValueError(
+            f"field 'feature' is 'last4': encoder {config.slug({}, '')} has no class token. Choose 'mean'."
+        )
 
 
 class FrozenProbe(Spec):

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal, Self
 from pydantic import PositiveFloat, PositiveInt
 
 from caebench.specs.arithmetic import encode
-from caebench.specs.evaluations.frozen import POOLING, Feature
+from caebench.specs.evaluations.frozen import POOLING, Feature, check_feature
 from caebench.specs.inputs.dataset import IMAGE_SIZE, Data, RealData
 from caebench.specs.job import Choice, Inputs, Protocol, Spec, Speed, encoder_size
 from caebench.specs.optim import Precision
@@ -45,6 +45,11 @@ class KNN(Spec):
     def fixed_k(self) -> int:
         """The k that is not chosen by its number: 20, DINO's own, or the one nearest to it."""
         return min(self.k, key=lambda k: abs(k - 20))
+
+    def check(self, inputs: Inputs) -> None:
+        """See `Spec`; also refuse a feature that the encoder does not have."""
+        super().check(inputs)
+        check_feature(self.feature, inputs)
 
     def scaled(self, scale: Scale) -> Self:
         """Smaller images, and fewer neighbours where a scale says so."""

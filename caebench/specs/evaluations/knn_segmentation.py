@@ -10,7 +10,7 @@ from caebench.specs.inputs.dataset import Data
 from caebench.specs.job import Inputs, Protocol, Spec, Speed, encoder_size
 from caebench.specs.optim import Precision
 from caebench.specs.scale import Scale
-from caebench.specs.variants import VariantName, num_patches
+from caebench.specs.variants import VariantName
 
 
 class KNNSegmentation(Spec):
@@ -36,11 +36,6 @@ class KNNSegmentation(Spec):
     """Number format of the encoder."""
     seed: int = 0
     """Seed of all randomness; `--seeds` sets it, a suite never does."""
-
-    def check(self, inputs: Inputs) -> None:
-        """See `Spec`; and images that patches do not fill."""
-        super().check(inputs)
-        num_patches(self.image_size, encoder_size(inputs), "image_size")
 
     def scaled(self, scale: Scale) -> Self:
         """Smaller images."""

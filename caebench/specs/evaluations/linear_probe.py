@@ -12,10 +12,11 @@ from caebench.specs.evaluations.frozen import (
     FrozenProbe,
     Selection,
     best_epoch,
+    check_feature,
     describe_crops,
 )
 from caebench.specs.inputs.dataset import IMAGE_SIZE, IMAGENET, Data
-from caebench.specs.job import Choice, Protocol
+from caebench.specs.job import Choice, Inputs, Protocol
 from caebench.specs.optim import LARS, Optimization
 from caebench.specs.scale import Scale, Shrink
 from caebench.specs.variants import VariantName
@@ -43,6 +44,11 @@ class LinearProbe(FrozenProbe):
     """Which epoch is reported; the official code reports its best one on the validation set."""
     crop_scale_min: float = Field(default=0.08, gt=0.0, le=1.0)
     seed: int = 0
+
+    def check(self, inputs: Inputs) -> None:
+        """See `Spec`; also refuse a feature that the encoder does not have."""
+        super().check(inputs)
+        check_feature(self.feature, inputs)
 
     def scaled(self, scale: Scale) -> Self:
         """A shorter schedule on smaller images."""

@@ -2,8 +2,9 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt
 
+from caebench.specs.architecture import Activation
 from caebench.specs.arithmetic import BYTES, encoder_parameters
 from caebench.specs.base import NOT_IDENTITY
 from caebench.specs.families import BY_NAME, FamilyName
@@ -29,6 +30,12 @@ class Imported(EncoderSpec):
     """Attention heads; without it, as the family gives this width."""
     pixel_stats: PixelStatsName = "imagenet"
     """The statistics that its images are normalised by (ADR 25)."""
+    activation: Activation | None = None
+    """The activation of the MLPs; without it, as the file's content and its family determine it."""
+    norm_eps: PositiveFloat | None = None
+    """The epsilon of the norms; without it, the family's."""
+    model: str | None = None
+    """timm's name of its own network that has the weights (ADR 40); without it, they are in caebench's network."""
     variant: Annotated[VariantName | None, NOT_IDENTITY] = None
     """Its size; without it, it has no size that has a name."""
     patch_size: Annotated[PositiveInt, NOT_IDENTITY] = 16
@@ -40,9 +47,14 @@ class Imported(EncoderSpec):
         named = VARIANTS[self.variant or "vit_b"]
         return named._replace(num_heads=self.num_heads or named.num_heads, patch_size=self.patch_size)
 
+    @property
+    def has_class_token(self) -> bool:
+        """As all encoders of the family."""
+        return BY_NAME[self.family].class_token
+
     def slug(self, inputs: Inputs, mark: str) -> str:
-        """The family, and the beginning of the file's hash."""
-        return f"{self.family}-{self.sha256[:8]}"
+        """The family or timm's network, and the beginning of the file's hash."""
+        return f"{self.model or self.family}-{self.sha256[:8]}"
 
     def scaled(self, scale: Scale) -> Self:
         """As it is: it cannot shrink, and takes the scale's images as they are."""
@@ -60,6 +72,9 @@ def imported(
     num_heads: int | None = None,
     patch_size: int = 16,
     pixel_stats: str | None = None,
+    activation: Activation | None = None,
+    norm_eps: float | None = None,
+    model: str | None = None,
 ) -> Imported:
     """An encoder file of another project. Source: the file; `caebench ckpt import PATH` prints the row that names it.
 
@@ -83,6 +98,9 @@ def imported(
         family=family,
         num_heads=num_heads,
         pixel_stats=stats,
+        activation=activation,
+        norm_eps=norm_eps,
+        model=model,
         variant=variant,
         patch_size=patch_size,
     )

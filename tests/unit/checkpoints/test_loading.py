@@ -13,6 +13,7 @@ from caebench.checkpoints import load_encoder
 from caebench.specs.families import BY_NAME
 from caebench.specs.variants import Variant
 from tests.unit.checkpoints.layouts import beit, hugging_face, mae_positions, make, maskfeat, plain, without_key_biases
+from tests.unit.checkpoints.layouts_of_today import cae_v2
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "encoders"
 IMAGES = torch.rand(2, 3, 96, 96, generator=torch.Generator().manual_seed(5))
@@ -249,6 +250,14 @@ def released(family, dim, heads):
             }
         case "hf":
             return hugging_face(make(variant, 32, **LEARNT))
+        case "dinov2":
+            return {**plain(make(variant, 32, positions="learnt")), "mask_token": torch.ones(1, dim)}
+        case "ijepa":
+            encoder = with_mae_positions(make(variant, 32, layer_scale=None))
+            state = {**plain(encoder, 0.0), "pos_embed": encoder.pos_embed}
+            return {"target_encoder": {name: tensor for name, tensor in state.items() if name != "cls_token"}}
+        case "cae_v2":
+            return cae_v2(beit(make(variant, 32)), dim)
         case "deit":
             return {"model": plain(make(variant, 32, **LEARNT)) | {"head.weight": torch.ones(2, dim)}}
         case "mmpretrain":

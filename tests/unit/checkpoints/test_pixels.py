@@ -39,7 +39,9 @@ def write(folder, state, name="model.safetensors", **configs):
 
 
 def test_every_family_fixes_its_pixels_or_leaves_them_open():
-    open_ones = {"beit", "peco", "splitmask", "timm", "hf", "mmpretrain"}
+    usual = {"dinov2": "imagenet", "ijepa": "imagenet", "clip": "clip", "siglip": "inception"}
+    assert {name: row.usual_pixels for name, row in BY_NAME.items() if row.usual_pixels} == usual
+    open_ones = {"beit", "peco", "splitmask", "timm", "hf", "mmpretrain", *usual}
     assert {name: row.pixels for name, row in BY_NAME.items()} == {
         name: None if name in open_ones else "imagenet" for name in BY_NAME
     }

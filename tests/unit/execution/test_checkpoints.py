@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,9 @@ from caebench.checkpoints import inspection, parts
 from caebench.checkpoints.encoder_file import read_encoder
 from caebench.checkpoints.export import export
 from caebench.checkpoints.loading import load_encoder
-from caebench.execution.checkpoints import Given, import_file
+from caebench.execution.checkpoints import Given, import_file, row
 from caebench.execution.worker import run_job
+from caebench.specs.inputs.imported import imported
 from caebench.specs.site import Site
 from caebench.store.store import Store
 
@@ -115,3 +117,30 @@ def test_a_job_whose_files_are_another_imports_fails(pickle, tmp_path):
     assert "Import it again" in json.loads((folder / "failure.json").read_text(encoding="utf8"))["error"]
     import_file(pickle, Given(num_heads=3), store, SITE)
     assert store.state(store.read_job(folder)) == "done"
+
+
+HUB = Path(__file__).parents[2] / "golden" / "encoders_hf"
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "expected"),
+    [
+        ("vit", {}, (None, None)),
+        ("vit", {"layer_norm_eps": 1e-6, "hidden_act": "gelu_new"}, ("gelu_tanh", 1e-6)),
+        ("clip_vision", {}, ("quick_gelu", None)),
+        ("clip_vision", {"hidden_act": "gelu"}, ("gelu", None)),
+        ("ijepa", {}, (None, 1e-12)),
+        ("ijepa", {"layer_norm_eps": 1e-6}, (None, None)),
+        ("siglip_vision", {}, (None, None)),
+    ],
+)
+def test_an_id_names_activation_and_epsilon_that_content_and_family_do_not_determine(tmp_path, name, changes, expected):
+    """The same weights with another activation are another encoder; its row gives the same job again."""
+    shutil.copy(HUB / name / "model.safetensors", tmp_path)
+    config = {**json.loads((HUB / name / "config.json").read_text(encoding="utf8")), **changes}
+    (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf8")
+    given = Given(pixel_stats="imagenet" if name == "vit" else None)
+    job, _ = import_file(tmp_path / "model.safetensors", given, Store(tmp_path / "store"), Site(device="cpu"))
+    assert (job.config.activation, job.config.norm_eps) == expected
+    fields = tomllib.loads(f"row = {row(job, 'x')}")["row"]
+    assert imported(**{key: value for key, value in fields.items() if key not in ("label", "recipe")}) == job.config

@@ -5,6 +5,7 @@ import torch
 
 from caebench.models.attention import RelativePositionBias, SampleDropPath
 from caebench.models.vit import Encoder, Fill, gather, num_grid, sincos_positions
+from caebench.specs.architecture import Architecture
 from caebench.specs.variants import Variant
 
 VARIANT = Variant(32, 3, 4, 4)
@@ -208,3 +209,30 @@ def test_a_block_that_runs_again_changes_no_gradient_and_keeps_less(images, bias
     assert torch.equal(plain[0], again[0])
     assert all(torch.equal(ours, theirs) for ours, theirs in zip(plain[1], again[1], strict=True))
     assert again[2] < plain[2] / 4
+
+
+@pytest.mark.parametrize("architecture", [Architecture(num_registers=3), Architecture(class_token=False)])
+def test_a_bias_knows_class_token_and_registers_from_patches(architecture):
+    torch.manual_seed(0)
+    encoder = Encoder(Variant(16, 1, 2, 8), 24, relative_position_bias="block", architecture=architecture)
+    torch.nn.init.normal_(encoder.relative_position_biases[0].table)
+    plain = Encoder(Variant(16, 1, 2, 8), 24, relative_position_bias="block")
+    plain.relative_position_biases[0].load_state_dict(encoder.relative_position_biases[0].state_dict())
+    first = encoder.num_prefix
+    for grid in ((3, 3), (2, 4)):
+        found, expected = encoder.bias(0, grid), plain.bias(0, grid)
+        assert found.shape[-2:] == (first + grid[0] * grid[1],) * 2
+        assert torch.equal(found[..., first:, first:], expected[..., 1:, 1:])
+        for prefix in range(first):
+            assert torch.equal(found[..., prefix, first:], expected[..., 0, 1:])
+            assert torch.equal(found[..., first:, prefix], expected[..., 1:, 0])
+
+
+def test_only_patches_are_chosen_and_the_prefix_is_always_seen():
+    torch.manual_seed(0)
+    encoder = Encoder(Variant(16, 1, 2, 8), 24, architecture=Architecture(num_registers=3))
+    visible = torch.tensor([[0, 4], [8, 1]])
+    assert encoder(torch.rand(2, 3, 24, 24), visible).shape == (2, 1 + 3 + 2, 16)
+    without = Encoder(Variant(16, 1, 2, 8), 24, architecture=Architecture(class_token=False))
+    assert without(torch.rand(2, 3, 24, 24)).shape == (2, 9, 16)
+    assert {"cls_token", "registers"}.isdisjoint(without.state_dict())

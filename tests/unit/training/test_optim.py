@@ -6,11 +6,12 @@ from torch import nn
 
 from caebench.models.heads import FinetuneHead
 from caebench.models.vit import Encoder
+from caebench.specs.architecture import Architecture
 from caebench.specs.optim import LARS, SGD, AdamW, Optimization
 from caebench.specs.registry import EVALUATIONS, SOURCES
 from caebench.specs.variants import Variant
 from caebench.tasks.finetune import Classifier, layer_groups
-from caebench.training.optim import learning_rate, make_optimizer, set_learning_rate, split_decay
+from caebench.training.optim import encoder_groups, learning_rate, make_optimizer, set_learning_rate, split_decay
 
 
 def make_config(optimizer, **changes):
@@ -123,3 +124,17 @@ def test_the_rate_of_a_group_is_scaled(classifier):
     undecayed = {id(p) for group in optimizer.param_groups if group["weight_decay"] == 0.0 for p in group["params"]}
     flat = {id(p) for name, p in classifier.named_parameters() if p.ndim <= 1 or name.endswith("cls_token")}
     assert flat <= undecayed
+
+
+@pytest.mark.parametrize(
+    "architecture",
+    [
+        Architecture(num_registers=2, gated=True, mlp_dim=24),
+        Architecture(class_token=False, activation="gelu_tanh"),
+        Architecture(norm_before_blocks=True, patch_bias=False, qkv_bias=False, activation="quick_gelu"),
+    ],
+)
+def test_every_parameter_of_an_encoder_that_is_no_plain_vit_is_in_one_group(architecture):
+    encoder = Encoder(Variant(16, 2, 2, 8), 16, positions="learnt", architecture=architecture)
+    grouped = [id(parameter) for group in encoder_groups(encoder, 0.5) for parameter in group["params"]]
+    assert sorted(grouped) == sorted(id(parameter) for parameter in encoder.parameters())
