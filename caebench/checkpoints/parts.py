@@ -188,7 +188,7 @@ def open_parts(path: Path, family: str | None = None) -> Parts:
 
 def with_batch(name: str, tensor: Tensor) -> Tensor:
     """Class token and positions as [1, tokens, dim]; some projects store [dim] and [tokens, dim]."""
-    axes = {"cls_token": 3, "pos_embed": 3}.get(name, tensor.ndim)
+    axes = 3 if name in ("cls_token", "pos_embed") else tensor.ndim
     return tensor[(None,) * max(0, axes - tensor.ndim)] if tensor.ndim else tensor
 
 

@@ -9,7 +9,7 @@ from caebench.specs.did_you_mean import suggest
 from caebench.specs.registry import EVALUATIONS, SOURCES
 from caebench.suites.checking import check
 from caebench.suites.loading import every, load
-from caebench.suites.recipes import parameters
+from caebench.suites.recipes import build, parameters
 from caebench.suites.suite import Column, Row, Suite
 
 Table = dict[str, Any]
@@ -108,6 +108,7 @@ def _column(name: str) -> Table:
     if "data" not in parameters(recipe):
         takes = ", ".join(known for known, other in EVALUATIONS.items() if "data" in parameters(other))
         raise ValueError(f"--on '{name}': {evaluation} has one data set. Those that take another: {takes}.")
+    build(recipe, {"variant": "vit_b", "data": data}, f"--on '{name}'")  # or the data set is unknown
     return {"header": f"{usual.header} {data}", "eval": recipe_name, "metric": usual.metric, "data": data}
 
 

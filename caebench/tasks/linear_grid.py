@@ -28,7 +28,7 @@ from caebench.models.vit import Encoder
 from caebench.specs.evaluations.frozen import Feature
 from caebench.specs.evaluations.linear_probe_grid import LinearProbeGrid
 from caebench.tasks.intervals import binomial
-from caebench.tasks.probes import EVALUATION_BATCH, WITHOUT_CLASS_TOKEN, Frozen, Probe, freeze, percent
+from caebench.tasks.probes import EVALUATION_BATCH, MEAN_IN_PLACE, Frozen, Probe, freeze, percent
 from caebench.training.evaluation import evaluation_batches
 from caebench.training.optim import ParamGroup, split_decay
 from caebench.training.run import Run
@@ -151,7 +151,7 @@ def choose_features(config: LinearProbeGrid, run: Run, encoder: Encoder) -> tupl
     """The features that the encoder offers; without a class token one: the mean of the patches (ADR 40)."""
     if encoder.architecture.class_token or config.features == ("mean",):
         return config.features
-    run.protocol.update(feature="mean", pooling=WITHOUT_CLASS_TOKEN)
+    run.protocol.update(feature="mean", pooling=MEAN_IN_PLACE)
     return ("mean",)
 
 

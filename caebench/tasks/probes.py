@@ -36,7 +36,7 @@ from caebench.training.step import Batch, autocast
 from caebench.training.trainer import Training
 
 EVALUATION_BATCH = 256
-WITHOUT_CLASS_TOKEN = "mean of the patches, as the encoder has no class token"
+MEAN_IN_PLACE = "mean of the patches, as the encoder has no class token"
 KEPT_BYTES = 512 * 2**20  # class tokens of ImageNet's 50,000 for ViT-L are 200 MB
 
 
@@ -115,7 +115,7 @@ def freeze(run: Run, image_size: int, part: Part, norm: bool = True, encoder: En
         encoder = read_encoder(run.inputs["encoder"] / ENCODER, image_size).to(run.device).eval().requires_grad_(False)
         run.adapt(encoder.blocks)
     if (taken := offered(encoder, part)) != part:
-        run.protocol.update(feature=taken, pooling=WITHOUT_CLASS_TOKEN)
+        run.protocol.update(feature=taken, pooling=MEAN_IN_PLACE)
     return Frozen(encoder, taken, run.site.most_images(encoder.variant), norm)
 
 

@@ -23,7 +23,7 @@ from caebench.report.latex import escape
 from caebench.report.render import _literal as markdown_cell
 from caebench.specs.site import load_site
 from caebench.suites.claims import CellName
-from caebench.suites.loading import Suite
+from caebench.suites.loading import read as read_suite
 from caebench.suites.published.sets import parse
 from tests.fuzz.kinds.checkpoints import zipped
 from tests.fuzz.kinds.sites import HERE
@@ -120,7 +120,7 @@ def test_toml_is_read_or_refused_in_one_line(tmp_path, content):
 def test_any_value_in_a_suite_is_read_or_refused_with_the_file(tmp_path, place, value):
     path = tmp_path / "x.toml"
     path.write_bytes(toml_text({**tomllib.loads(SMALL.decode()), place: value}).encode(errors="replace"))
-    said = outcome(lambda: Suite.read(path))
+    said = outcome(lambda: read_suite(path))
     assert said == "" or said.startswith(f"{path}")
 
 

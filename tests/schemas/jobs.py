@@ -239,12 +239,21 @@ class Claim(TypedDict):
 
 
 @closed
+class Subset(TypedDict):
+    fingerprint: str
+    num_classes: int
+    num_train: int
+    num_val: int
+
+
+@closed
 class Report(TypedDict):
     suite: str
     definition: str
     title: str
     table: int | None
     scale: str
+    subsets: dict[str, Subset]
     cells: list[Cell]
     claims: list[Claim]
     notes: list[str]
@@ -266,6 +275,17 @@ class DataReport(TypedDict):
     problems: list[Problem]
     notes: list[str]
     fingerprint: str | None
+
+
+@closed
+class Checked(TypedDict):
+    file: str
+    mistakes: list[str]
+    rows: NotRequired[int]
+    columns: NotRequired[int]
+    claims: NotRequired[int]
+    jobs: NotRequired[int]
+    notes: NotRequired[list[str]]
 
 
 Site = closed(
@@ -295,6 +315,7 @@ SCHEMAS: dict[str, Any] = {
     "diff": Difference,
     "doctor": list[Finding],
     "store": Store,
+    "suites check": list[Checked],
     "report": Report | list[Report] | list[Job],
     "site check": dict[str, Site | Failed],
     "data check": list[DataReport],

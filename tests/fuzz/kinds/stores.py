@@ -22,7 +22,7 @@ from caebench.planning.graph import make_plan
 from caebench.planning.scale import find_scale
 from caebench.store.records import export
 from caebench.store.store import Store
-from caebench.suites.loading import Suite
+from caebench.suites.loading import read as read_suite
 from tests.fuzz.case import Case, Content
 from tests.fuzz.damage import damaged, no_file
 from tests.fuzz.kinds.base import Files, files_below
@@ -83,7 +83,7 @@ class Stores:
 
     def base(self, scratch: Path) -> Files:
         (scratch / "mine.toml").write_bytes(SMALL)
-        plan = make_plan(Suite.read(scratch / "mine.toml"), find_scale("nano"), [0])
+        plan = make_plan(read_suite(scratch / "mine.toml"), find_scale("nano"), [0])
         store = Store(scratch / "store")
         for number, job in enumerate(plan.jobs):
             finish(store, job)

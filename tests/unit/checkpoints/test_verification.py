@@ -95,5 +95,7 @@ def test_a_record_of_before_is_read_too(encoder, tmp_path):
 @pytest.mark.parametrize("text", ["no json", "[]"])
 def test_a_damaged_record_is_named(tmp_path, text):
     (tmp_path / MAPPING).write_text(text, encoding="utf8")
-    with pytest.raises(ValueError, match=r"mapping.json: damaged: .* Import the file again"):
+    with pytest.raises(
+        ValueError, match=r"mapping\.json: damaged \(.*\)\. Delete the job\'s folder and import the file again\."
+    ):
         read_record(tmp_path)

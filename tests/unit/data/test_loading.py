@@ -156,6 +156,7 @@ def test_a_pipe_in_place_of_a_picture_is_an_error_and_no_wait(read, tmp_path):
         read(tmp_path / "a.jpg")
 
 
+@pytest.mark.parametrize("read", [open_image, read_pixels])
 @pytest.mark.parametrize("suffix", ["png", "jpg"])
 @pytest.mark.parametrize("limit", [20, 50])
 def test_a_decompression_bomb_is_an_error_that_names_the_file(limit, suffix, read, tmp_path, monkeypatch):

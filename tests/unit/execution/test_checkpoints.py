@@ -14,6 +14,7 @@ from caebench.checkpoints.export import export
 from caebench.checkpoints.loading import load_encoder
 from caebench.execution.checkpoints import Given, import_file, row
 from caebench.execution.worker import run_job
+from caebench.files.toml import inline
 from caebench.specs.inputs.imported import imported
 from caebench.specs.site import Site
 from caebench.store.store import Store
@@ -142,5 +143,5 @@ def test_an_id_names_activation_and_epsilon_that_content_and_family_do_not_deter
     given = Given(pixel_stats="imagenet" if name == "vit" else None)
     job, _ = import_file(tmp_path / "model.safetensors", given, Store(tmp_path / "store"), Site(device="cpu"))
     assert (job.config.activation, job.config.norm_eps) == expected
-    fields = tomllib.loads(f"row = {row(job, 'x')}")["row"]
+    fields = tomllib.loads(f"row = {inline(row(job, 'x'))}")["row"]
     assert imported(**{key: value for key, value in fields.items() if key not in ("label", "recipe")}) == job.config

@@ -1,0 +1,131 @@
+"""`caebench eval`: from encoders to a table in one command, by the same jobs as a suite's."""
+
+import shutil
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from caebench.planning.graph import make_plan
+from caebench.suites.evaluation import SHORT, columns_named, suite_row, text_of
+from caebench.suites.loading import load, read
+
+GOLDEN = Path(__file__).parents[2] / "golden" / "encoders"
+
+
+@pytest.fixture
+def vit(desk):
+    """A released checkpoint of the user's."""
+    return str(shutil.copy(GOLDEN / "mae.pth", desk.home / "vit.pth"))
+
+
+def test_a_file_becomes_a_table_and_a_suite_and_nothing_runs_twice(desk, vit, tiny):
+    saved = desk.home / "mine.toml"
+    given = ("eval", vit, "--num-heads", "3", "--on", "knn", "--save", str(saved), "--jobs", "1")
+    first = desk(*given, "--compare-with", "T1-B-MAE-1600")
+    assert first.status == 0, first
+    assert "Evaluation of vit [NANO scale]" in first.out and "MAE, ViT-B, 1600" in first.out
+    assert f"{saved}: written. `caebench run {saved}` runs the same jobs." in first.out
+    again = desk(*given, "--compare-with", "T1-B-MAE-1600")
+    assert again.status == 0 and "done" not in again.out.splitlines()[-1] and "cached" in again.out
+    planned = {job.name for job in make_plan(read(saved), tiny).jobs}
+    assert planned <= {f"{folder.parent.name}/{folder.name}" for folder in desk.store.glob("*/*")}
+    ran = desk("run", str(saved), "--jobs", "1")
+    assert ran.status == 0 and "cached" in ran.out and "done" not in ran.out.splitlines()[-1]
+
+
+def test_a_job_and_a_row_stand_in_place_of_a_file(desk, vit, tiny):
+    imported = desk("ckpt", "import", vit, "--num-heads", "3", "--json").out
+    job = next((desk.store / "pretrain").iterdir()).name[-10:]
+    assert job in imported
+    dry = desk("eval", job, "quickstart/Random encoder", "--on", "knn", "--dry-run")
+    assert dry.status == 0, dry
+    quickstart = {job.name for job in make_plan(load("quickstart"), tiny).jobs}
+    shown = {line for line in dry.out.splitlines() if "/" in line}
+    assert len([name for name in shown if name.startswith("knn/")]) == 2
+    assert {name for name in shown if "random" in name} <= quickstart
+
+
+def test_like_takes_the_columns_of_a_suite_with_their_settings():
+    columns = columns_named(["knn_mean", "attentive"], "frozen-probes")
+    assert list(columns) == ["attentive", "knn_mean"]
+    assert columns["knn_mean"].set == {"feature": "mean"}
+    assert list(columns_named([], "frozen-probes")) == list(load("frozen-probes").columns)
+
+
+def test_evaluations_have_short_names_and_those_of_recipes_and_take_data():
+    found = columns_named(["linear", "coco", "knn:imagenet_v2", "linear_probe_grid"], None)
+    assert found["linear"] == {"header": "LIN", "eval": "linear_probe", "published": "LIN"}
+    assert found["coco"]["metric"] == "AP_box"
+    assert found["knn_imagenet_v2"] == {
+        "header": "k-NN imagenet_v2",
+        "eval": "knn",
+        "metric": "top1",
+        "data": "imagenet_v2",
+    }
+    assert found["linear_probe_grid"]["eval"] == "linear_probe_grid"
+    assert set(SHORT) >= {"linear", "attentive"}
+
+
+@pytest.mark.parametrize(
+    "suite", ["pretraining-evaluation", "ablation-components", "ablation-mask-ratio", "quickstart"]
+)
+def test_a_row_that_stands_alone_is_the_same_pretraining(suite, tmp_path):
+    """With the defaults and the fields that its suite sets for all rows, also through the text of a saved suite."""
+    whole = load(suite)
+    for row in whole.rows:
+        if row.quoted:
+            continue
+        alone = {"rows": [suite_row(f"{suite}/{row.key}")], "columns": {"knn": {"header": "k-NN", "eval": "knn"}}}
+        made = type(whole).model_validate({**alone, "path": tmp_path / "a.toml"})
+        assert made.pretraining(made.rows[0]) == whole.pretraining(row)
+        (tmp_path / "a.toml").write_text(text_of(made), encoding="utf8")
+        assert read(tmp_path / "a.toml") == made
+
+
+def test_files_of_one_name_are_told_apart_and_one_file_is_one_row(desk, vit):
+    other = desk.home / "other" / "vit.pth"
+    other.parent.mkdir()
+    shutil.copy(GOLDEN / "deit.pth", other)
+    saved = desk.home / "mine.toml"
+    given = ("eval", vit, str(other), vit, "--num-heads", "3", "--on", "knn", "--dry-run", "--save", str(saved))
+    answer = desk(*given)
+    assert answer.status == 0, answer
+    labels = [row["label"] for row in tomllib.loads(saved.read_text())["rows"]]
+    assert len(labels) == 2 and all(label.startswith("vit (") for label in labels) and len(set(labels)) == 2
+
+
+MISTAKES = {
+    "no file": (("eval", "none.pth"), "'none.pth': no such file. An encoder is a file ("),
+    "no job": (("eval", "abcdef0123"), "no job"),
+    "no row": (("eval", "quickstart/Random"), "'quickstart/Random': "),
+    "a quoted row": (("eval", "quickstart/T1-B-CAE*-1600"), "'quickstart/T1-B-CAE*-1600': the row is quoted"),
+    "no evaluation": (("eval", "vit.pth", "--on", "knnn"), "--on 'knnn': unknown. Did you mean 'knn'? Known: "),
+    "no name": (("eval", "vit.pth", "--on", "knn,"), "'knn,': an empty name"),
+    "no data set": (("eval", "vit.pth", "--on", "knn:imagenet"), "data set 'imagenet': unknown"),
+    "data for another": (("eval", "vit.pth", "--on", "coco:food101"), "--on 'coco:food101': coco has one data set."),
+    "a cost": (("eval", "vit.pth", "--on", "pretraining_cost"), "--on 'pretraining_cost': it is of a pretraining"),
+    "no suite": (("eval", "vit.pth", "--like", "nothing"), "suite 'nothing': not found."),
+    "no column": (("eval", "vit.pth", "--like", "quickstart", "--on", "lin"), "--on 'lin': no column of suite 'quick"),
+    "no published row": (("eval", "vit.pth", "--compare-with", "T1-B-MAE"), "--compare-with 'T1-B-MAE': no row of a"),
+    "weights alone": (("eval", "vit.pth", "--weights", "a.pth"), "--weights: 1 files for 0 networks timm:NAME."),
+    "no heads": (("eval", "vit.pth", "--on", "knn"), "num_heads: "),
+    "no TOML": (("eval", "vit.pth", "--num-heads", "3", "--on", "knn", "--save", "mine.txt"), "--save "),
+}
+
+
+@pytest.mark.parametrize("what", MISTAKES)
+def test_a_mistake_is_a_line_and_leaves_nothing(desk, vit, what, monkeypatch):
+    monkeypatch.chdir(desk.home)
+    words, said = MISTAKES[what]
+    answer = desk(*words)
+    assert answer.status == 2 and answer.error.count("\n") == 1, answer
+    assert said in answer.error, answer.error
+    assert not (desk.home / "mine.txt").exists()
+
+
+def test_what_is_there_is_not_overwritten(desk, vit):
+    saved = desk.home / "mine.toml"
+    saved.write_text("mine = 1\n")
+    answer = desk("eval", vit, "--num-heads", "3", "--on", "knn", "--dry-run", "--save", str(saved))
+    assert answer.status == 2 and "--save " in answer.error and saved.read_text() == "mine = 1\n"
