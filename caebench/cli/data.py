@@ -43,11 +43,10 @@ def check(
     json: JsonOption = False,
 ) -> None:
     """Verify data sets: layout, counts, labels, unreadable files. Prints each problem and what to do."""
-    from caebench.report.datasets import name_sets, print_report, report_facts
+    from caebench.report.datasets import check_sets, print_report, report_facts
     from caebench.specs.site import load_site
 
-    found = name_sets(names or [], load_site(site), root, subset)
-    reports = [data.dataset.check(roots, data.size, decode=decode) for data, roots in found]
+    reports = check_sets(names or [], load_site(site), root, subset, decode)
     if json:
         print_json([report_facts(report) for report in reports])
     else:

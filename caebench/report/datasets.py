@@ -5,23 +5,30 @@ from pathlib import Path
 from typing import Any
 
 from caebench.datasets.base import Roots
+from caebench.datasets.errors import DataError
 from caebench.datasets.inspection import Inspection
 from caebench.datasets.registry import PUBLISHED
 from caebench.files.visible import visible
 from caebench.planning.subsets import read_subset
-from caebench.specs.inputs.dataset import RealData, Subset
+from caebench.specs.inputs.dataset import RealData
 from caebench.specs.site import Site
 from caebench.specs.world import known_dataset
 
 
-def name_sets(
-    names: Sequence[str], site: Site, root: Path | None, is_subset: bool = False
-) -> list[tuple[RealData, Roots]]:
-    """Which data sets to check, each with the folders that it is read from; `is_subset` is of the one at `root`.
+def check_sets(
+    names: Sequence[str], site: Site, root: Path | None, is_subset: bool = False, decode: bool = True
+) -> list[Inspection]:
+    """A report on each data set; `is_subset` is of the one at `root`.
 
     Raises:
         ValueError: a name is unknown, no folder is named for it, or what should be a subset is the whole set.
     """
+    site, found = _named(names, site, root, is_subset)
+    folders = [data.roots(site.roots, {}) for data in found]  # all are named, before one is read
+    return [_check_set(data, site, roots, decode) for data, roots in zip(found, folders, strict=True)]
+
+
+def _named(names: Sequence[str], site: Site, root: Path | None, is_subset: bool) -> tuple[Site, list[RealData]]:
     for name in names:
         known_dataset(name)
     if root is not None:
@@ -32,13 +39,23 @@ def name_sets(
         raise ValueError("--subset: it is of the folder that --root names. In a site file: [data.NAME] subset = true.")
     if not (names or site.data):
         raise ValueError("site file, [data]: no folder of a data set. Name it there, or give --root.")
-    found = [RealData(kind="real", name=name) for name in names or site.data]
-    folders = [data.roots(site.roots, {}) for data in found]  # all are named, before one is read
-    return [(data.on_subsets(_subset(data.name, site)), roots) for data, roots in zip(found, folders, strict=True)]
+    return site, [RealData(kind="real", name=name) for name in names or site.data]
 
 
-def _subset(name: str, site: Site) -> dict[str, Subset]:
-    return {name: read_subset(name, site)} if name in site.data and site.data[name].subset else {}
+def _check_set(data: RealData, site: Site, roots: Roots, decode: bool) -> Inspection:
+    """A set compared with what is published, or with its own lists where it is a subset."""
+    try:
+        return data.dataset.check(roots, _as_it_is(data, site).size, decode=decode)
+    except DataError as error:  # a subset that cannot be listed
+        report = Inspection(data.name, data.dataset.source, roots, data.size, decode)
+        report.add_error(error)
+        return report
+
+
+def _as_it_is(data: RealData, site: Site) -> RealData:
+    if data.name not in site.data or not site.data[data.name].subset:
+        return data
+    return data.on_subsets({data.name: read_subset(data.name, site)})
 
 
 def report_facts(report: Inspection) -> dict[str, Any]:
