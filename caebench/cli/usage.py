@@ -32,10 +32,19 @@ def _in_words() -> Generator[None]:
     try:
         yield
     except UsageError as error:
-        from caebench.files.visible import visible
-
-        error.message = visible(error.message, keep="")
-        raise
+        if type(error).__name__ == "NoArgsIsHelpError":  # `caebench` alone, or a group: its message is the help
+            raise
+        line = _line(error.format_message())
+        said = f"error: {line}" + ("" if line.endswith((".", "?")) else ".")
+        say(said + (f" Help: {error.ctx.command_path} -h" if error.ctx is not None else ""), to=sys.stderr)
+        raise typer.Exit(2) from error
     except typer.Abort as error:
         say("error: the question was not answered, and nothing was done. Give --yes to go without it.", to=sys.stderr)
         raise typer.Exit(2) from error
+
+
+def _line(text: str) -> str:
+    """In one line, with control characters as text."""
+    from caebench.files.visible import visible
+
+    return visible(" ".join(text.split("\n")), keep="")

@@ -22,7 +22,27 @@ def test_what_was_typed_is_shown_as_text(arguments, capsys, monkeypatch):
     found = answer(arguments, capsys, monkeypatch)
     assert found.status == 2
     assert not set(found.error) & set("\u2028\u2029\u202e\x1b\x7f"), ascii(found.error)
-    assert "Error" in found.error
+    assert found.error.startswith("error: ") and found.error.count("\n") == 1 and " -h" in found.error
+
+
+USAGE = {
+    ("stauts",): "error: No such command 'stauts'. Did you mean 'status', 'suites'? Help: caebench -h",
+    ("plan",): "error: Missing argument 'suite'. Help: caebench plan -h",
+    ("plan", "a", "--scal", "nano"): "error: No such option: --scal (Possible options: --real, --scale). Help: caebench plan -h",
+    ("run", "suite", "a", "--jobs", "x"): "error: Invalid value for '--jobs': Input should be a valid integer",
+}
+
+
+@pytest.mark.parametrize("words", USAGE, ids=" ".join)
+def test_a_word_that_a_verb_does_not_take_is_one_line(words, capsys, monkeypatch):
+    found = answer(words, capsys, monkeypatch)
+    assert (found.status, found.out, found.error.count("\n")) == (2, "", 1)
+    assert found.error.startswith(USAGE[words]), found.error
+
+
+def test_a_verb_alone_that_has_verbs_prints_its_help(capsys, monkeypatch):
+    found = answer(("data",), capsys, monkeypatch)
+    assert found.status == 2 and "Usage: caebench data" in found.out + found.error
 
 
 def test_a_question_that_nobody_answers_is_a_no(tmp_path, capsys, monkeypatch):
