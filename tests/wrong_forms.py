@@ -2,6 +2,8 @@
 
 import os
 
+import pytest
+
 from caebench.files.atomic import remove
 
 DEEP = '{"a": ' * 900 + "1" + "}" * 900
@@ -27,3 +29,5 @@ WHOLE = {  # by a name for people
     "itself": lambda path: replaced(path, lambda path: path.symlink_to(path.name)),
     "link to nothing": lambda path: replaced(path, lambda path: path.symlink_to("/nowhere")),
 }
+QUICK = ("null", "deep", "folder", "fifo")
+SOME = [pytest.param(way, marks=() if way in QUICK else pytest.mark.slow) for way in WHOLE]  # the others take minutes

@@ -29,7 +29,7 @@ from caebench.store.store import Store
 from caebench.store.usage import look_through
 from caebench.suites.loading import load
 from tests.helpers import answer, read
-from tests.wrong_forms import WHOLE
+from tests.wrong_forms import SOME, WHOLE
 
 SUITE = """
 source = { title = "Small" }
@@ -38,7 +38,7 @@ columns.knn = { header = "k-NN", eval = "knn" }
 columns.linear = { header = "LIN", eval = "linear_probe" }
 rows = [{ label = "R", recipe = "random" }, { label = "C", target = "pixels" }]
 """
-VALUES = (None, 5, "x", float("nan"), float("inf"), [1], {"a": {"b": 1}}, True, 10**30)
+VALUES = (None, float("nan"), [1], 5, "x", float("inf"), {"a": {"b": 1}}, True, 10**30)
 FILES = (JOB, LEASE, HEARTBEAT, ATTEMPTS, FAILURE, PROVENANCE, METRICS, INPUTS, RESULT)
 BEGAN = {"host": socket.gethostname(), "pid": 1, "begins": now(), "processes": 1, "shared_by": 1, "seen": None}
 LINE = {"step": 10, "epoch": 1.5, "loss": 0.5, "images_per_second": 10.0}
@@ -119,7 +119,7 @@ def row(ask):
     return [cell for cell in cells if cell["row"] == "R"]
 
 
-@pytest.mark.parametrize("way", WHOLE)
+@pytest.mark.parametrize("way", SOME)
 @pytest.mark.parametrize("name", FILES)
 def test_a_file_in_a_wrong_form_costs_its_own_jobs(struck, ask, name, way, injected):
     injected(len(struck))
@@ -131,7 +131,10 @@ def test_a_file_in_a_wrong_form_costs_its_own_jobs(struck, ask, name, way, injec
         assert json.loads(ask("why", id_in(folder.name), "--json"))["folder"] == str(folder)
 
 
-@pytest.mark.parametrize("way", ["empty", "deep", "folder", "itself"])
+OTHERS = [pytest.param(way, marks=pytest.mark.slow) for way in ("empty", "folder", "itself")]
+
+
+@pytest.mark.parametrize("way", ["deep", *OTHERS])
 @pytest.mark.parametrize("name", FILES)
 def test_a_suite_with_such_files_is_shown_planned_and_exported(store, struck, ask, name, way, injected):
     injected(len(struck))
@@ -187,11 +190,12 @@ def change(path, field, value):
         *((JOB, f"config.{field}") for field in IN_CONFIG),
     ],
 )
-def test_a_value_of_a_wrong_type_costs_its_own_jobs(struck, ask, name, field, injected):
+@pytest.mark.parametrize("values", [VALUES[:3], pytest.param(VALUES[3:], marks=pytest.mark.slow)], ids=["some", "more"])
+def test_a_value_of_a_wrong_type_costs_its_own_jobs(struck, ask, name, field, values, injected):
     paths = [folder / name for folder in struck if (folder / name).exists()]
-    injected(len(VALUES) * len(paths))
+    injected(len(values) * len(paths))
     before, whole = others(ask, struck), {path: path.read_bytes() for path in paths}
-    for value in VALUES:
+    for value in values:
         for path in paths:
             path.write_bytes(whole[path])
             change(path, field, value)
@@ -249,7 +253,7 @@ def test_a_job_is_retried_without_a_dependent_of_another_caebench(store, capsys,
 # ---- records in git -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("way", WHOLE)
+@pytest.mark.parametrize("way", SOME)
 def test_a_damaged_record_costs_its_cell(store, ask, way):
     ask("records", "export", "small.toml", "--scale", "nano")
     folder, before = next(store.root.glob("linear_probe/*-cae-*")), row(ask)

@@ -28,7 +28,12 @@ def test_what_was_typed_is_shown_as_text(arguments, capsys, monkeypatch):
 USAGE = {
     ("stauts",): "error: No such command 'stauts'. Did you mean 'status', 'suites'? Help: caebench -h",
     ("plan",): "error: Missing argument 'suite'. Help: caebench plan -h",
-    ("plan", "a", "--scal", "nano"): "error: No such option: --scal (Possible options: --real, --scale). Help: caebench plan -h",
+    (
+        "plan",
+        "a",
+        "--scal",
+        "nano",
+    ): "error: No such option: --scal (Possible options: --real, --scale). Help: caebench plan -h",
     ("run", "suite", "a", "--jobs", "x"): "error: Invalid value for '--jobs': Input should be a valid integer",
 }
 
