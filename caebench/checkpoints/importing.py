@@ -11,6 +11,7 @@ from typing import Any
 from caebench.checkpoints.encoder_file import save_encoder
 from caebench.checkpoints.inspection import Inspection, Opened
 from caebench.files.atomic import read_json, write_json
+from caebench.files.forms import MappingForm, misfit
 from caebench.files.layout import ENCODER, MAPPING
 from caebench.specs.pixel_stats import OPTION
 
@@ -58,5 +59,8 @@ def read_record(folder: Path) -> dict[str, Any] | None:
     """
     if not os.path.lexists(folder / MAPPING):
         return None
-    record = read_json(folder / MAPPING, "Delete the job's folder and import the file again")
+    do = "Delete the job's folder and import the file again"
+    record = read_json(folder / MAPPING, do)
+    if wrong := misfit(MappingForm, record):
+        raise ValueError(f"{folder / MAPPING}: damaged ({wrong}). {do}.")
     return {"unused_keys": record.pop("left", {}), **record}  # `left`: in older records

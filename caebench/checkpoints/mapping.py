@@ -26,7 +26,7 @@ from caebench.checkpoints.entries import (
     tensors_of,
 )
 from caebench.checkpoints.pixels import stats_from_options
-from caebench.checkpoints.reading import Content
+from caebench.checkpoints.reading import Content, check_names
 from caebench.checkpoints.tensors import fault_of
 from caebench.checkpoints.wrappers import peelings, removed, unwrapped
 from caebench.files.visible import visible
@@ -100,6 +100,7 @@ def unwrap(content: Content) -> Table:
     tensors = tensors_of(entries[entry] if entry else entries)
     if not tensors:
         raise ValueError(f"{content.path}: {no_entry(entries)}")
+    check_names(tensors, content.path)
     rest = [name for name, value in entries.items() if (name != entry if entry else not is_tensor(value))]
     others = {name: OTHER_ENTRIES.get(name, "training state") for name in (*beside(content.entries, outer), *rest)}
     bare = {unwrapped(visible(name, keep="")): tensor for name, tensor in tensors.items()}
@@ -138,7 +139,7 @@ def _record(content: Content) -> Record | None:
                     None if pixels is None else canonical_name(str(pixels)),
                     from_dict(found.get("architecture", {})),
                 )
-            except (ValueError, TypeError, KeyError, OverflowError, AttributeError) as error:
+            except (ValueError, TypeError, KeyError, OverflowError, AttributeError, RecursionError) as error:
                 raise ValueError(f"{content.path}: its note '{name}' cannot be read: {error!r}.") from error
     return None
 

@@ -7,7 +7,7 @@ other name is an error before anything is called. The real classes are never imp
 import re
 import warnings
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -78,6 +78,10 @@ class Content:
     metadata: Mapping[str, str]
 
 
+MOST_NAMES = 20_000  # in one table: the largest encoders have a thousand
+LONGEST_NAME = 1_000
+
+
 def read(path: Path) -> Content:
     """A checkpoint's entries, from a safetensors file or a pickle by its first bytes.
 
@@ -93,8 +97,20 @@ def read(path: Path) -> Content:
     return Content(path, "pickle", _named(entries, path), {})
 
 
+def check_names(names: Collection[str], path: Path) -> None:
+    """Refuse what would take minutes to look through.
+
+    Raises:
+        ValueError: there are more names in a table than any encoder has, or one is longer.
+    """
+    if len(names) > MOST_NAMES or any(len(name) > LONGEST_NAME for name in names):
+        what = f"more than {MOST_NAMES:,} names, or one of more than {LONGEST_NAME:,} characters"
+        raise ValueError(f"{path}: has {what}: no encoder has. Give a checkpoint of one.")
+
+
 def _named(entries: Mapping[str, Any], path: Path) -> dict[str, Any]:
     """The entries with names that are safe to print."""
+    check_names(entries, path)
     named = {visible(name, keep=""): value for name, value in entries.items()}
     if len(named) < len(entries):
         raise ValueError(f"{path}: has two names that differ by control characters alone. Do not use it.")

@@ -68,7 +68,7 @@ def read_stated(path: Path, family: Family) -> Stated:
                 raise TypeError("it is not a table")
             if (found := read(config, content, family)) is not None:
                 return found
-        except (OSError, ValueError, TypeError) as error:
+        except (OSError, ValueError, TypeError, OverflowError, RecursionError) as error:
             raise ValueError(f"{config}: {error}. Give the config of {path.name}, or move it elsewhere.") from error
     return Stated()
 

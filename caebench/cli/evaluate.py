@@ -85,7 +85,7 @@ def evaluate(
     """Evaluate encoders: import what is a file, run what is missing, print the table.
 
     Without --on: linear and attentive probe, k-NN, and linear segmentation, all on frozen encoders. The jobs are those
-    of a suite with these rows and columns, so what is done is not done again.
+    of a suite with these rows and columns, so what is done is not done again. With --dry-run files are imported, too.
     """
     from caebench.execution.checkpoints import Given
     from caebench.execution.encoders import encoder_rows
@@ -96,11 +96,14 @@ def evaluate(
 
     scale, where = scale_name(scale, real), load_site(site)
     jobs_at, given = open_store(where, store), Given(num_heads, family, pixel_stats, manifest, activation)
-    columns, quoted = columns_named(_names(on), like), [quoted_row(name) for name in _names(compare_with)]
+    columns, quoted = (
+        columns_named(_names("--on", on), like),
+        [quoted_row(name) for name in _names("--compare-with", compare_with)],
+    )
     rows = encoder_rows(encoders, weights or (), given, jobs_at, where, scale_on(where, scale))
     suite = evaluation_suite([*rows, *quoted], columns, save or UNSAVED)
     setup = set_up_suites(suite.name, [suite], scale, site, store, parse_seeds(seeds))
-    _save(suite, save)
+    _save(suite, save, is_written=not dry_run)
     named = () if save is None else (str(save),)
     own = {"scale": scale, "seeds": seeds} if named else {}
     status = command("status", *named, **own, site=site, store=store)
@@ -108,7 +111,7 @@ def evaluate(
     run_setup(setup, how, site, parse_seeds(seeds), status)
 
 
-def _names(text: str | None) -> list[str]:
+def _names(option: str, text: str | None) -> list[str]:
     """The names in a list with commas.
 
     Raises:
@@ -116,12 +119,12 @@ def _names(text: str | None) -> list[str]:
     """
     names = [] if text is None else [name.strip() for name in text.split(",")]
     if not all(names):
-        raise ValueError(f"'{text}': an empty name. Give names with commas between them: linear,knn.")
+        raise ValueError(f"{option} '{text}': an empty name. Give names with commas between them.")
     return list(dict.fromkeys(names))
 
 
-def _save(suite: "Suite", path: Path | None) -> None:
-    """Write a suite.
+def _save(suite: "Suite", path: Path | None, is_written: bool) -> None:
+    """Write a suite, or only check that it could be.
 
     Raises:
         ValueError: another file is there.
@@ -132,9 +135,13 @@ def _save(suite: "Suite", path: Path | None) -> None:
     if path is None:
         return
     text = text_of(suite)
+    if not path.parent.is_dir():
+        raise ValueError(f"--save {path}: no such folder: {path.parent}. Make it, or give another name.")
     if path.suffix != ".toml":
         raise ValueError(f"--save {path}: a suite is a TOML file. Give a name that ends in .toml.")
     if path.exists() and (not path.is_file() or path.read_text(encoding="utf8") != text):
         raise ValueError(f"--save {path}: something else is there. Give another name, or remove it.")
+    if not is_written:
+        return
     write_text(path, text)
     say(f"{path}: written. `caebench run {path}` runs the same jobs.")

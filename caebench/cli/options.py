@@ -68,11 +68,14 @@ def parse_seeds(text: str | None) -> list[int]:
         seeds = [int(part) for part in text.split(",")]
     except ValueError:
         raise ValueError(f"--seeds {text!r}: give whole numbers separated by commas, such as 0,1,2.") from None
+    if len(seeds) > MOST_SEEDS or max(seeds) >= 2**32:
+        raise ValueError(f"--seeds: {len(seeds)} seeds. Give at most {MOST_SEEDS}, each below 2**32.")
     if len(set(seeds)) < len(seeds) or min(seeds) < 0:
         raise ValueError(f"--seeds {text!r}: give different numbers, none below 0.")
     return seeds
 
 
+MOST_SEEDS = 1_000
 MOST_ROWS = 500  # of a table of jobs; --json has all
 
 

@@ -264,7 +264,7 @@ def run_one_job(
     """Run one job that a plan has prepared, in this process; under torchrun, in all of them."""
     from caebench.execution.logs import write_plain_logs
     from caebench.execution.worker import run_job
-    from caebench.files.layout import FAILURE
+    from caebench.files.layout import FAILURE, JOB
     from caebench.files.paths import expand
     from caebench.files.visible import in_one_line
     from caebench.planning.setup import open_store
@@ -277,7 +277,9 @@ def run_one_job(
     where = load_site(site)
     jobs = open_store(where, store)
     given = expand(Path(job))
-    folder = given if given.is_dir() else jobs.find(job)
+    folder = given if job and given.is_dir() else jobs.find(job)
+    if not (folder / JOB).is_file():
+        raise ValueError(f"{folder}: not a job's folder (it has no {JOB}). `caebench status` lists the jobs.")
     if jobs.state_at(folder) == "done":
         say(f"{folder.name}: already done")
         return

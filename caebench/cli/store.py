@@ -27,7 +27,7 @@ def store(
     """Show bytes by kind of job, and jobs that no suite plans any more: of older versions, defaults or suites.
 
     Jobs that a suite of this folder or of caebench plans, at any scale, with any seed in the store, are kept. So are
-    their dependencies, running jobs, imported encoders and jobs on subsets of data sets.
+    their dependencies, running jobs, and imported encoders and subsets of data sets with all that depends on them.
     """
     from caebench.cli.show import print_table
     from caebench.files.atomic import server_time

@@ -8,7 +8,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from caebench.datasets.errors import DataError, read_json
+from caebench.datasets.errors import DataError, is_name, read_json
 from caebench.datasets.inspection import Inspection
 from caebench.datasets.pixels import PixelSize
 from caebench.datasets.scenes import SceneDataset
@@ -148,7 +148,12 @@ def _fault_of_image(image: dict[str, Any]) -> str:
     sides, name = (image["width"], image["height"]), image["file_name"]
     if not all(isinstance(side, int) and 0 < side <= LONGEST for side in sides):
         return f"image {image['id']} of width and height {list(sides)}, expected whole numbers above 0, to {LONGEST}"
-    if not isinstance(name, str) or name != posixpath.normpath(name) or name.startswith(("/", "..")):
+    if (
+        not isinstance(name, str)
+        or not is_name(name)
+        or name != posixpath.normpath(name)
+        or name.startswith(("/", ".."))
+    ):
         return f"image {image['id']} of file_name {name!r}, expected a name as in 000000000001.jpg"
     return ""
 
@@ -259,6 +264,8 @@ def _decompressed(text: str) -> list[int]:
         code = ord(character) - 48
         value |= (code & 31) << shift
         shift += 5
+        if shift > 60:  # no run is as long
+            return []
         if not code & 32:
             value -= (code & 16) << (shift - 4)
             counts.append(value + (counts[-2] if len(counts) > 2 else 0))

@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
-from caebench.datasets.errors import DataError, read_text
+from caebench.datasets.errors import DataError, is_name, read_text
 from caebench.datasets.images import LIST_NAMES, ImageDataset, check_listed
 from caebench.datasets.splits import SPLITS, Entry, Size, Split
 from caebench.datasets.synthetic.canvas import Canvas
 from caebench.datasets.synthetic.rendering import DIGITS, draw_clipart, draw_sketch
+from caebench.files.toml import brief
 
 
 class Domain(ImageDataset):
@@ -22,8 +23,14 @@ class Domain(ImageDataset):
         entries: list[Entry] = []
         for number, line in enumerate(read_text(listing, self.source).splitlines(), start=1):
             path, _, label = line.strip().rpartition(" ")
-            if path.count("/") < 2 or not label.isdecimal() or f"{self.name}/" not in path:
-                what = f"{line!r}, expected '{self.name}/<class>/<file> <label>'"
+            if (
+                path.count("/") < 2
+                or not label.isdecimal()
+                or len(label) > 9
+                or not is_name(path)
+                or f"{self.name}/" not in path
+            ):
+                what = f"{brief(repr(line))}, expected '{self.name}/<class>/<file> <label>'"
                 raise DataError(f"{listing}, line {number}", what, self.source)
             entries.append((path, int(label)))
         return check_listed(entries, listing, f"Restore the list. {self.source}")

@@ -7,18 +7,26 @@ from pathlib import Path
 from typing import Any
 
 from caebench.files.permissions import denied_at
+from caebench.files.visible import in_one_line, visible
+
+LONGEST = 1_000  # characters of what is wrong: names in files may have any length
 
 
 class DataError(ValueError):
     """A data set that is missing, empty or not what its layout promises: where, what, and what to do."""
 
     def __init__(self, where: Path | str, what: str, do: str) -> None:
-        super().__init__(f"{where}: {what}. {do}")
+        super().__init__(in_one_line(f"{where}: {what if len(what) <= LONGEST else what[:LONGEST] + '...'}. {do}"))
         self.where, self.what, self.do = str(where), what, do
 
     def __reduce__(self) -> tuple[type["DataError"], tuple[str, str, str]]:
         """Keep all three parts when a loader's worker process hands the error on."""
         return type(self), (self.where, self.what, self.do)
+
+
+def is_name(text: str) -> bool:
+    """Whether a file can have this path: without control characters, and with bytes for each character."""
+    return visible(text, keep="") == text and not any("\ud800" <= char <= "\udfff" for char in text)
 
 
 def read_json(path: Path, do: str) -> Any:

@@ -8,7 +8,7 @@ import os
 import posixpath
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from caebench.datasets.base import Dataset, Roots
@@ -147,11 +147,22 @@ def images_below(folder: Path) -> list[Path]:
     """Every image in a folder and in those below it, by name; a folder of such a name too, which a check then finds."""
     return [
         Path(where, name)
-        for where, folders, names in sorted(os.walk(folder, followlinks=True))
+        for where, folders, names in sorted(_walk(folder))
         if not any(map(is_hidden, Path(where).relative_to(folder).parts))
         for name in sorted([*names, *folders])
         if is_image(name)
     ]
+
+
+def _walk(folder: Path) -> Iterator[tuple[str, list[str], list[str]]]:
+    """`os.walk` that follows links, but none that leads back to a folder above it."""
+    for where, folders, names in os.walk(folder, followlinks=True):
+        linked = [name for name in folders if os.path.islink(os.path.join(where, name))]
+        above = os.path.realpath(where) if linked else ""
+        for name in linked:
+            if f"{above}/".startswith(f"{os.path.realpath(os.path.join(where, name))}/"):
+                folders.remove(name)
+        yield where, folders, names
 
 
 def is_image(name: str) -> bool:

@@ -206,7 +206,7 @@ def encoder_file(folder: Path) -> Path:
         ValueError: it is not finished, or has no encoder.
     """
     path = folder / ENCODER
-    if not (folder / RESULT).exists() or not path.exists():
+    if not (folder / RESULT).exists() or not path.is_file():
         raise ValueError(f"{folder}: not a finished job with an encoder. {Store(folder.parents[1]).list_hint}")
     return path
 

@@ -63,10 +63,10 @@ def _roots(site: Site) -> Iterator[Finding]:
     for name in PUBLISHED:
         root = site.roots.get(name)
         if root is None:
-            yield Finding(f"data {name}", "note", "not named in the site file: only needed at paper scale")
+            yield Finding(f"data {name}", "note", "not named in the site file: only paper scale and --real need it")
         else:
-            there = root.exists()
-            check = f"check it with `caebench data check {name} --root {shlex.quote(str(root))}`"
+            there, part = root.exists(), " --subset" if site.data[name].subset else ""
+            check = f"check it with `caebench data check {name} --root {shlex.quote(str(root))}{part}`"
             found = f"{root}; {check}" if there else f"{root}: not there"
             yield Finding(f"data {name}", "ok" if there else "bad", found)
 

@@ -108,6 +108,14 @@ class MetricsForm(Form):
     images_per_second: Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)] | None = None
 
 
+class MappingForm(Form):
+    """The use of every key of a file that was imported; `left` in older ones."""
+
+    mapped: Names
+    unused_keys: Names = {}
+    left: Names = {}
+
+
 class InputsForm(RootModel[dict[str, str | None]]):
     """When the result of each input was finished."""
 

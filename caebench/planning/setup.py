@@ -15,6 +15,7 @@ from caebench.planning.subsets import scale_on
 from caebench.specs.scale import Scale
 from caebench.specs.site import Site, load_site
 from caebench.store.store import Store
+from caebench.suites.files import suites_here
 from caebench.suites.loading import check_elsewhere, every, load, load_all
 from caebench.suites.suite import Suite
 
@@ -101,9 +102,9 @@ def is_suite(name: str) -> bool:
 def planned_ids(store: Store, files: Sequence[str] = ()) -> set[str]:
     """The id of every job that a suite plans, at any scale, with any seed in the store.
 
-    The suites are those of the working folder and of caebench, and the given files.
+    The suites are those of the working folder and of caebench, files `./NAME.toml` too, and the given files.
     """
     stored = (intact(folder, JOB).get("config", {}).get("seed") for folder in store.folders())
     seeds = sorted({0, *(seed for seed in stored if isinstance(seed, int))})
-    suites = [*every(), *(load(name) for name in files)]
+    suites = [*every(), *(load(str(path)) for path in suites_here()), *(load(name) for name in files)]
     return {job.id for scale in SCALES.values() for suite in suites for job in make_plan(suite, scale, seeds).jobs}

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from caebench.datasets.errors import DataError
 from caebench.planning.scale import find_scale
 from caebench.specs.inputs.dataset import RealData, Subset
 from caebench.specs.scale import Scale
@@ -43,4 +44,7 @@ def read_subset(name: str, site: Site) -> Subset:
             f"{name}. Remove `subset`."
         )
     size = found.size
+    if not min(size):
+        what = f"{size.num_classes} classes, {size.train} training and {size.val} validation images"
+        raise DataError(site.roots[name], f"a subset of {what}", "Each split needs images. " + whole.dataset.source)
     return Subset(fingerprint=found.fingerprint, num_classes=size.num_classes, num_train=size.train, num_val=size.val)

@@ -34,6 +34,8 @@ def _named(names: Sequence[str], site: Site, root: Path | None, is_subset: bool)
     if root is not None:
         if len(names) != 1:
             raise ValueError(f"--root {root}: name exactly one data set with it. Known: {', '.join(PUBLISHED)}.")
+        if is_subset and (whole := PUBLISHED[names[0]].reads):
+            raise ValueError(f"--subset: {names[0]} goes with the whole {whole[0].name}. Leave it out.")
         site = site.replace(data={**site.data, names[0]: {"root": root, "subset": is_subset}})
     elif is_subset:
         raise ValueError("--subset: it is of the folder that --root names. In a site file: [data.NAME] subset = true.")

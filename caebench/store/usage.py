@@ -50,11 +50,12 @@ class Stored:
 def look_through(store: Store, planned: Container[str]) -> list[Stored]:
     """Every job folder with its size; `planned` has the ids that suites ask for.
 
-    Running jobs, imported encoders, jobs on subsets of data sets and the dependencies of planned or running jobs are
-    kept. While a `job.json` is damaged all are kept, because nobody knows what its job depends on.
+    Running jobs, imported encoders and jobs on subsets of data sets with all their dependents, and the dependencies of
+    planned or running jobs are kept. While a `job.json` is damaged all are kept, because nobody knows what its job
+    depends on.
     """
     jobs = {folder: intact(folder, JOB) for folder in store.folders()}
-    own = {folder for folder, job in jobs.items() if job.get("kind") == BY_HAND} | _on_subsets(store, jobs)
+    own = _unplannable(store, jobs)
     unplanned = {folder for folder in jobs if id_in(folder.name) not in planned and folder not in own}
     needed = dict.fromkeys(unplanned, words) if (words := _unclear(jobs)) else {}
     needed |= _needed(store, [folder for folder in jobs if folder not in unplanned])
@@ -74,9 +75,12 @@ def look_through(store: Store, planned: Container[str]) -> list[Stored]:
     ]
 
 
-def _on_subsets(store: Store, jobs: Mapping[Path, Mapping[str, Any]]) -> set[Path]:
-    """The data jobs of subsets and all their dependents: which subsets there are only a site's folders tell."""
-    found = {folder for folder, job in jobs.items() if job.get("config", {}).get("subset")}
+def _unplannable(store: Store, jobs: Mapping[Path, Mapping[str, Any]]) -> set[Path]:
+    """What no suite file need plan, with all dependents: imported encoders (`eval`), and jobs on subsets of data sets.
+
+    Which subsets there are only a site's folders tell.
+    """
+    found = {f for f, job in jobs.items() if job.get("kind") == BY_HAND or job.get("config", {}).get("subset")}
     new = found
     while new:
         new = {f for f, job in jobs.items() if f not in found and any(store.at(n) in found for n in input_names(job))}

@@ -124,8 +124,10 @@ def quoted_row(name: str) -> Table:
     Raises:
         ValueError: no row of a suite has that id.
     """
-    known = {row.id: row for suite in every() for row in suite.rows if row.id}
-    if name not in known:
+    known: dict[str, Row] = {}
+    for row in (row for suite in every() for row in suite.rows):
+        known.setdefault(row.id or "", row)  # of several suites the first: that of the paper's table
+    if not name or name not in known:
         raise ValueError(f"--compare-with '{name}': no row of a suite has that id.{suggest(name, known)}")
     return {"id": name, "label": known[name].label, "quoted": True}
 

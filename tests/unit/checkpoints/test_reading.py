@@ -186,7 +186,7 @@ def test_a_note_with_impossible_values_is_one_clear_line(tmp_path, state, fields
 
 
 def test_a_block_of_an_absurd_number_is_unexpected(tmp_path, state):
-    torch.save({**state, f"blocks.{'9' * 5000}.x": torch.ones(1)}, tmp_path / "x.pth")
+    torch.save({**state, f"blocks.{'9' * 500}.x": torch.ones(1)}, tmp_path / "x.pth")
     with pytest.raises(ValueError, match=r"x\.pth: read as .* 1 tensors do not fit: blocks\.9+\.x: unexpected"):
         load_encoder(tmp_path / "x.pth", num_heads=3)
 
@@ -197,3 +197,13 @@ def test_two_names_that_would_be_shown_alike_are_refused(tmp_path, name):
     save_file(state, tmp_path / name) if name.endswith("safetensors") else torch.save(state, tmp_path / name)
     with pytest.raises(ValueError, match="two names that differ by control characters alone"):
         read(tmp_path / name)
+
+
+@pytest.mark.parametrize("names", [[f"a{n}" for n in range(20_001)], ["a" * 1_001]], ids=["too many", "too long"])
+def test_more_or_longer_names_than_an_encoder_has_are_refused_at_once(tmp_path, names):
+    tensors = {name: torch.zeros(0) for name in names}
+    save_file(tensors, tmp_path / "a.safetensors")
+    torch.save({"model": tensors}, tmp_path / "a.pth")
+    for name in ("a.safetensors", "a.pth"):
+        with pytest.raises(ValueError, match=rf"{name}: has more than 20,000 names, or one of more than 1,000"):
+            load_encoder(tmp_path / name)

@@ -10,6 +10,8 @@ from safetensors.torch import load_file, save_file
 
 from caebench.checkpoints import load_encoder
 from caebench.checkpoints.inspection import inspect
+from caebench.checkpoints.stated import read_stated
+from caebench.specs.families import BY_NAME
 from tests.unit.checkpoints.layouts import hugging_face, make
 
 HUB = Path(__file__).parents[2] / "golden" / "encoders_hf"
@@ -121,3 +123,17 @@ def test_a_preprocessors_pixels_win_over_the_familys(tmp_path, name):
     assert load_encoder(path).report.pixels.stats == "0.4,0.4,0.4/0.2,0.2,0.2"
     with pytest.raises(ValueError, match="--pixel-stats imagenet"):
         load_encoder(path, pixel_stats="imagenet")
+
+
+UNREADABLE = [
+    '{"model_type": "vit", "x": ' + "[" * 99_999,
+    '{"model_type": "vit", "layer_norm_eps": 1' + "0" * 400 + "}",
+]
+
+
+@pytest.mark.parametrize("content", UNREADABLE, ids=["deep", "large"])
+def test_a_config_that_no_number_or_reader_can_hold_is_named(tmp_path, content):
+    (tmp_path / "config.json").write_text(content, encoding="utf8")
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"config\.json: .* Give the config of model\.safetensors"):
+        read_stated(tmp_path / "model.safetensors", BY_NAME["hf"])

@@ -7,6 +7,7 @@ import torch
 
 from caebench.checkpoints import load_encoder
 from caebench.checkpoints.inspection import inspect
+from caebench.checkpoints.tensors import not_finite
 from tests.unit.checkpoints.layouts import make, plain
 from tests.unit.checkpoints.test_loading import save
 
@@ -108,3 +109,7 @@ def test_a_grid_whose_index_of_the_bias_would_fill_the_memory_is_refused(tmp_pat
     path = save({**state, "rel_pos_bias.relative_position_bias_table": torch.zeros(8, 3)}, tmp_path)
     with pytest.raises(ValueError, match="a relative position bias on 500 x 500 patches; 100 is the largest"):
         load_encoder(path, num_heads=3)
+
+
+def test_numbers_that_float32_does_not_have_are_not_finite():
+    assert not_finite({"a": torch.full((2,), 1e300, dtype=torch.float64)}) == {"a": 2}

@@ -99,3 +99,10 @@ def test_a_damaged_record_is_named(tmp_path, text):
         ValueError, match=r"mapping\.json: damaged \(.*\)\. Delete the job\'s folder and import the file again\."
     ):
         read_record(tmp_path)
+
+
+@pytest.mark.parametrize("record", [{"a": 1}, {"mapped": []}, {"mapped": {}, "unused_keys": 3}])
+def test_a_record_of_another_form_is_named(tmp_path, record):
+    (tmp_path / MAPPING).write_text(json.dumps(record), encoding="utf8")
+    with pytest.raises(ValueError, match=r"mapping\.json: damaged \(.*\)\. Delete the job's folder"):
+        read_record(tmp_path)

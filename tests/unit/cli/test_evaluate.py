@@ -1,12 +1,15 @@
 """`caebench eval`: from encoders to a table in one command, by the same jobs as a suite's."""
 
 import shutil
-import tomllib
 from pathlib import Path
 
 import pytest
 
+from caebench.execution.checkpoints import Given
+from caebench.execution.encoders import encoder_rows
 from caebench.planning.graph import make_plan
+from caebench.specs.site import Site
+from caebench.store.store import Store
 from caebench.suites.evaluation import SHORT, columns_named, suite_row, text_of
 from caebench.suites.loading import load, read
 
@@ -83,15 +86,13 @@ def test_a_row_that_stands_alone_is_the_same_pretraining(suite, tmp_path):
         assert read(tmp_path / "a.toml") == made
 
 
-def test_files_of_one_name_are_told_apart_and_one_file_is_one_row(desk, vit):
+def test_files_of_one_name_are_told_apart_and_one_file_is_one_row(desk, vit, tiny):
     other = desk.home / "other" / "vit.pth"
     other.parent.mkdir()
     shutil.copy(GOLDEN / "deit.pth", other)
-    saved = desk.home / "mine.toml"
-    given = ("eval", vit, str(other), vit, "--num-heads", "3", "--on", "knn", "--dry-run", "--save", str(saved))
-    answer = desk(*given)
-    assert answer.status == 0, answer
-    labels = [row["label"] for row in tomllib.loads(saved.read_text())["rows"]]
+    given, store = Given(num_heads=3), Store(desk.store)
+    rows = encoder_rows([vit, str(other), vit], [], given, store, Site(device="cpu"), tiny)
+    labels = [row["label"] for row in rows]
     assert len(labels) == 2 and all(label.startswith("vit (") for label in labels) and len(set(labels)) == 2
 
 
@@ -101,7 +102,7 @@ MISTAKES = {
     "no row": (("eval", "quickstart/Random"), "'quickstart/Random': "),
     "a quoted row": (("eval", "quickstart/T1-B-CAE*-1600"), "'quickstart/T1-B-CAE*-1600': the row is quoted"),
     "no evaluation": (("eval", "vit.pth", "--on", "knnn"), "--on 'knnn': unknown. Did you mean 'knn'? Known: "),
-    "no name": (("eval", "vit.pth", "--on", "knn,"), "'knn,': an empty name"),
+    "no name": (("eval", "vit.pth", "--on", "knn,"), "--on 'knn,': an empty name"),
     "no data set": (("eval", "vit.pth", "--on", "knn:imagenet"), "data set 'imagenet': unknown"),
     "data for another": (("eval", "vit.pth", "--on", "coco:food101"), "--on 'coco:food101': coco has one data set."),
     "a cost": (("eval", "vit.pth", "--on", "pretraining_cost"), "--on 'pretraining_cost': it is of a pretraining"),
@@ -110,6 +111,7 @@ MISTAKES = {
     "no published row": (("eval", "vit.pth", "--compare-with", "T1-B-MAE"), "--compare-with 'T1-B-MAE': no row of a"),
     "weights alone": (("eval", "vit.pth", "--weights", "a.pth"), "--weights: 1 files for 0 networks timm:NAME."),
     "no heads": (("eval", "vit.pth", "--on", "knn"), "num_heads: "),
+    "no folder": (("eval", "vit.pth", "--num-heads", "3", "--on", "knn", "--save", "no/a.toml"), "no such folder: no."),
     "no TOML": (("eval", "vit.pth", "--num-heads", "3", "--on", "knn", "--save", "mine.txt"), "--save "),
 }
 

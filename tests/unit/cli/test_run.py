@@ -67,3 +67,12 @@ def test_a_store_that_jobs_could_not_use_is_refused_before_anything_is_written(d
     answer = desk("run", "suite", "quickstart", "--site", "cluster", "--yes", "--store", str(desk.home / "a:b"))
     assert answer.status == 2 and "':' cannot be in it, because it separates folders in PYTHONPATH" in answer.error
     assert not (desk.home / "a:b").exists()
+
+
+@pytest.mark.parametrize("name", ["here", ""])
+def test_a_folder_that_is_no_jobs_is_refused_and_left_alone(desk, name, monkeypatch):
+    monkeypatch.chdir(desk.home)
+    (desk.home / "here").mkdir()
+    answer = desk("run", "job", name)
+    assert answer.status == 2 and answer.error.count("\n") == 1, answer
+    assert not list((desk.home / "here").iterdir()) and not (desk.home / "attempts.jsonl").exists()

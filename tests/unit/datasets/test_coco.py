@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -148,3 +149,15 @@ def test_entries_that_cannot_be_told_apart_are_an_error_of_the_file(change, said
     (problem,) = report.problems
     assert str(problem).startswith(f"{report.root / INSTANCES}: {said}")
     assert problem.do == f"Unpack annotations_trainval2017.zip again. {COCO.source}"
+
+
+def test_run_lengths_of_one_endless_number_are_refused_at_once(world_root, tmp_path, small_world):
+    path = tmp_path / "coco" / "annotations" / "instances_val2017.json"
+    shutil.copytree(world_root / "coco", tmp_path / "coco")
+    described = json.loads(path.read_text(encoding="utf8"))
+    described["annotations"][0]["segmentation"]["counts"] = "o" * 2_000_000
+    described["images"][0]["file_name"] = described["images"][0]["file_name"] + "\ud800"
+    path.write_text(json.dumps(described), encoding="utf8")
+    started = time.monotonic()
+    report = COCO.check({"coco": tmp_path / "coco"}, COCO.rendered(small_world.amount("coco")), decode=False)
+    assert not report.ok and time.monotonic() - started < 5.0

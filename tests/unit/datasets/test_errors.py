@@ -23,3 +23,9 @@ def test_a_pipe_or_a_device_is_no_list(tmp_path, kind):
     with pytest.raises(DataError) as error:
         read_text(path, "Get it again")
     assert str(error.value) == f"{path}: neither a file nor a folder. Get it again"
+
+
+def test_an_error_is_one_line_of_some_length_whatever_a_file_says():
+    said = str(DataError("a.json", "bbox 'x\\n\nerror: y\x1b[31m" + "z" * 10**6, "Do this."))
+    assert "\n" not in said and "\x1b" not in said and len(said) < 1_100
+    assert said.endswith(". Do this.")

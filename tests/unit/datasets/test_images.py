@@ -4,8 +4,10 @@ import json
 import shutil
 
 import pytest
+from PIL import Image
 
 from caebench.datasets.errors import DataError
+from caebench.datasets.images import images_below
 from caebench.datasets.registry import DATASETS, PUBLISHED
 from caebench.datasets.splits import Size
 
@@ -80,3 +82,34 @@ def test_food101s_list_names_each_image_once(world_root, tmp_path):
     path.write_text(json.dumps({**listed, first.split("/")[0]: [first, first]}))
     assert refusal(tmp_path, "food101").what == f"names 'food-101/images/{first}.jpg' twice"
     assert DATASETS["food101"].open({"food101": tmp_path}, "val", Size(20, 40, 20)).entries
+
+
+def test_a_link_to_a_folder_above_is_not_followed(tmp_path):
+    """Each such link would double what is found, and twenty would take for ever."""
+    folder = tmp_path / "n00000001"
+    folder.mkdir()
+    Image.new("RGB", (4, 4)).save(folder / "a.jpg")
+    for number in range(20):
+        (folder / f"up{number}").symlink_to("..")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    Image.new("RGB", (4, 4)).save(elsewhere / "b.jpg")
+    (folder / "more").symlink_to(elsewhere)
+    assert [path.name for path in images_below(folder)] == ["a.jpg", "b.jpg"]
+
+
+LINES = {
+    "NUL": "clipart/one/a\0.jpg 1",
+    "digits": f"clipart/one/a.jpg {'1' * 5_000}",
+    "long": f"clipart/one/{'x' * 10**6}",
+}
+
+
+@pytest.mark.parametrize("line", LINES.values(), ids=LINES.keys())
+def test_a_line_that_no_file_or_label_can_be_is_named_in_a_line(tmp_path, line):
+    (tmp_path / "clipart_train.txt").write_text(line, encoding="utf8")
+    with pytest.raises(
+        DataError, match=r"clipart_train\.txt, line 1: .*expected 'clipart/<class>/<file> <label"
+    ) as caught:
+        DATASETS["clipart"].read({"clipart": tmp_path}, "train", DATASETS["clipart"].published)
+    assert len(str(caught.value)) < 1_000 and "\0" not in str(caught.value)

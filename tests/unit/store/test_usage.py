@@ -161,3 +161,19 @@ def test_the_jobs_of_a_suite_file_that_is_named_stay(store, probe, tmp_path):
     folder = finish(store, wanted)
     assert folder in going(store)
     assert not [one for one in look_through(store, planned_ids(store, [str(mine)])) if one.is_deletable]
+
+
+def test_what_eval_has_made_stays_and_so_does_a_suite_of_the_working_folder(store, probe, tmp_path, monkeypatch):
+    """No suite names an imported encoder's evaluations; `./mine.toml` is found by its name."""
+    encoder = make_job(imported(sha256="0" * 64, family="mae"))
+    evaluated = finish(store, make_job(probe.config, encoder=encoder))
+    row = '{ label = "C", recipe = "cae", target = "pixels", epochs = 16, set.optimization.base_lr = 0.123 }'
+    text = f'rows = [{row}]\ncolumns.knn = {{ header = "k-NN", eval = "knn" }}\n'
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    (tmp_path / "work" / "mine.toml").write_text(text, encoding="utf8")
+    (tmp_path / "work" / "other.toml").write_text("a = 1\n", encoding="utf8")
+    mine = finish(store, make_plan(load("mine"), SCALES["nano"]).jobs[-1])
+    assert not going(store) & {evaluated, mine}
+    (tmp_path / "work" / "mine.toml").unlink()
+    assert mine in going(store) and evaluated not in going(store)
