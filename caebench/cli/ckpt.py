@@ -13,7 +13,6 @@ from caebench.cli.options import JsonOption, SiteOption, StoreOption, expanded, 
 if TYPE_CHECKING:
     from caebench.execution.checkpoints import Inspection
 
-TIMM = "timm:"  # before the name of one of timm's own networks
 CheckpointPath = Annotated[
     Path, typer.Argument(callback=expanded, help="A checkpoint: .pth, .pt, .pth.tar, .bin or .safetensors.")
 ]
@@ -101,7 +100,7 @@ def import_file(
     where = load_site(site)
     jobs = open_store(where, store)
     given = checkpoints.Given(num_heads, family, pixel_stats, manifest, activation)
-    name = str(path).removeprefix(TIMM) if str(path).startswith(TIMM) else None
+    name = str(path).removeprefix(checkpoints.TIMM) if str(path).startswith(checkpoints.TIMM) else None
     if name is None and weights is not None:
         raise ValueError(f"{weights}: a second file. Give one checkpoint, or timm:NAME and the file of its weights.")
     if name is None:

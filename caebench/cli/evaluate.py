@@ -1,7 +1,8 @@
 """`caebench eval`: some encoders, from file to table in one command."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -33,6 +34,7 @@ from caebench.cli.run import (
 )
 
 if TYPE_CHECKING:
+    from caebench.execution.checkpoints import Given
     from caebench.suites.suite import Suite
 
 UNSAVED = Path("evaluation.toml")  # what a suite is called that is not written
@@ -88,27 +90,47 @@ def evaluate(
     of a suite with these rows and columns, so what is done is not done again. With --dry-run files are imported, too.
     """
     from caebench.execution.checkpoints import Given
+    from caebench.planning.setup import set_up_suites
+
+    scale, given = scale_name(scale, real), Given(num_heads, family, pixel_stats, manifest, activation)
+    asked = Asked(encoders, _names("--on", on), like, _names("--compare-with", compare_with), weights or ())
+    suite = _suite(asked, given, scale, site, store, save or UNSAVED)
+    setup = set_up_suites(suite.name, [suite], scale, site, store, parse_seeds(seeds))
+    _save(suite, save, is_written=not dry_run)
+    how = How(jobs, pack, parallelism, separate, dry_run, dirty, yes, take_over)
+    run_setup(setup, how, site, parse_seeds(seeds), _status(save, scale, seeds, site, store))
+
+
+class Asked(NamedTuple):
+    """Which encoders, and which columns."""
+
+    encoders: Sequence[str]
+    on: Sequence[str]
+    like: str | None
+    compare_with: Sequence[str]
+    weights: Sequence[Path]
+
+
+def _suite(asked: Asked, given: "Given", scale: str | None, site: str, store: Path | None, path: Path) -> "Suite":
+    """The suite that it is; what is a file is imported, after the other words were found right."""
     from caebench.execution.encoders import encoder_rows
-    from caebench.planning.setup import open_store, set_up_suites
+    from caebench.planning.setup import open_store
     from caebench.planning.subsets import scale_on
     from caebench.specs.site import load_site
     from caebench.suites.evaluation import columns_named, evaluation_suite, quoted_row
 
-    scale, where = scale_name(scale, real), load_site(site)
-    jobs_at, given = open_store(where, store), Given(num_heads, family, pixel_stats, manifest, activation)
-    columns, quoted = (
-        columns_named(_names("--on", on), like),
-        [quoted_row(name) for name in _names("--compare-with", compare_with)],
-    )
-    rows = encoder_rows(encoders, weights or (), given, jobs_at, where, scale_on(where, scale))
-    suite = evaluation_suite([*rows, *quoted], columns, save or UNSAVED)
-    setup = set_up_suites(suite.name, [suite], scale, site, store, parse_seeds(seeds))
-    _save(suite, save, is_written=not dry_run)
-    named = () if save is None else (str(save),)
-    own = {"scale": scale, "seeds": seeds} if named else {}
-    status = command("status", *named, **own, site=site, store=store)
-    how = How(jobs, pack, parallelism, separate, dry_run, dirty, yes, take_over)
-    run_setup(setup, how, site, parse_seeds(seeds), status)
+    where, columns = load_site(site), columns_named(asked.on, asked.like)
+    quoted = [quoted_row(name) for name in asked.compare_with]
+    jobs = open_store(where, store)
+    rows = encoder_rows(asked.encoders, asked.weights, given, jobs, where, scale_on(where, scale))
+    return evaluation_suite([*rows, *quoted], columns, path)
+
+
+def _status(save: Path | None, scale: str | None, seeds: str | None, site: str, store: Path | None) -> str:
+    """The command that shows the jobs: of the saved suite, or all of the store."""
+    if save is None:
+        return command("status", site=site, store=store)
+    return command("status", str(save), scale=scale, seeds=seeds, site=site, store=store)
 
 
 def _names(option: str, text: str | None) -> list[str]:

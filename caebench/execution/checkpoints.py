@@ -27,6 +27,7 @@ from caebench.store.store import Store
 if TYPE_CHECKING:
     from caebench.tasks.encoder_files import Inspection as Inspection
 
+TIMM = "timm:"  # before the name of one of timm's own networks
 LABELLED = tuple(name for name, known in PUBLISHED.items() if known.labels == "class" and not known.reads)
 
 

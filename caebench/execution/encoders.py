@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from caebench.execution import checkpoints
-from caebench.execution.checkpoints import Given
+from caebench.execution.checkpoints import TIMM, Given
 from caebench.files.layout import ID_LENGTH
 from caebench.files.paths import expand
 from caebench.planning.graph import encoder_jobs
@@ -18,7 +18,6 @@ from caebench.suites.evaluation import suite_row
 from caebench.suites.loading import every
 
 Table = dict[str, Any]
-TIMM = "timm:"  # begins the name of one of timm's own networks
 DIGITS = set("0123456789abcdef")
 
 
