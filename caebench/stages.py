@@ -13,7 +13,7 @@ from caebench.specs.evaluations.lr_grid import LearningRateGrid
 from caebench.specs.evaluations.pretraining_cost import PretrainingCost
 from caebench.specs.evaluations.segmentation import Segmentation
 from caebench.specs.inputs.code_cache import Codes
-from caebench.specs.inputs.dataset import RealData, SyntheticData
+from caebench.specs.inputs.dataset import OwnData, RealData, SyntheticData
 from caebench.specs.inputs.imported import Imported
 from caebench.specs.inputs.random_encoder import RandomEncoder
 from caebench.specs.inputs.tokenizer import DVAE, Released
@@ -57,6 +57,7 @@ def _detect(config: Detection, run: Run) -> dict[str, Any]:
 
 STAGES: dict[type[Config], Callable[[Any, Run], dict[str, Any]]] = {
     RealData: check_data,
+    OwnData: check_data,
     SyntheticData: render_data,
     Released: read_released,
     DVAE: train_dvae,

@@ -115,7 +115,7 @@ def _suite(asked: Asked, given: "Given", scale: str | None, site: str, store: Pa
     """The suite that it is; what is a file is imported, after the other words were found right."""
     from caebench.execution.encoders import encoder_rows
     from caebench.planning.setup import open_store
-    from caebench.planning.subsets import scale_on
+    from caebench.planning.site_data import scale_on
     from caebench.specs.site import load_site
     from caebench.suites.evaluation import columns_named, evaluation_suite, quoted_row
 

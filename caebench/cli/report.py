@@ -81,7 +81,7 @@ def make_reports(
 ) -> "Reports":
     """The reports that the options name."""
     from caebench.planning.setup import open_store
-    from caebench.planning.subsets import scale_on
+    from caebench.planning.site_data import scale_on
     from caebench.report.reports import Reports
     from caebench.specs.site import load_site
     from caebench.store.records import Records, records_folder

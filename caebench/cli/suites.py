@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from caebench.cli.options import JsonOption, print_json, say
+from caebench.cli.options import JsonOption, SiteOption, print_json, say
 
 if TYPE_CHECKING:
     from caebench.planning.checking import Checked
@@ -12,15 +12,18 @@ if TYPE_CHECKING:
 SuiteNames = Annotated[list[str], typer.Argument(help="Suite files, names of suites, or `all`.", metavar="SUITE...")]
 
 
-def check(names: SuiteNames, json: JsonOption = False) -> None:
-    """Check suite files, and list all mistakes of each: one line per mistake. Needs no data.
+def check(names: SuiteNames, site: SiteOption = "local", json: JsonOption = False) -> None:
+    """Check suite files, and list all mistakes of each: one line per mistake. Needs no data but the site's own.
 
     Exit status 2 if there is a mistake.
     """
     from caebench.planning.checking import check_file
+    from caebench.planning.site_data import SiteData
+    from caebench.specs.site import load_site
     from caebench.suites.loading import find_all
 
-    found = [check_file(path) for name in names for path in find_all(name)]
+    own = SiteData(load_site(site), with_subsets=False)
+    found = [check_file(path, own) for name in names for path in find_all(name)]
     if json:
         print_json([_facts(one) for one in found])
     else:

@@ -68,6 +68,16 @@ class Dataset(ABC):
         return Size(self.num_rendered_classes, amount.train, amount.val)
 
     @property
+    def has_subsets(self) -> bool:
+        """Whether a part of it can be a data set of its own (ADR 30)."""
+        return self.published is not None and not self.reads
+
+    @property
+    def restore(self) -> str:
+        """What to do about most faults of its files."""
+        return f"Unpack it again. {self.source}"
+
+    @property
     def own(self) -> tuple[Split, ...]:
         """The splits that it borrows from no other set."""
         return tuple(split for split in SPLITS if split not in self.borrows)
@@ -87,7 +97,7 @@ class Dataset(ABC):
 
     def check(self, roots: Roots, size: Size, *, decode: bool = True, progress: Progress | None = None) -> Inspection:
         """Verify layout, lists and counts; with `decode`, also every pixel of every image, else no image is opened."""
-        inspection = Inspection(self.name, self.source, roots, size, decode, progress, not self.reads)
+        inspection = Inspection(self, roots, size, decode, progress)
         try:
             self.require(roots)
         except DataError as error:

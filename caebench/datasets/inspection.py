@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from PIL import Image
 
@@ -47,17 +47,39 @@ class Decoded(NamedTuple):
     error: str = ""
 
 
+class Inspectable(Protocol):
+    """What a check asks of a data set (`base.Dataset`)."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        ...
+
+    @property
+    def source(self) -> str:
+        """The sentence that says where to get it."""
+        ...
+
+    @property
+    def restore(self) -> str:
+        """What to do about a fault, where nothing else helps."""
+        ...
+
+    @property
+    def has_subsets(self) -> bool:
+        """Whether a part of it can be a data set of its own."""
+        ...
+
+
 @dataclass
 class Inspection:
     """Collects problems by kind, so that a thousand of one kind do not bury one of another."""
 
-    name: str
-    source: str  # the sentence that says where to get it
+    dataset: "Inspectable"
     roots: Mapping[str, Path]
     size: Size
     decode: bool
     progress: Progress | None = None
-    has_subsets: bool = True  # whether a part of it can be a data set of its own
     lists: dict[Split, list[Entry]] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
     marks: list[tuple[str, int | str]] = field(default_factory=list)  # what the fingerprint is of
@@ -66,6 +88,16 @@ class Inspection:
     num_tagged: int = 0  # decoded images with an EXIF orientation that would turn them
     _kept: dict[str, list[DataError]] = field(default_factory=dict)
     _totals: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def name(self) -> str:
+        """The data set's."""
+        return self.dataset.name
+
+    @property
+    def source(self) -> str:
+        """The sentence that says where to get it."""
+        return self.dataset.source
 
     @property
     def root(self) -> Path:
@@ -91,13 +123,12 @@ class Inspection:
         self.compare_count(split, len(found.entries), sizes)
 
     def add(self, kind: str, where: Path | str, what: str, do: str = "") -> None:
-        """Keep a problem; where nothing else helps, the data are unpacked again."""
-        self.add_error(DataError(where, what, do or f"Unpack it again. {self.source}"), kind)
+        """Keep a problem."""
+        self.add_error(DataError(where, what, do or self.dataset.restore), kind)
 
     def add_size(self, path: Path, found: PixelSize, wanted: PixelSize, says: str) -> None:
         """Keep a picture whose stored size is not that of its annotation, which `says` names."""
-        do = f"Unpack it again. {self.source}"
-        self.add_error(size_error(path, found, wanted, says, do), "sizes that differ")
+        self.add_error(size_error(path, found, wanted, says, self.dataset.restore), "sizes that differ")
 
     def add_error(self, error: DataError, kind: str = "listing") -> None:
         """Count a problem, and keep the first of each kind, once: a fault of the root is raised for each split."""
@@ -139,8 +170,12 @@ class Inspection:
             which = classes_of_odd_size(sizes, wanted, self.size.num_classes) if sizes else ""
             what = f"{split} has {found:,} images, expected {wanted:,}" + (f": {which}" if which else "")
             part = f"If it is a part on purpose, say [data.{self.name}] subset = true in the site file. "
-            do = f"Unpack it again. {part if self.has_subsets else ''}{self.source}"
-            self.add(f"count of {split}", self.root, what, do)
+            self.add(
+                f"count of {split}",
+                self.root,
+                what,
+                f"{part if self.dataset.has_subsets else ''}{self.dataset.restore}",
+            )
 
     def find_hidden(self, folder: Path) -> None:
         """Note what lies hidden in a folder and in those below it."""

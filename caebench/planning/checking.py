@@ -1,11 +1,13 @@
 """A suite file checked from its text to its jobs at every scale: all mistakes at once, or a summary."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from caebench.planning.graph import Plan, cell_jobs, encoder_jobs, make_plan
 from caebench.planning.scale import SCALES
+from caebench.specs.base import Config
 from caebench.specs.scale import Scale
 from caebench.suites.checking import column_mistakes, elsewhere, raised, row_mistakes, with_known_arguments
 from caebench.suites.drafting import read_draft
@@ -24,18 +26,18 @@ class Checked(NamedTuple):
     plan: Plan | None
 
 
-def check_file(path: Path) -> Checked:
-    """Check a suite file."""
+def check_file(path: Path, own: Mapping[str, Config] = {}) -> Checked:
+    """Check a suite file; `own` has the users' own data sets of a site."""
     draft = read_draft(path)
     found = list(draft.mistakes)
     if draft.suite is not None:
-        found += [str(mistake) for mistake in _mistakes(draft.suite, draft.unsound)]
+        found += [str(mistake) for mistake in _mistakes(draft.suite, draft.unsound, own)]
     if found or draft.suite is None:
         return Checked(path, tuple(dict.fromkeys(found)), None)
-    return Checked(path, (), make_plan(draft.suite, SCALES["paper"], SEEDS))
+    return Checked(path, (), make_plan(draft.suite, replace(SCALES["paper"], found=own), SEEDS))
 
 
-def _mistakes(suite: Suite, unsound: frozenset[str]) -> Iterator[SuiteError]:
+def _mistakes(suite: Suite, unsound: frozenset[str], own: Mapping[str, Config]) -> Iterator[SuiteError]:
     """Of recipes, evaluations and jobs; what could not be read is passed over."""
     rows: list[Row] = []
     for row in (with_known_arguments(row) for row in suite.rows if not row.quoted and row.key not in unsound):
@@ -48,15 +50,15 @@ def _mistakes(suite: Suite, unsound: frozenset[str]) -> Iterator[SuiteError]:
         yield from found
         columns += [] if found else [column]
     for row in rows:
-        yield from _of_jobs(suite, row, columns)
+        yield from _of_jobs(suite, row, columns, own)
     for claim, cell in elsewhere(suite):
         yield from raised(lambda cell=cell, claim=claim: find_elsewhere(cell, claim))
 
 
-def _of_jobs(suite: Suite, row: Row, columns: list[Column]) -> Iterator[SuiteError]:
+def _of_jobs(suite: Suite, row: Row, columns: list[Column], own: Mapping[str, Config]) -> Iterator[SuiteError]:
     """Jobs of a row that cannot run, at paper scale, or else at a smaller one."""
     for scale in reversed(list(SCALES.values())):
-        found = list(_at(suite, row, columns, scale))
+        found = list(_at(suite, row, columns, replace(scale, found=own)))
         yield from found
         if found:
             return

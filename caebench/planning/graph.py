@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from caebench.files.toml import brief
 from caebench.specs.base import NeedsWholeSetError
-from caebench.specs.inputs.dataset import RealData, Subset
+from caebench.specs.inputs.dataset import Contents, OwnData, RealData
 from caebench.specs.job import Job, Spec, make_job
 from caebench.specs.mistakes import words_of
 from caebench.specs.naming import deviation
@@ -47,10 +47,16 @@ class Plan:
         return list(unique.values())
 
     @cached_property
-    def subsets(self) -> dict[str, Subset]:
+    def subsets(self) -> dict[str, Contents]:
         """The data sets of its jobs that are subsets of the published ones."""
         data = (job.config for job in self.jobs if isinstance(job.config, RealData))
         return {config.name: config.subset for config in data if config.subset is not None}
+
+    @cached_property
+    def own_data(self) -> dict[str, Contents]:
+        """The users' own data sets of its jobs."""
+        data = (job.config for job in self.jobs if isinstance(job.config, OwnData))
+        return {config.name: config.contents for config in data if config.contents is not None}
 
     @property
     def is_comparable(self) -> bool:

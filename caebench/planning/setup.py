@@ -11,7 +11,7 @@ from caebench.planning.code_caches import with_code_caches
 from caebench.planning.cost import Cost
 from caebench.planning.graph import Plan, Plans, make_plan
 from caebench.planning.scale import SCALES
-from caebench.planning.subsets import scale_on
+from caebench.planning.site_data import scale_on
 from caebench.specs.scale import Scale
 from caebench.specs.site import Site, load_site
 from caebench.store.store import Store

@@ -27,7 +27,7 @@ def load(
         ValueError: there is no such suite, scale or site.
     """
     from caebench.files.paths import expand
-    from caebench.planning.subsets import scale_on
+    from caebench.planning.site_data import scale_on
     from caebench.report.reports import Reports
     from caebench.report.table import frame
     from caebench.specs.site import load_site

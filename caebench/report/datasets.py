@@ -8,9 +8,10 @@ from caebench.datasets.base import Roots
 from caebench.datasets.errors import DataError
 from caebench.datasets.inspection import Inspection
 from caebench.datasets.registry import PUBLISHED
+from caebench.datasets.splits import Size
 from caebench.files.visible import visible
-from caebench.planning.subsets import read_subset
-from caebench.specs.inputs.dataset import RealData
+from caebench.planning.site_data import data_on
+from caebench.specs.inputs.dataset import OwnData, RealData
 from caebench.specs.site import Site
 from caebench.specs.world import known_dataset
 
@@ -28,9 +29,11 @@ def check_sets(
     return [_check_set(data, site, roots, decode) for data, roots in zip(found, folders, strict=True)]
 
 
-def _named(names: Sequence[str], site: Site, root: Path | None, is_subset: bool) -> tuple[Site, list[RealData]]:
+def _named(
+    names: Sequence[str], site: Site, root: Path | None, is_subset: bool
+) -> tuple[Site, list[RealData | OwnData]]:
     for name in names:
-        known_dataset(name)
+        known_dataset(name, {**PUBLISHED, **site.data})
     if root is not None:
         if len(names) != 1:
             raise ValueError(f"--root {root}: name exactly one data set with it. Known: {', '.join(PUBLISHED)}.")
@@ -41,23 +44,23 @@ def _named(names: Sequence[str], site: Site, root: Path | None, is_subset: bool)
         raise ValueError("--subset: it is of the folder that --root names. In a site file: [data.NAME] subset = true.")
     if not (names or site.data):
         raise ValueError("site file, [data]: no folder of a data set. Name it there, or give --root.")
-    return site, [RealData(kind="real", name=name) for name in names or site.data]
+    return site, [_unread(name, site) for name in names or site.data]
 
 
-def _check_set(data: RealData, site: Site, roots: Roots, decode: bool) -> Inspection:
+def _check_set(data: RealData | OwnData, site: Site, roots: Roots, decode: bool) -> Inspection:
     """A set compared with what is published, or with its own lists where it is a subset."""
     try:
-        return data.dataset.check(roots, _as_it_is(data, site).size, decode=decode)
-    except DataError as error:  # a subset that cannot be listed
-        report = Inspection(data.name, data.dataset.source, roots, data.size, decode)
+        return data.dataset.check(roots, data_on(site, data.name).size, decode=decode)
+    except DataError as error:  # a subset or a user's own that cannot be listed
+        report = Inspection(data.dataset, roots, Size(0, 0, 0), decode)
         report.add_error(error)
         return report
 
 
-def _as_it_is(data: RealData, site: Site) -> RealData:
-    if data.name not in site.data or not site.data[data.name].subset:
-        return data
-    return data.on_subsets({data.name: read_subset(data.name, site)})
+def _unread(name: str, site: Site) -> RealData | OwnData:
+    """A data set of a site, before its folder is read."""
+    layout = site.data[name].layout if name in site.data else None
+    return RealData(kind="real", name=name) if layout is None else OwnData(kind="own", name=name, layout=layout)
 
 
 def report_facts(report: Inspection) -> dict[str, Any]:

@@ -81,7 +81,8 @@ def title(plan: Plan, rows: Rows) -> str:
     num_seeds = max((len(entry.numbers) for row in rows for entry in row), default=0)
     seeds = f", {num_seeds} seeds" if num_seeds > 1 else ""
     subsets = "".join(f", {name} subset {subset.fingerprint}" for name, subset in plan.subsets.items())
-    return f"{number}{plan.suite.title} [{plan.scale.name.upper()} scale{subsets}{seeds}]"
+    own = "".join(f", {name} {contents.fingerprint}" for name, contents in plan.own_data.items())
+    return f"{number}{plan.suite.title} [{plan.scale.name.upper()} scale{subsets}{own}{seeds}]"
 
 
 def header(plan: Plan) -> list[str]:
@@ -134,13 +135,15 @@ def _scale_notes(plan: Plan) -> list[str]:
         "on the whole set."
         for name, subset in plan.subsets.items()
     ]
+    own = [f"{name}: a folder of this site with {contents}." for name, contents in plan.own_data.items()]
     if plan.scale.name == "paper":
-        return subsets
+        return [*subsets, *own]
     data = "real data" if plan.scale.world is None else "synthetic data"
     aim = "" if plan.scale.world is None else "This table shows that the pipeline works. "
     return [
         f"{plan.scale.name.upper()}: {data} and small encoders. {aim}Compare rows with each other, not with the paper.",
         *subsets,
+        *own,
         *_stand_ins(plan),
         *_milder(plan),
     ]

@@ -67,12 +67,13 @@ class Config(BaseModel):
         """A validated copy with some fields changed (pydantic's `model_copy` does not validate)."""
         return type(self).model_validate({**{name: getattr(self, name) for name in type(self).model_fields}, **changes})
 
-    def on_subsets(self, subsets: "Mapping[str, Config]") -> Self:
-        """The same with every data set in it as this site has it: `subsets` has those that are no whole sets.
+    def on_site(self, found: "Mapping[str, Config]") -> Self:
+        """The same with every data set in it as a site has it: `found` has subsets, and users' own.
 
         Raises:
             NeedsWholeSetError: a data set reads another one as a whole, of which there is a subset.
+            ValueError: the site does not name a user's data set.
         """
         configs = {name: value for name in type(self).model_fields if isinstance(value := getattr(self, name), Config)}
-        changed = {name: new for name, value in configs.items() if (new := value.on_subsets(subsets)) is not value}
+        changed = {name: new for name, value in configs.items() if (new := value.on_site(found)) is not value}
         return self.replace(**changed) if changed else self

@@ -21,7 +21,7 @@ from caebench.specs.evaluations.lr_grid import LearningRateGrid, ade20k_grid
 from caebench.specs.evaluations.pretraining_cost import PretrainingCost, pretraining_cost
 from caebench.specs.evaluations.segmentation import Segmentation, ade20k, linear_segmentation
 from caebench.specs.inputs.code_cache import Codes
-from caebench.specs.inputs.dataset import RealData, SyntheticData
+from caebench.specs.inputs.dataset import OwnData, RealData, SyntheticData
 from caebench.specs.inputs.imported import Imported, imported
 from caebench.specs.inputs.random_encoder import RandomEncoder, random_encoder
 from caebench.specs.inputs.tokenizer import DVAE, Released
@@ -49,7 +49,7 @@ class Specs(NamedTuple):
 
 OWN = Specs(
     kinds=(
-        *(RealData, SyntheticData, Released, DVAE, Codes),
+        *(RealData, SyntheticData, OwnData, Released, DVAE, Codes),
         *(Pretrain, RandomEncoder, Imported),
         *(LinearProbe, LinearProbeGrid, AttentiveProbe, KNN, Finetune),
         *(Segmentation, KNNSegmentation, LearningRateGrid, Detection, PretrainingCost),

@@ -28,8 +28,8 @@ class Scalable(Protocol):
         """The same at a scale."""
         ...
 
-    def on_subsets(self, subsets: Mapping[str, Config]) -> Self:
-        """The same on subsets of some data sets."""
+    def on_site(self, found: Mapping[str, Config]) -> Self:
+        """The same on the data sets that a site has."""
         ...
 
 
@@ -48,12 +48,12 @@ class Scale:
     init_std: float = 1.0  # factor on deviations of initial weights: sqrt(768 / width)
     precision: Precision = "bf16"
     rules: Mapping[str, Any] = field(default_factory=dict[str, Any])  # kind -> its rule, where it is not the kind's own
-    subsets: Mapping[str, Config] = field(default_factory=dict[str, Config])  # data set -> what a site has of it
+    found: Mapping[str, Config] = field(default_factory=dict[str, Config])  # data set -> what a site's folder has of it
 
     def apply(self, config: C) -> C:
         """The config at this scale, on the data sets that the site has."""
         sized = config if self.name == "paper" else config.scaled(self)
-        return sized.on_subsets(self.subsets) if self.subsets else sized
+        return sized.on_site(self.found) if self.found else sized
 
     @property
     def rules_of(self) -> str:

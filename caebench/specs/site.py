@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     Field,
@@ -15,6 +15,8 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema
 
+from caebench.datasets.own.formats import FORMATS
+from caebench.datasets.own.layout import VAL_SHARE
 from caebench.datasets.registry import PUBLISHED
 from caebench.files.paths import SITES, STORE, expand
 from caebench.files.toml import read_toml
@@ -22,10 +24,10 @@ from caebench.specs.base import Config, UserPath, is_table
 from caebench.specs.calibration import Calibration, read_calibration
 from caebench.specs.did_you_mean import suggest
 from caebench.specs.mistakes import describe
+from caebench.specs.own_data import DataName, FormatName, OwnLayout
 from caebench.specs.scheduler import SchedulerSection
 from caebench.specs.slurm import Slurm, check_store
 from caebench.specs.variants import VARIANTS, Variant, VariantName
-from caebench.specs.world import RealName
 
 SCHEDULERS = ("slurm",)  # the sections that name a scheduler: each is a field of Site, and a name in leases
 LOCAL = ("/tmp/", "/var/tmp/", "/dev/shm/")  # nosec B108 # named to refuse a shared store there
@@ -50,6 +52,21 @@ class DataFolder(Config):
     """The folder or file; see `caebench doctor` for what each data set wants."""
     subset: bool = False
     """What is there is a part of the published set: a data set of its own, in every id on it (ADR 30)."""
+    format: FormatName | None = None
+    """What is there is a data set of yours, in this format (ADR 41)."""
+    train: str | None = None
+    """Of yours: the folder or list of the training images; without it `train` or `training`."""
+    val: str | None = None
+    """Of yours: that of the validation images; without it `val`, `valid`, `validation`, `test` or `testing`."""
+    val_share: float = Field(default=VAL_SHARE, gt=0.0, lt=1.0)
+    """Of yours: the share of each class that is held out where there are no validation images."""
+
+    @property
+    def layout(self) -> OwnLayout | None:
+        """How a folder of a user's own is laid out; None: the data set is a published one."""
+        if self.format is None:
+            return None
+        return OwnLayout(format=self.format, train=self.train, val=self.val, val_share=self.val_share)
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
@@ -64,6 +81,46 @@ class DataFolder(Config):
         if not is_table(content) and not isinstance(content, DataFolder):
             raise ValueError("give a path, or a table: { root = PATH, subset = true }")
         return content
+
+
+class DataTable:
+    """Marks the table of data sets: editors know the published names, and what any other needs."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """A published set is a path or a table, any other a table with a format."""
+        table = handler(schema)
+        folder, own = table["additionalProperties"], {"type": "object", "required": ["root", "format"]}
+        others = {"allOf": [folder, own]}
+        return {**table, "properties": dict.fromkeys(PUBLISHED, folder), "additionalProperties": others}
+
+
+def check_folder(name: str, folder: DataFolder) -> None:
+    """Refuse a folder that is neither a published data set's nor clearly a user's own.
+
+    Raises:
+        ValueError: its name and what is said of it do not go together.
+    """
+    if name in PUBLISHED and folder.format is not None:
+        raise ValueError(
+            f"[data.{name}] format: {name} is a published data set, whose layout is known. Choose another name"
+        )
+    if name not in PUBLISHED and folder.format is None:
+        raise ValueError(
+            f"[data.{name}]: data set '{name}': unknown.{suggest(name, PUBLISHED)} Known: {', '.join(PUBLISHED)}. To a "
+            f'folder of yours add format = "imagefolder"; formats: {", ".join(FORMATS)}'
+        )
+    if folder.format is not None and folder.subset:
+        raise ValueError(
+            f"[data.{name}] subset = true: it is a folder of yours, which is always read as it is. Leave it out"
+        )
+    if folder.format is None and (set_fields := folder.model_fields_set & {"train", "val", "val_share"}):
+        raise ValueError(f"[data.{name}] {min(set_fields)}: the layout of {name} is known. Leave it out")
+    if folder.subset and PUBLISHED[name].reads:
+        known = PUBLISHED[name].reads[0].name
+        raise ValueError(
+            f"[data.{name}] subset = true: {name} goes with the whole {known}, so it has no subsets. Leave it out"
+        )
 
 
 class Site(Config):
@@ -95,8 +152,8 @@ class Site(Config):
     """Minutes between two checkpoints."""
     stale_after_minutes: PositiveFloat = 15.0
     """Minutes without a heartbeat after which others may take over a running job."""
-    data: dict[RealName, DataFolder] = Field(default_factory=dict[RealName, DataFolder])
-    """Where each data set is: a path, or a table that says that it is a part; `caebench data check` checks it."""
+    data: Annotated[dict[DataName, DataFolder], DataTable] = Field(default_factory=dict[DataName, DataFolder])
+    """Where each data set is: a path, or a table for a part of one or for one of yours; see `caebench data check`."""
     assets: Assets = Assets()
     """Files that users bring themselves."""
     slurm: Slurm | None = None
@@ -142,14 +199,9 @@ class Site(Config):
         return content
 
     @model_validator(mode="after")
-    def _check_subsets(self) -> Self:
+    def _check_data(self) -> Self:
         for name, folder in self.data.items():
-            if folder.subset and PUBLISHED[name].reads:
-                known = PUBLISHED[name].reads[0].name
-                raise ValueError(
-                    f"[data.{name}] subset = true: {name} goes with the whole {known}, so it has no subsets. Leave it "
-                    "out"
-                )
+            check_folder(name, folder)
         return self
 
     @model_validator(mode="after")

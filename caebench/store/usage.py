@@ -80,7 +80,11 @@ def _unplannable(store: Store, jobs: Mapping[Path, Mapping[str, Any]]) -> set[Pa
 
     Which subsets there are only a site's folders tell.
     """
-    found = {f for f, job in jobs.items() if job.get("kind") == BY_HAND or job.get("config", {}).get("subset")}
+    found = {
+        f
+        for f, job in jobs.items()
+        if job.get("kind") == BY_HAND or job.get("config", {}).get("subset") or job.get("kind") == "own"
+    }
     new = found
     while new:
         new = {f for f, job in jobs.items() if f not in found and any(store.at(n) in found for n in input_names(job))}

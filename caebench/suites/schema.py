@@ -13,6 +13,7 @@ from caebench.specs.described import described
 from caebench.specs.evaluations.dense import DENSE_TASKS, DenseTask
 from caebench.specs.job import Spec
 from caebench.specs.methods.base import METHODS, Method
+from caebench.specs.own_data import NAME
 from caebench.specs.registry import EVALUATIONS, KINDS, SOURCES
 from caebench.specs.schema import DIALECT, Schema, clean, configs_in, definitions, reference
 from caebench.suites.suite import Choice, Row, Suite
@@ -132,7 +133,8 @@ def _taken(name: str) -> dict[str, Schema]:
 def _complete_column(column: Schema) -> None:
     """The metrics of each evaluation, whether it takes a data set, and the fields of its config."""
     column["properties"]["eval"]["enum"] = list(EVALUATIONS)
-    column["properties"]["data"]["enum"] = list(PUBLISHED)
+    own = {"type": "string", "pattern": f"^{NAME.pattern}$"}
+    column["properties"]["data"]["anyOf"] = [{"enum": list(PUBLISHED)}, own]
     column["allOf"] = [{"if": _says("eval", name), "then": _column_of(name)} for name in EVALUATIONS]
 
 

@@ -11,15 +11,15 @@ import torch.distributed as dist
 from caebench.datasets.errors import DataError
 from caebench.datasets.synthetic.world import num_pictures, render
 from caebench.files.layout import WORLD
-from caebench.specs.inputs.dataset import RealData, SyntheticData
+from caebench.specs.inputs.dataset import OwnData, RealData, SyntheticData
 from caebench.training.run import Run
 from caebench.training.signals import watch_signals
 
 ASK_EVERY = 10  # pictures
 
 
-def check_data(config: RealData, run: Run) -> dict[str, Any]:
-    """Compare layout, lists and counts with what is published; images are opened by `caebench data check` alone.
+def check_data(config: RealData | OwnData, run: Run) -> dict[str, Any]:
+    """Compare layout, lists and counts with what is published or was planned; `caebench data check` alone opens images.
 
     Raises:
         DataError: something is missing or wrong; `caebench data check` lists everything.
@@ -27,8 +27,9 @@ def check_data(config: RealData, run: Run) -> dict[str, Any]:
     report = config.dataset.check(config.roots(run.site.roots, run.inputs), config.size, decode=False)
     for problem in report.problems:
         raise problem
-    if config.subset is not None and report.fingerprint != config.subset.fingerprint:
-        what = f"lists with fingerprint {report.fingerprint}, and the plan was made with {config.subset.fingerprint}"
+    planned = config.contents if isinstance(config, OwnData) else config.subset
+    if planned is not None and report.fingerprint != planned.fingerprint:
+        what = f"lists with fingerprint {report.fingerprint}, and the plan was made with {planned.fingerprint}"
         raise DataError(report.root, what, "Run the suite again: the changed folder is another data set.")
     for split in config.dataset.own:
         run.open(config, split)

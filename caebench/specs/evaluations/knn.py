@@ -7,12 +7,12 @@ from pydantic import PositiveFloat, PositiveInt
 
 from caebench.specs.arithmetic import encode
 from caebench.specs.evaluations.frozen import POOLING, Feature, check_feature
-from caebench.specs.inputs.dataset import IMAGE_SIZE, Data, RealData
+from caebench.specs.inputs.dataset import IMAGE_SIZE, Data, data_named
 from caebench.specs.job import Choice, Inputs, Protocol, Spec, Speed, encoder_size
 from caebench.specs.optim import Precision
+from caebench.specs.own_data import DataName
 from caebench.specs.scale import Scale
 from caebench.specs.variants import VariantName
-from caebench.specs.world import RealName
 
 RULES: Mapping[str, Mapping[int, int]] = {"nano": {}, "lab": {}}  # k -> fewer
 
@@ -86,6 +86,6 @@ class KNN(Spec):
         return Choice(f"top1_k{self.fixed_k}", "top1", f"{len(self.k)} k")
 
 
-def knn(variant: VariantName = "vit_b", data: RealName = "imagenet1k") -> KNN:
+def knn(variant: VariantName = "vit_b", data: DataName = "imagenet1k") -> KNN:
     """k-NN as in DINO (arXiv 2104.14294, Sec. 4.2.1). Not in the paper."""
-    return KNN(kind="knn", data=RealData(kind="real", name=data), image_size=IMAGE_SIZE)
+    return KNN(kind="knn", data=data_named(data), image_size=IMAGE_SIZE)

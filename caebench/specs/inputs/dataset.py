@@ -1,6 +1,6 @@
 """Data sets as inputs of jobs: the real ones, and those rendered in their place, in the same on-disk layouts."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -8,11 +8,14 @@ from pydantic import Field, PositiveInt
 
 from caebench.datasets.base import Dataset, Roots
 from caebench.datasets.errors import DataError
-from caebench.datasets.registry import DATASETS
+from caebench.datasets.own.formats import own_dataset
+from caebench.datasets.registry import DATASETS, PUBLISHED
 from caebench.datasets.splits import Size
 from caebench.files.layout import WORLD
 from caebench.specs.base import Config, NeedsWholeSetError
+from caebench.specs.did_you_mean import suggest
 from caebench.specs.job import Inputs, Job, Spec, make_job
+from caebench.specs.own_data import DataName, OwnLayout
 from caebench.specs.scale import Scale
 from caebench.specs.world import RealName, RenderedName, World
 
@@ -40,8 +43,8 @@ class DataSpec(Spec):
         return {known.name: make_job(self.replace(name=known.name)) for known in self.dataset.reads}
 
 
-class Subset(Config):
-    """What a site has of a published data set: a data set of its own, named by its lists."""
+class Contents(Config):
+    """What a folder has: a part of a published data set (ADR 30), or a user's own (ADR 41), named by its lists."""
 
     fingerprint: str
     """Of the lists of both splits."""
@@ -70,7 +73,7 @@ class RealData(DataSpec):
 
     kind: Literal["real"]
     name: RealName
-    subset: Subset | None = None
+    subset: Contents | None = None
     """What a site has of it, where that is a part; a plan fills it in (ADR 30)."""
 
     @property
@@ -83,18 +86,17 @@ class RealData(DataSpec):
         """Its name, and whether it is a subset."""
         return self.name if self.subset is None else f"{self.name}-subset"
 
-    def on_subsets(self, subsets: Mapping[str, Config]) -> Self:
+    def on_site(self, found: Mapping[str, Config]) -> Self:
         """What the site has of it.
 
         Raises:
             NeedsWholeSetError: it reads another data set as a whole, of which there is a subset.
         """
         for known in self.dataset.reads:
-            if known.name in subsets:
+            if known.name in found:
                 where = f"this site has a subset ([data.{known.name}] subset = true)"
                 raise NeedsWholeSetError(f"{self.name} goes with the whole {known.name}, of which {where}")
-        found = subsets.get(self.name)
-        return self if found is None else self.replace(subset=found)
+        return self.replace(subset=found[self.name]) if self.name in found else self
 
     def scaled(self, scale: Scale) -> Any:
         """The stand-in of a scale that has one."""
@@ -150,6 +152,80 @@ class SyntheticData(DataSpec):
         return (self.name, *(name for name, known in DATASETS.items() if known.rendered_with == self.name))
 
 
-Data = Annotated[RealData | SyntheticData, Field(discriminator="kind")]
+class OwnData(DataSpec):
+    """A user's data set: a folder in a common format, which a site file names (ADR 41). No scale replaces it."""
+
+    kind: Literal["own"]
+    name: DataName
+    layout: OwnLayout | None = None
+    """How the folder is laid out; a plan fills it in, from the site file."""
+    contents: Contents | None = None
+    """What is in the folder; a plan fills it in."""
+
+    @property
+    def dataset(self) -> Dataset:
+        """What is known of it."""
+        if self.layout is None:
+            raise unnamed(self.name, ())
+        return own_dataset(self.name, self.layout.form)
+
+    @property
+    def size(self) -> Size:
+        """Images and classes."""
+        if self.contents is None:
+            raise unnamed(self.name, ())
+        return self.contents.size
+
+    def slug(self, inputs: Inputs, mark: str) -> str:
+        """Its name."""
+        return self.name
+
+    def on_site(self, found: Mapping[str, Config]) -> Self:
+        """With what the site's folder has."""
+        if self.contents is not None:
+            return self
+        if self.name not in found:
+            raise unnamed(self.name, found)
+        return self.replace(**dict(found[self.name]))
+
+    def scaled(self, scale: Scale) -> Self:
+        """As it is: nothing stands in for it."""
+        return self
+
+    def roots(self, named: Roots, jobs: Mapping[str, Path]) -> Roots:
+        """The folder that the site names.
+
+        Raises:
+            DataError: the site file does not name it.
+        """
+        if self.name not in named:
+            raise DataError(f"site file, [data] {self.name}", "not set", f"Name there {self.dataset.layout}.")
+        return named
+
+
+class OnSite(Config):
+    """What a site has of a user's data set."""
+
+    layout: OwnLayout
+    """How the folder is laid out."""
+    contents: Contents
+    """What is in it."""
+
+
+def unnamed(name: str, own: Iterable[str]) -> ValueError:
+    """No data set of that name is published, and the site names none."""
+    known = [*PUBLISHED, *(one for one in own if one not in PUBLISHED)]
+    mine = f'name it in the site file: [data.{name}] root = "...", format = "imagefolder"'
+    return ValueError(
+        f"data set '{name}': unknown.{suggest(name, known)} Known: {', '.join(known)}. A folder of yours: {mine}."
+    )
+
+
+def data_named(name: str) -> RealData | OwnData:
+    """A data set by its name: a published one, or a user's."""
+    return RealData(kind="real", name=name) if name in PUBLISHED else OwnData(kind="own", name=name)
+
+
+Data = Annotated[RealData | SyntheticData | OwnData, Field(discriminator="kind")]
 IMAGENET = RealData(kind="real", name="imagenet1k")
 IMAGE_SIZE = 224  # pixels of a side, in the recipes of pretraining and classification

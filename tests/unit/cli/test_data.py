@@ -8,7 +8,7 @@ import pytest
 
 import caebench.planning.scale as scales
 from caebench.datasets.registry import DATASETS
-from caebench.planning.subsets import read_subset
+from caebench.planning.site_data import read_subset
 from caebench.specs.site import load_site
 
 SUITE = """

@@ -11,7 +11,7 @@ from caebench.datasets.registry import DATASETS, PUBLISHED
 from caebench.files.layout import JOB
 from caebench.planning.graph import make_plan
 from caebench.planning.scale import SCALES
-from caebench.planning.subsets import find_subsets, read_subset, scale_on
+from caebench.planning.site_data import SiteData, read_subset, scale_on
 from caebench.report.render import document
 from caebench.report.reports import Reports
 from caebench.report.writing import report_facts, write_reports
@@ -49,7 +49,7 @@ def site_of(world, *names, **more):
 
 @pytest.mark.parametrize("name", SETS)
 def test_what_a_folder_has_is_read_from_its_lists(world, small_world, name):
-    found = find_subsets(site_of(world, name))[name]
+    found = SiteData(site_of(world, name))[name]
     amount, whole = small_world.amount(name), PUBLISHED[name]
     num_classes = 150 if name == "ade20k" else whole.num_rendered_classes
     assert found.size == (num_classes, amount.train, amount.val)
@@ -70,10 +70,10 @@ def test_another_file_is_another_subset(world):
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_id_on_a_subset_is_another_than_on_the_whole_set(world, scale, name):
     """Also of jobs that only depend on what was trained on it."""
-    subsets = find_subsets(site_of(world, "imagenet1k", "food101", "clipart", "sketch", "ade20k", "coco"))
+    subsets = SiteData(site_of(world, "imagenet1k", "food101", "clipart", "sketch", "ade20k", "coco"))
     small = {name: subset.model_copy(update={"num_train": 50_000}) for name, subset in subsets.items()}  # for its batch
     config = RECIPES[name](**NEEDED.get(name, {}))
-    whole, part = SCALES[scale], replace(SCALES[scale], subsets=small)
+    whole, part = SCALES[scale], replace(SCALES[scale], found=small)
     assert "fingerprint" not in str(whole.apply(config).model_dump(exclude_none=True))
     has_data = "'kind': 'real'" in str(whole.apply(config).model_dump())
     assert ("fingerprint" in str(part.apply(config).model_dump())) == has_data
@@ -81,10 +81,10 @@ def test_every_id_on_a_subset_is_another_than_on_the_whole_set(world, scale, nam
 
 def test_whole_sets_keep_their_ids_and_everything_below_a_subset_gets_its_own(world):
     suite = load("classification-transfer")
-    subsets = find_subsets(site_of(world, "imagenet1k"))
+    subsets = SiteData(site_of(world, "imagenet1k"))
     subsets = {name: subset.model_copy(update={"num_train": 50_000}) for name, subset in subsets.items()}
     whole = make_plan(suite, SCALES["paper"])
-    part = make_plan(suite, replace(SCALES["paper"], subsets=subsets))
+    part = make_plan(suite, replace(SCALES["paper"], found=subsets))
     same = {job.id for job in whole.jobs} & {job.id for job in part.jobs}
     assert {job.kind for job in whole.jobs if job.id in same} <= {"real", "released"}
     assert not any(job.config.name == "imagenet1k" for job in whole.jobs if job.id in same and job.kind == "real")
@@ -106,16 +106,18 @@ def test_a_small_scale_on_real_data_has_ids_and_a_name_of_its_own():
 
 def test_a_site_without_subsets_or_at_a_synthetic_scale_reads_nothing(tmp_path):
     site = Site.model_validate({"data": {"imagenet1k": {"root": tmp_path / "none", "subset": True}, "coco": "/none"}})
-    assert scale_on(site, "nano") is SCALES["nano"] and scale_on(site, None) is SCALES["nano"]
+    config = RECIPES["cae"]()
+    for name in ("nano", None):
+        assert scale_on(site, name).apply(config) == SCALES["nano"].apply(config)
     with pytest.raises(DataError, match=r"none: no such folder or file"):
-        scale_on(site, "paper")
+        scale_on(site, "paper").apply(config)
 
 
 def test_the_whole_set_is_no_subset(world, monkeypatch, small_world):
     whole = replace(DATASETS["imagenet1k"], published=DATASETS["imagenet1k"].rendered(small_world.amount("imagenet1k")))
     monkeypatch.setitem(DATASETS, "imagenet1k", whole)
     with pytest.raises(ValueError, match=r"\[data\.imagenet1k\] subset = true: .* the whole imagenet1k\. Remove"):
-        find_subsets(site_of(world, "imagenet1k"))
+        SiteData(site_of(world, "imagenet1k"))["imagenet1k"]
 
 
 @pytest.mark.parametrize("name", WITH_OTHERS)
@@ -123,7 +125,7 @@ def test_a_set_that_goes_with_another_has_no_subsets(world, name):
     with pytest.raises(ValueError, match=rf"\[data\.{name}\] subset = true: {name} goes with the whole imagenet1k"):
         site_of(world, name)
     with pytest.raises(NeedsWholeSetError, match=rf"^{name} goes with the whole imagenet1k, of which this site has a"):
-        RealData(kind="real", name=name).on_subsets(find_subsets(site_of(world, "imagenet1k")))
+        RealData(kind="real", name=name).on_site(SiteData(site_of(world, "imagenet1k")))
 
 
 def test_labels_of_a_subset_have_no_gaps(world):
@@ -132,7 +134,7 @@ def test_labels_of_a_subset_have_no_gaps(world):
         kept = [line for line in path.read_text().splitlines() if not line.endswith(" 3")]
         path.write_text("\n".join(kept))
     with pytest.raises(DataError, match=r"9 classes with labels up to 9, expected 0 to 8\. Number the classes"):
-        find_subsets(site_of(world, "clipart"))
+        SiteData(site_of(world, "clipart"))["clipart"]
 
 
 MISTAKES = (3, ["a"], {"root": 3}, {"subset": True}, {"root": "/a", "subset": "yes"}, {"rot": "/a"})
@@ -145,10 +147,10 @@ def test_a_mistake_in_the_site_file_names_the_set(given):
 
 
 def test_a_table_on_a_subset_says_so_and_stands_not_beside_the_paper(world, tmp_path):
-    subset = find_subsets(site_of(world, "imagenet1k"))["imagenet1k"].model_copy(update={"num_train": 50_000})
+    subset = SiteData(site_of(world, "imagenet1k"))["imagenet1k"].model_copy(update={"num_train": 50_000})
     suite, store = load("pretraining-evaluation"), Store(tmp_path / "store")
     whole = Reports(SCALES["paper"], Records(store), parse_sets("paper"), [0])
-    part = Reports(replace(SCALES["paper"], subsets={"imagenet1k": subset}), Records(store), parse_sets("paper"), [0])
+    part = Reports(replace(SCALES["paper"], found={"imagenet1k": subset}), Records(store), parse_sets("paper"), [0])
     found = part.document(suite)
     assert found.main.title.endswith(f"[PAPER scale, imagenet1k subset {subset.fingerprint}]")
     assert found.notes[0].startswith(f"imagenet1k: a subset with {subset}. Compare its numbers with each other, ")
@@ -164,10 +166,10 @@ def test_a_table_on_a_subset_says_so_and_stands_not_beside_the_paper(world, tmp_
     assert all(entry.verdict is None for row in part.rows(suite) for entry in row)
 
 
-def test_jobs_on_subsets_are_not_deleted_as_unplanned(world, tmp_path):
+def test_jobs_on_site_are_not_deleted_as_unplanned(world, tmp_path):
     """Which subsets there are only the site's folders tell, and the store is also looked through without them."""
-    subset = find_subsets(site_of(world, "imagenet1k"))["imagenet1k"].model_copy(update={"num_train": 50_000})
-    plan = make_plan(load("quickstart"), replace(SCALES["paper"], subsets={"imagenet1k": subset}))
+    subset = SiteData(site_of(world, "imagenet1k"))["imagenet1k"].model_copy(update={"num_train": 50_000})
+    plan = make_plan(load("quickstart"), replace(SCALES["paper"], found={"imagenet1k": subset}))
     store = Store(tmp_path / "store")
     for job in plan.jobs:
         store.prepare(job)

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from caebench.datasets.errors import DataError
 from caebench.datasets.registry import DATASETS
 from caebench.files.layout import TOKENIZER
-from caebench.planning.subsets import read_subset
+from caebench.planning.site_data import read_subset
 from caebench.specs.evaluations.linear_probe import linear_probe
 from caebench.specs.inputs.dataset import RealData, SyntheticData
 from caebench.specs.inputs.tokenizer import Released

@@ -1,0 +1,72 @@
+"""What a site file says of a user's own data set, and the names that it may have (ADR 41)."""
+
+import re
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from caebench.datasets.own.formats import FORMATS
+from caebench.datasets.own.layout import VAL_SHARE, Layout
+from caebench.datasets.registry import DATASETS, PUBLISHED
+from caebench.files.toml import brief
+from caebench.specs.base import Config, OneOf
+from caebench.specs.did_you_mean import suggest
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")  # it becomes a part of folders' names
+
+
+def data_name(name: str) -> str:
+    """A published data set's name, or one that a site file may give to a folder.
+
+    Raises:
+        ValueError: no data set may have this name.
+    """
+    if NAME.fullmatch(name) is None:
+        raise ValueError(
+            f"data set '{brief(name)}': no name of a data set. Known: {', '.join(PUBLISHED)}; or a name that the site "
+            "file gives to a folder of yours, of letters, digits, '_', '-' and '.'."
+        )
+    if name in DATASETS and name not in PUBLISHED:
+        raise ValueError(f"data set '{name}': exists rendered only. Known: {', '.join(PUBLISHED)}.")
+    return name
+
+
+def known_format(name: str) -> str:
+    """A format's name.
+
+    Raises:
+        ValueError: there is no such format.
+    """
+    if name not in FORMATS:
+        raise ValueError(f"format '{brief(name)}': unknown.{suggest(name, FORMATS)} Known: {', '.join(FORMATS)}.")
+    return name
+
+
+DataName = Annotated[str, AfterValidator(data_name)]
+FormatName = Annotated[str, AfterValidator(known_format), OneOf(FORMATS)]
+
+
+class OwnLayout(Config):
+    """How a user's folder is laid out."""
+
+    format: FormatName
+    """The format."""
+    train: str | None = None
+    """The folder or list of the training images; without it `train` or `training`."""
+    val: str | None = None
+    """That of the validation images; without it `val`, `valid`, `validation`, `test` or `testing`."""
+    val_share: float = Field(default=VAL_SHARE, gt=0.0, lt=1.0)
+    """The share of each class that is held out where there are no validation images."""
+
+    @property
+    def form(self) -> Layout:
+        """The same for readers."""
+        return Layout(self.format, self.train, self.val, self.val_share)
+
+    @model_validator(mode="after")
+    def _check_places(self) -> Self:
+        for field in ("train", "val"):
+            place = getattr(self, field)
+            if place is not None and (not place or place.startswith("/") or ".." in place.split("/")):
+                raise ValueError(f"{field} is '{brief(place)}': give a path below the root")
+        return self
