@@ -27,3 +27,12 @@ def tag_all(root: Path, orientation: int) -> int:
     for path in paths:
         tag(path, orientation)
     return len(paths)
+
+
+def write_folder(root: Path, folders: dict[str, int]) -> None:
+    """Small pictures `0.png`, `1.png`, ... in folders below a root, as many as each has."""
+    for folder, number in folders.items():
+        (root / folder).mkdir(parents=True, exist_ok=True)
+        for index in range(number):
+            shade = sum(folder.encode()) * 7 % 200 + index
+            Image.new("RGB", (24, 20), (shade % 256, 90, 250 - shade % 250)).save(root / folder / f"{index}.png")

@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from caebench.datasets.own.formats import WHAT
 from caebench.datasets.registry import OWN as DATASETS
 from caebench.specs.base import Config
 from caebench.specs.described import described
 from caebench.specs.registry import OWN
 from caebench.specs.schema import Schema, site_schema
-from caebench.specs.site import Assets, Site
+from caebench.specs.site import Assets, DataFolder, Site
 from caebench.specs.slurm import Resources, Slurm
 from caebench.suites.claims import Claim, ClaimPart
 from caebench.suites.schema import arguments, kind_of_recipe, suite_schema
@@ -198,10 +199,14 @@ def sites_page(page: str) -> str:
     names = [[f"`{known.name}`", known.layout, known.source] for known in DATASETS if known.published is not None]
     part = (
         "A path is the whole set. A part of it is a table, and a data set of its own (ADR 30):\n"
-        '`imagenet1k = { root = "/data/imagenet100", subset = true }`.\n'
+        '`imagenet1k = { root = "/data/imagenet100", subset = true }`. A folder of yours has a format (ADR 41):\n'
+        "suites and `eval --on knn:NAME` use its name.\n"
     )
+    folder = defs["DataFolder"]["anyOf"][1]
+    tables = [one for one in given["data"].values() if isinstance(one, dict)]
     named = table(["data set", "what it names", "where it comes from"], names)
-    return "\n".join([*text, "### `[data]`\n", part, named])
+    formats = table(["format", "what `root` is"], [[f"`{name}`", what] for name, what in WHAT.items()])
+    return "\n".join([*text, "### `[data]`\n", part, named, fields(DataFolder, folder, defs, tables), formats])
 
 
 PAGES = {"suites.md": suites_page, "sites.md": sites_page}

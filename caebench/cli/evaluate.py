@@ -119,10 +119,11 @@ def _suite(asked: Asked, given: "Given", scale: str | None, site: str, store: Pa
     from caebench.specs.site import load_site
     from caebench.suites.evaluation import columns_named, evaluation_suite, quoted_row
 
-    where, columns = load_site(site), columns_named(asked.on, asked.like)
+    where = load_site(site)
+    columns = columns_named(asked.on, asked.like, where.data)
     quoted = [quoted_row(name) for name in asked.compare_with]
     jobs = open_store(where, store)
-    rows = encoder_rows(asked.encoders, asked.weights, given, jobs, where, scale_on(where, scale))
+    rows = encoder_rows(asked.encoders, asked.weights, given, jobs, where, scale_on(where, scale, jobs))
     return evaluation_suite([*rows, *quoted], columns, path)
 
 

@@ -88,8 +88,9 @@ def make_reports(
     from caebench.suites.published import parse_sets
 
     where = load_site(site)
-    chosen = scale_on(where, scale)
-    records = Records(open_store(where, store), records_folder(chosen.name, results))
+    jobs = open_store(where, store)
+    chosen = scale_on(where, scale, jobs)
+    records = Records(jobs, records_folder(chosen.name, results))
     return Reports(chosen, records, parse_sets(versus), seeds)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from caebench.execution.devices import why_no_gpu
 from caebench.files.sizes import size
 from caebench.specs.families import BY_NAME
-from caebench.specs.inputs.dataset import RealData
+from caebench.specs.inputs.dataset import OwnData, RealData
 from caebench.specs.inputs.imported import Imported
 from caebench.specs.inputs.tokenizer import Released
 from caebench.specs.job import Job
@@ -48,10 +48,11 @@ def _missing_device(jobs: list[Job], site: Site) -> Iterator[str]:
 def _missing_roots(jobs: list[Job], site: Site) -> Iterator[str]:
     for job in jobs:
         data = getattr(job.config, "data", job.config)
-        for known in (data.dataset, *data.dataset.reads) if isinstance(data, RealData) else ():
+        for known in (data.dataset, *data.dataset.reads) if isinstance(data, RealData | OwnData) else ():
             where = f"site file, [data] {known.name}"
             if known.name not in site.roots:
-                yield f"{where}: not set. Name {known.layout}, or use --scale nano. {known.source}."
+                nano = ", or use --scale nano" if isinstance(data, RealData) else ""
+                yield f"{where}: not set. Name {known.layout}{nano}. {known.source}."
             elif not site.roots[known.name].exists():
                 yield f"{where} = {site.roots[known.name]}: no such folder or file. Correct the path."
 

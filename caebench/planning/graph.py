@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TypeVar
 
+from caebench.datasets.errors import DataError
 from caebench.files.toml import brief
 from caebench.specs.base import NeedsWholeSetError
 from caebench.specs.inputs.dataset import Contents, OwnData, RealData
@@ -155,7 +156,7 @@ def encoder_jobs(suite: Suite, row: Row, scale: Scale, seeds: Sequence[int]) -> 
         wanted = suite.pretraining(row)
         source, label = scale.apply(wanted), deviation(suite.default_pretraining(row), wanted)
         return [(make_job(_seeded(source, seed), label), seed) for seed in seeds]
-    except SuiteError:
+    except (SuiteError, DataError):
         raise
     except ValueError as error:
         raise SuiteError(suite.where(row), words_of(error)) from error
@@ -174,7 +175,7 @@ def cell_jobs(suite: Suite, row: Row, column: Column, scale: Scale, encoders: li
     try:
         config = scale.apply(config)
         return [make_job(_seeded(config, seed), label, encoder=encoder) for encoder, seed in encoders]
-    except NeedsWholeSetError:
+    except (NeedsWholeSetError, DataError):
         raise
     except ValueError as error:
         raise SuiteError(suite.where(row), words_of(error)) from error

@@ -59,11 +59,11 @@ def set_up_suites(
         ValueError: a site or scale is unknown, or what is in a suite cannot run.
     """
     site = load_site(site_name)
-    chosen = scale_on(site, scale)
+    jobs = open_store(site, store)
+    chosen = scale_on(site, scale, jobs)
     for each in suites:
         check_elsewhere(each)
     plans: list[Plan] = [make_plan(each, chosen, seeds) for each in suites]
-    jobs = open_store(site, store)
 
     def cached(*some: Plan) -> Plans:
         return with_code_caches(Plans(name, some), site.code_cache_gb, lambda job: jobs.state(job) == "done")

@@ -1,23 +1,30 @@
 """What a site has of published data sets, and its own ones: a scale on real data is planned with it."""
 
+import glob
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from caebench.datasets.errors import DataError
 from caebench.datasets.splits import Measured
+from caebench.files.layout import JOB, RESULT
+from caebench.files.result import intact
 from caebench.planning.scale import find_scale
 from caebench.specs.base import Config
 from caebench.specs.inputs.dataset import Contents, OnSite, OwnData, RealData
 from caebench.specs.scale import Scale
 from caebench.specs.site import Site
 from caebench.specs.world import known_dataset
+from caebench.store.store import Store
 
 
 class SiteData(Mapping[str, Config]):
-    """The subsets and the users' own data sets of a site, each as its folder is now: listed when first asked for."""
+    """The subsets and the users' own data sets of a site, each as its folder is now: listed when first asked for.
 
-    def __init__(self, site: Site, *, with_subsets: bool = True) -> None:
-        self.site = site
+    Where a folder is out of reach, a finished job of the store tells what it had: results are shown without the data.
+    """
+
+    def __init__(self, site: Site, store: Store | None = None, *, with_subsets: bool = True) -> None:
+        self.site, self.store = site, store
         self.names = [name for name, one in site.data.items() if one.layout or (one.subset and with_subsets)]
         self._read: dict[str, Config] = {}
 
@@ -32,9 +39,14 @@ class SiteData(Mapping[str, Config]):
         if name not in self.names:
             raise KeyError(name)
         if name not in self._read:
-            layout = self.site.data[name].layout
-            self._read[name] = read_subset(name, self.site) if layout is None else read_own(name, self.site)
+            self._read[name] = self._find(name)
         return self._read[name]
+
+    def _find(self, name: str) -> Config:
+        known = _remembered(name, self.store) if self.store and not self.site.roots[name].exists() else []
+        if len(known) == 1:
+            return known[0]
+        return read_subset(name, self.site) if self.site.data[name].layout is None else read_own(name, self.site)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.names)
@@ -43,13 +55,27 @@ class SiteData(Mapping[str, Config]):
         return len(self.names)
 
 
-def scale_on(site: Site, name: str | None) -> Scale:
-    """A scale by name, or that of the site, on the data sets that the site has.
+def _remembered(name: str, store: Store) -> list[Config]:
+    """What the finished data jobs of a store had under a name, each once."""
+    found: dict[str, Config] = {}
+    for folder in sorted((store.root / "data").glob(f"{glob.escape(name)}-*")):
+        content = intact(folder, JOB).get("config", {})
+        if content.get("name") != name or not intact(folder, RESULT):
+            continue
+        if content["kind"] == "own":
+            found[str(content)] = OnSite(layout=content["layout"], contents=content["contents"])
+        elif content.get("subset"):
+            found[str(content)] = Contents(**content["subset"])
+    return list(found.values())
+
+
+def scale_on(site: Site, name: str | None, store: Store | None = None) -> Scale:
+    """A scale by name, or that of the site, on the data sets that the site has, or had when the store's jobs ran.
 
     Raises:
         ValueError: there is no such scale.
     """
-    found = SiteData(site)
+    found = SiteData(site, store)
     return replace(find_scale(name or site.scale), found=found) if found else find_scale(name or site.scale)
 
 

@@ -36,7 +36,8 @@ def load(
     from caebench.suites import loading as suites
 
     where = load_site(site)
-    chosen = scale_on(where, scale)
-    records = Records(Store(expand(store or where.store)), records_folder(chosen.name, results))
+    jobs = Store(expand(store or where.store))
+    chosen = scale_on(where, scale, jobs)
+    records = Records(jobs, records_folder(chosen.name, results))
     reports = Reports(chosen, records, [], seeds)
     return frame([reports.plan(table) for table in suites.load_all(suite)], records)

@@ -1,9 +1,9 @@
 """What a site file says of a user's own data set, and the names that it may have (ADR 41)."""
 
 import re
-from typing import Annotated, Self
+from typing import Annotated
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field
 
 from caebench.datasets.own.formats import FORMATS
 from caebench.datasets.own.layout import VAL_SHARE, Layout
@@ -42,8 +42,22 @@ def known_format(name: str) -> str:
     return name
 
 
+def place_below(path: str) -> str:
+    """A path below a root.
+
+    Raises:
+        ValueError: it leaves the root.
+    """
+    if not path or path.startswith("/") or ".." in path.split("/"):
+        raise ValueError(f"'{brief(path)}': give a path below the root")
+    return path
+
+
 DataName = Annotated[str, AfterValidator(data_name)]
 FormatName = Annotated[str, AfterValidator(known_format), OneOf(FORMATS)]
+
+
+Place = Annotated[str, AfterValidator(place_below)]
 
 
 class OwnLayout(Config):
@@ -51,9 +65,9 @@ class OwnLayout(Config):
 
     format: FormatName
     """The format."""
-    train: str | None = None
+    train: Place | None = None
     """The folder or list of the training images; without it `train` or `training`."""
-    val: str | None = None
+    val: Place | None = None
     """That of the validation images; without it `val`, `valid`, `validation`, `test` or `testing`."""
     val_share: float = Field(default=VAL_SHARE, gt=0.0, lt=1.0)
     """The share of each class that is held out where there are no validation images."""
@@ -62,11 +76,3 @@ class OwnLayout(Config):
     def form(self) -> Layout:
         """The same for readers."""
         return Layout(self.format, self.train, self.val, self.val_share)
-
-    @model_validator(mode="after")
-    def _check_places(self) -> Self:
-        for field in ("train", "val"):
-            place = getattr(self, field)
-            if place is not None and (not place or place.startswith("/") or ".." in place.split("/")):
-                raise ValueError(f"{field} is '{brief(place)}': give a path below the root")
-        return self

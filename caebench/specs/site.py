@@ -24,7 +24,7 @@ from caebench.specs.base import Config, UserPath, is_table
 from caebench.specs.calibration import Calibration, read_calibration
 from caebench.specs.did_you_mean import suggest
 from caebench.specs.mistakes import describe
-from caebench.specs.own_data import DataName, FormatName, OwnLayout
+from caebench.specs.own_data import DataName, FormatName, OwnLayout, Place
 from caebench.specs.scheduler import SchedulerSection
 from caebench.specs.slurm import Slurm, check_store
 from caebench.specs.variants import VARIANTS, Variant, VariantName
@@ -54,9 +54,9 @@ class DataFolder(Config):
     """What is there is a part of the published set: a data set of its own, in every id on it (ADR 30)."""
     format: FormatName | None = None
     """What is there is a data set of yours, in this format (ADR 41)."""
-    train: str | None = None
+    train: Place | None = None
     """Of yours: the folder or list of the training images; without it `train` or `training`."""
-    val: str | None = None
+    val: Place | None = None
     """Of yours: that of the validation images; without it `val`, `valid`, `validation`, `test` or `testing`."""
     val_share: float = Field(default=VAL_SHARE, gt=0.0, lt=1.0)
     """Of yours: the share of each class that is held out where there are no validation images."""

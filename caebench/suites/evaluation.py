@@ -1,15 +1,17 @@
 """A suite of some encoders and evaluations that a user names: what `caebench eval` runs, and `--save` writes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from caebench.datasets.registry import PUBLISHED
 from caebench.files.toml import inline, key
 from caebench.specs.did_you_mean import suggest
+from caebench.specs.inputs.dataset import unnamed
 from caebench.specs.registry import EVALUATIONS, SOURCES
 from caebench.suites.checking import check
 from caebench.suites.loading import every, load
-from caebench.suites.recipes import build, parameters
+from caebench.suites.recipes import SuiteError, build, parameters
 from caebench.suites.suite import Column, Row, Suite
 
 Table = dict[str, Any]
@@ -71,18 +73,19 @@ def _are_tables(first: object, second: object) -> bool:
     return isinstance(first, dict) and isinstance(second, dict) and "kind" not in second
 
 
-def columns_named(on: Sequence[str], like: str | None) -> Table:
+def columns_named(on: Sequence[str], like: str | None, own: Collection[str] = ()) -> Table:
     """The columns of a table.
 
     Args:
         on: names of evaluations, `NAME` or `NAME:DATA`; with `like`, of that suite's columns. None: the frozen probes.
         like: a suite whose columns are taken with their settings.
+        own: the names of the users' own data sets of the site.
 
     Raises:
         ValueError: an evaluation, a data set or the suite is unknown.
     """
     if like is None:
-        return {name.replace(":", "_"): _column(name) for name in on or PROBES}
+        return {name.replace(":", "_"): _column(name, own) for name in on or PROBES}
     columns = load(like).columns
     for name in on:
         if name not in columns:
@@ -91,7 +94,7 @@ def columns_named(on: Sequence[str], like: str | None) -> Table:
     return {name: column for name, column in columns.items() if not on or name in on}
 
 
-def _column(name: str) -> Table:
+def _column(name: str, own: Collection[str]) -> Table:
     """An evaluation by its short name or its recipe's, on a data set of its own or on another."""
     evaluation, _, data = name.partition(":")
     recipe_name = SHORT.get(evaluation, evaluation)
@@ -108,7 +111,9 @@ def _column(name: str) -> Table:
     if "data" not in parameters(recipe):
         takes = ", ".join(known for known, other in EVALUATIONS.items() if "data" in parameters(other))
         raise ValueError(f"--on '{name}': {evaluation} has one data set. Those that take another: {takes}.")
-    build(recipe, {"variant": "vit_b", "data": data}, f"--on '{name}'")  # or the data set is unknown
+    build(recipe, {"variant": "vit_b", "data": data}, f"--on '{name}'")
+    if data not in PUBLISHED and data not in own:
+        raise SuiteError(f"--on '{name}'", str(unnamed(data, own)))
     return {"header": f"{usual.header} {data}", "eval": recipe_name, "metric": usual.metric, "data": data}
 
 

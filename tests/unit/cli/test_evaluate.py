@@ -12,6 +12,7 @@ from caebench.specs.site import Site
 from caebench.store.store import Store
 from caebench.suites.evaluation import SHORT, columns_named, suite_row, text_of
 from caebench.suites.loading import load, read
+from tests.pictures import write_folder
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "encoders"
 
@@ -103,7 +104,10 @@ MISTAKES = {
     "a quoted row": (("eval", "quickstart/T1-B-CAE*-1600"), "'quickstart/T1-B-CAE*-1600': the row is quoted"),
     "no evaluation": (("eval", "vit.pth", "--on", "knnn"), "--on 'knnn': unknown. Did you mean 'knn'? Known: "),
     "no name": (("eval", "vit.pth", "--on", "knn,"), "--on 'knn,': an empty name"),
-    "no data set": (("eval", "vit.pth", "--on", "knn:imagenet"), "data set 'imagenet': unknown"),
+    "no data set": (
+        ("eval", "vit.pth", "--on", "knn:imagenet"),
+        "--on 'knn:imagenet': data set 'imagenet': unknown. Did you",
+    ),
     "data for another": (("eval", "vit.pth", "--on", "coco:food101"), "--on 'coco:food101': coco has one data set."),
     "a cost": (("eval", "vit.pth", "--on", "pretraining_cost"), "--on 'pretraining_cost': it is of a pretraining"),
     "no suite": (("eval", "vit.pth", "--like", "nothing"), "suite 'nothing': not found."),
@@ -131,3 +135,28 @@ def test_what_is_there_is_not_overwritten(desk, vit):
     saved.write_text("mine = 1\n")
     answer = desk("eval", vit, "--num-heads", "3", "--on", "knn", "--dry-run", "--save", str(saved))
     assert answer.status == 2 and "--save " in answer.error and saved.read_text() == "mine = 1\n"
+
+
+def test_a_folder_of_ones_own_from_the_site_file_to_a_table(desk, vit, tiny):
+    """Named in the site file, evaluated on, checked, and its table still there when the folder is away."""
+    folders = {
+        f"{split}/{name}": number for split, number in (("train", 12), ("test", 4)) for name in ("rose", "aster")
+    }
+    write_folder(desk.home / "flowers", folders)
+    desk.write_site("local", f'store = "{desk.store}"\n[data.flowers]\nroot = "~/flowers"\nformat = "imagefolder"\n')
+    saved = str(desk.home / "mine.toml")
+    ran = desk("eval", vit, "--num-heads", "3", "--on", "knn:flowers", "--save", saved, "--jobs", "1")
+    assert ran.status == 0, ran.error + ran.out
+    assert (
+        "k-NN flowers" in ran.out and "flowers: a folder of this site with 2 classes, 24 training and 8 val" in ran.out
+    )
+    checked = desk("data", "check", "flowers")
+    assert checked.status == 0 and checked.out.startswith("flowers: ok, 24 train, 8 val, fingerprint "), checked
+    assert desk("suites", "check", saved).status == 0
+    shutil.move(desk.home / "flowers", desk.home / "away")
+    report = desk("report", "--suite", saved, "--format", "md")
+    assert report.status == 0 and "k-NN flowers" in report.out and "not run" not in report.out, report
+    again = desk("run", saved, "--seeds", "1", "--jobs", "1")
+    assert again.status == 0 and "cached" in again.out, "k-NN and the imported encoder have no seed"
+    more = desk("eval", vit, "--num-heads", "3", "--on", "knn:flowers,attentive", "--dry-run")
+    assert more.status == 0, more

@@ -9,6 +9,7 @@ import pytest
 from caebench.datasets.errors import DataError
 from caebench.datasets.registry import DATASETS, PUBLISHED
 from caebench.files.layout import JOB
+from caebench.files.result import write_result
 from caebench.planning.graph import make_plan
 from caebench.planning.scale import SCALES
 from caebench.planning.site_data import SiteData, read_subset, scale_on
@@ -16,7 +17,7 @@ from caebench.report.render import document
 from caebench.report.reports import Reports
 from caebench.report.writing import report_facts, write_reports
 from caebench.specs.base import NeedsWholeSetError
-from caebench.specs.inputs.dataset import RealData
+from caebench.specs.inputs.dataset import OwnData, RealData
 from caebench.specs.registry import EVALUATIONS, SOURCES
 from caebench.specs.site import Site
 from caebench.store.records import Records
@@ -24,7 +25,9 @@ from caebench.store.store import Store
 from caebench.store.usage import look_through
 from caebench.suites.loading import load
 from caebench.suites.published import parse_sets
+from caebench.suites.suite import Suite
 from tests.helpers import NEEDED
+from tests.pictures import write_folder
 
 RECIPES = {**SOURCES, **EVALUATIONS}
 SETS = ("imagenet1k", "food101", "clipart", "sketch", "ade20k", "coco")
@@ -177,3 +180,63 @@ def test_jobs_on_site_are_not_deleted_as_unplanned(world, tmp_path):
     found = {one.folder.name[-10:] for one in look_through(store, set()) if not one.is_deletable}
     assert below and below <= found
     assert JOB in {path.name for path in store.folder(plan.jobs[0]).iterdir()}
+
+
+@pytest.fixture
+def flowers(tmp_path):
+    """A site with an image folder of a user's."""
+    root = tmp_path / "flowers"
+    write_folder(root, {f"{split}/{name}": 3 for split in ("train", "val") for name in "abc"})
+    return Site.model_validate({"device": "cpu", "data": {"flowers": {"root": root, "format": "imagefolder"}}})
+
+
+NEAR = {"header": "k-NN", "eval": "knn", "data": "flowers"}
+
+
+def suite_of(tmp_path, column):
+    rows = ({"label": "Random", "recipe": "random"},)
+    return Suite.model_validate({"path": tmp_path / "near.toml", "columns": {"near": column}, "rows": rows})
+
+
+def test_a_users_folder_is_read_at_every_scale_and_named_in_the_title(flowers, tmp_path):
+    suite = suite_of(tmp_path, NEAR)
+    for name in SCALES:
+        plan = make_plan(suite, scale_on(flowers, name))
+        (data,) = [job.config for job in plan.jobs if isinstance(job.config, OwnData)]
+        assert data.size == (3, 9, 9)
+        reports = Reports(scale_on(flowers, name), Records(Store(tmp_path / "none")), [], [0])
+        assert f"scale, flowers {data.contents.fingerprint}]" in reports.document(suite).main.title
+
+
+def test_another_image_is_another_data_set(flowers, tmp_path):
+    suite = suite_of(tmp_path, NEAR)
+    before = {job.id for job in make_plan(suite, scale_on(flowers, "nano")).jobs}
+    write_folder(flowers.roots["flowers"], {"train/a": 4})
+    after = {job.id for job in make_plan(suite, scale_on(flowers, "nano")).jobs}
+    assert len(before) == len(after) == 3 and len(before & after) == 1, "all but the encoder"
+
+
+def test_a_name_that_the_site_does_not_have_is_an_error_with_the_known_ones(flowers, tmp_path):
+    suite = suite_of(tmp_path, {**NEAR, "data": "flower"})
+    with pytest.raises(
+        ValueError, match=r"data set 'flower': unknown\. Did you mean 'flowers'\? Known: .*, flowers\. A f"
+    ):
+        make_plan(suite, scale_on(flowers, "nano"))
+    with pytest.raises(ValueError, match=r"'flower': unknown\. Known: .*\[data\.flower\] root = "):
+        make_plan(suite, SCALES["nano"])
+
+
+@pytest.mark.parametrize("num_versions", [0, 1, 2])
+def test_results_on_a_folder_that_is_away_are_found_by_its_finished_job(flowers, tmp_path, num_versions):
+    suite, store, plans = suite_of(tmp_path, NEAR), Store(tmp_path / "store"), []
+    for version in range(num_versions):
+        write_folder(flowers.roots["flowers"], {"train/a": 3 + version})
+        plans.append(make_plan(suite, scale_on(flowers, "nano")))
+        (data,) = [job for job in plans[-1].jobs if isinstance(job.config, OwnData)]
+        write_result(store.prepare(data), {"id": data.id, "metrics": {}})
+    shutil.rmtree(flowers.roots["flowers"])
+    if num_versions == 1:
+        assert make_plan(suite, scale_on(flowers, "nano", store)).jobs == plans[0].jobs
+    else:  # which of two is not known
+        with pytest.raises(DataError, match=r"flowers: no such folder or file, wanted as the root of flowers"):
+            make_plan(suite, scale_on(flowers, "nano", store))
