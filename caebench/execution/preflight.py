@@ -51,8 +51,7 @@ def _missing_roots(jobs: list[Job], site: Site) -> Iterator[str]:
         for known in (data.dataset, *data.dataset.reads) if isinstance(data, RealData | OwnData) else ():
             where = f"site file, [data] {known.name}"
             if known.name not in site.roots:
-                nano = ", or use --scale nano" if isinstance(data, RealData) else ""
-                yield f"{where}: not set. Name {known.layout}{nano}. {known.source}."
+                yield f"{where}: not set. Name {known.layout}, or use --scale nano. {known.source}."
             elif not site.roots[known.name].exists():
                 yield f"{where} = {site.roots[known.name]}: no such folder or file. Correct the path."
 

@@ -24,10 +24,10 @@ def data_name(name: str) -> str:
     if NAME.fullmatch(name) is None:
         raise ValueError(
             f"data set '{brief(name)}': no name of a data set. Known: {', '.join(PUBLISHED)}; or a name that the site "
-            "file gives to a folder of yours, of letters, digits, '_', '-' and '.'."
+            "file gives to a folder of yours, of letters, digits, '_', '-' and '.'"
         )
     if name in DATASETS and name not in PUBLISHED:
-        raise ValueError(f"data set '{name}': exists rendered only. Known: {', '.join(PUBLISHED)}.")
+        raise ValueError(f"data set '{name}': unknown: it exists rendered only. Known: {', '.join(PUBLISHED)}")
     return name
 
 
@@ -38,7 +38,7 @@ def known_format(name: str) -> str:
         ValueError: there is no such format.
     """
     if name not in FORMATS:
-        raise ValueError(f"format '{brief(name)}': unknown.{suggest(name, FORMATS)} Known: {', '.join(FORMATS)}.")
+        raise ValueError(f"format '{brief(name)}': unknown.{suggest(name, FORMATS)} Known: {', '.join(FORMATS)}")
     return name
 
 

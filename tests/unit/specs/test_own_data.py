@@ -26,7 +26,7 @@ def test_a_folder_of_a_format_is_a_data_set_with_a_name_of_its_own():
 
 MISTAKES = {
     "shadows a published set": ({"coco": FLOWERS}, "[data.coco] format: coco is a published data set"),
-    "shadows a rendered set": ({"broad": FLOWERS}, "data set 'broad': exists rendered only"),
+    "shadows a rendered set": ({"broad": FLOWERS}, "data set 'broad': unknown: it exists rendered only"),
     "no format": ({"flowers": {"root": "/a"}}, "data set 'flowers': unknown. Known: imagenet1k, "),
     "a path alone": ({"imagenet": "/a"}, "Did you mean 'imagenet1k'?"),
     "an unknown format": (

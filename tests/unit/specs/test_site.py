@@ -36,7 +36,7 @@ MISTAKES = {
     ),
     "unknown data set": (
         "[data]\nimagenet1 = '/a'",
-        "field 'data.imagenet1' is 'imagenet1': data set 'imagenet1':",
+        "[data.imagenet1]: data set 'imagenet1': unknown. Did you mean 'imagenet1k'?",
     ),
     "unknown variant": (
         "per_device_batch_of = { vit_x = 3 }",
