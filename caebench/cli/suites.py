@@ -18,8 +18,10 @@ def check(names: SuiteNames, json: JsonOption = False) -> None:
     Exit status 2 if there is a mistake.
     """
     from caebench.planning.checking import check_file
+    from caebench.specs.plugins import use_site
     from caebench.suites.loading import find_all
 
+    use_site()
     found = [check_file(path) for name in names for path in find_all(name)]
     if json:
         print_json([_facts(one) for one in found])
