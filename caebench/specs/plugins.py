@@ -4,6 +4,7 @@ Installed packages come with the import of `caebench.specs`; the modules of a si
 read when the training half is imported: `fill`.
 """
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import entry_points
 from itertools import groupby
@@ -167,6 +168,11 @@ def add_to(plugin: Plugin, additions: Sequence[Addition]) -> None:
             if name not in table:
                 table[name] = value
                 _OWNERS[what, name] = plugin
+
+
+def used() -> tuple[list[str], list[str]]:
+    """The modules that this process uses as plug-ins, and where Python looks for them, for another process's `use`."""
+    return [plugin.name for plugin in USED if not plugin.is_package], [path for path in sys.path if path]
 
 
 def owner_of(what: str, name: object) -> Plugin | None:
