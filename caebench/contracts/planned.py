@@ -52,7 +52,7 @@ def imports_no_torch() -> None:
     """
     modules, folders = used()
     command = [sys.executable, "-c", PLANS, json.dumps([modules, list(map(str, folders))])]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # nosec B603 # as above
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # nosec B603 # our own interpreter and words, without a shell
     if done.returncode:
         raise Broken(f"a fresh Python cannot read it: {done.stderr.strip().splitlines()[-1]}", "Correct its imports")
     if heavy := json.loads(done.stdout.splitlines()[-1]):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.metadata import EntryPoint
+from importlib.util import find_spec
 from pathlib import Path
 from pkgutil import iter_modules
 from typing import Any
@@ -119,34 +120,34 @@ def of_module(name: str, where: str, folders: Sequence[Path]) -> Plugin:
 
 def find(name: str) -> ModuleSpec | None:
     """Where a module is, without importing it or the packages that it is in; None: nowhere."""
-    places: Sequence[str] | None = None
-    spec = None
-    parts = name.split(".")
-    for number in range(len(parts)):
-        spec = PathFinder.find_spec(".".join(parts[: number + 1]), places)
-        if spec is None:
-            return None
-        places = list(spec.submodule_search_locations or ())
+    top, *rest = name.split(".")
+    try:
+        spec = find_spec(top)
+    except ValueError:  # `__main__`, and what has no place
+        return None
+    for part in rest:
+        top = f"{top}.{part}"
+        spec = PathFinder.find_spec(top, spec.submodule_search_locations) if spec else None
     return spec
 
 
-def root_of(module: str) -> Path | None:
-    """The folder or file with a plug-in's code: of the outermost package with an `__init__`, or of a single module."""
+def outermost(module: str) -> tuple[str, Path] | None:
+    """The outermost package with an `__init__` that a module is in, or itself, and its folder or file."""
     parts = module.split(".")
     for number in range(len(parts)):
-        spec = find(".".join(parts[: number + 1]))
+        spec = find(name := ".".join(parts[: number + 1]))
         if spec is None:
             return None
         if spec.origin is not None and spec.has_location:
             origin = Path(spec.origin).resolve()
-            return origin.parent if origin.name == "__init__.py" else origin
+            return name, origin.parent if origin.name == "__init__.py" else origin
     return None
 
 
 def folder_of(module: str) -> Path | None:
     """The folder below which a plug-in's own lines are."""
-    root = root_of(module)
-    return root if root is None or root.is_dir() else root.parent
+    found = outermost(module)
+    return None if found is None else found[1] if found[1].is_dir() else found[1].parent
 
 
 def _not_found(name: str, where: str, folders: Sequence[Path]) -> str:
