@@ -144,7 +144,7 @@ def trains_all(config: Pretrain, data: Path) -> None:
     method = make(config)
     loss = method(make_batch(config, method, data))["loss"]
     if not bool(loss.isfinite()):
-        raise Broken(f"the loss is {float(loss)}", "Look for a division by zero, or a logarithm of it")
+        raise Broken(f"the loss is {float(loss.detach())}", "Look for a division by zero, or a logarithm of it")
     loss.backward()
     parameters = dict(method.named_parameters())
     trained = {name: p for name, p in parameters.items() if p.requires_grad}
