@@ -22,9 +22,9 @@ Name = Annotated[
 
 
 def check(name: Name, site: SiteOption = "local", json: JsonOption = False) -> None:
-    """Run the contract tests of one method, evaluation, data set or suite, of a plug-in or of caebench. Takes a minute.
+    """Run the contract tests of one method, evaluation, data set or suite, of a plug-in or of caebench.
 
-    Exit status 1 if one fails.
+    Most take seconds. Exit status 1 if one fails.
     """
     from tempfile import TemporaryDirectory
 

@@ -1,9 +1,9 @@
 """Jobs of a check, run in this process in a folder of their own, as finished jobs that others read."""
 
-import json
 from pathlib import Path
 from typing import Any
 
+from caebench.files.atomic import write_json
 from caebench.files.layout import RESULT
 from caebench.specs.job import Job
 from caebench.specs.site import Site
@@ -28,5 +28,5 @@ def _run_once(job: Job, root: Path) -> Path:
     if not (folder / RESULT).exists():
         numbers, made = run(job, folder, root)
         content = {"metrics": numbers, "fingerprints": made.fingerprints}
-        (folder / RESULT).write_text(json.dumps(content), encoding="utf8")
+        write_json(folder / RESULT, content)
     return folder

@@ -9,7 +9,7 @@ from typing import Any
 
 from caebench.execution.git import run_git, text_of
 from caebench.specs import plugins
-from caebench.specs.plugin import Plugin, outermost
+from caebench.specs.plugin import ENTRY_POINTS, Plugin, outermost
 
 CACHES = ("__pycache__",)
 
@@ -79,7 +79,7 @@ def _write_entry_points(plugin: Plugin, target: Path) -> None:
     (info / "METADATA").write_text(head, encoding="utf8")
     lines: list[str] = []
     for group, places in plugin.places.items():
-        lines += [f"[caebench.{group}]", *(f"{number} = {place}" for number, place in enumerate(places))]
+        lines += [f"[{ENTRY_POINTS[group]}]", *(f"{number} = {place}" for number, place in enumerate(places))]
     (info / "entry_points.txt").write_text("\n".join(lines) + "\n", encoding="utf8")
 
 

@@ -16,11 +16,17 @@ from typing import Any
 from caebench.files.toml import brief
 from caebench.specs.did_you_mean import suggest
 
-GROUPS = {  # group of entry points -> attribute of a plain module
+GROUPS = {  # what a plug-in may have -> the attribute of a plain module
     "specs": "SPECS",
     "datasets": "DATASETS",
     "stages": "STAGES",  # this and the next are read once a job trains
     "methods": "METHODS",
+}
+ENTRY_POINTS = {  # the same -> the group of entry points of an installed package
+    "specs": "caebench.specs",
+    "datasets": "caebench.datasets",
+    "stages": "caebench.stages",
+    "methods": "caebench.methods",
 }
 MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
 
@@ -89,7 +95,7 @@ def describe(error: BaseException, folder: Path | None) -> str:
 
 def of_entry_points(package: str, version: str, found: Sequence[EntryPoint]) -> Plugin:
     """The plug-in that an installed package is."""
-    places = {group: tuple(e.value for e in found if e.group == f"caebench.{group}") for group in GROUPS}
+    places = {group: tuple(e.value for e in found if e.group == its) for group, its in ENTRY_POINTS.items()}
     places = {group: values for group, values in places.items() if values}
     return Plugin(package, f"installed package {package} {version}", True, version, places)
 

@@ -15,7 +15,16 @@ from caebench.datasets.base import Dataset
 from caebench.datasets.registry import DATASETS, PUBLISHED
 from caebench.files.paths import SITES, expand
 from caebench.files.toml import read_toml
-from caebench.specs.plugin import GROUPS, MODULE, Plugin, PluginError, of_entry_points, of_module, search_also
+from caebench.specs.plugin import (
+    ENTRY_POINTS,
+    GROUPS,
+    MODULE,
+    Plugin,
+    PluginError,
+    of_entry_points,
+    of_module,
+    search_also,
+)
 
 USED: list[Plugin] = []
 PROBLEMS: list[str] = []  # of installed packages: `use` raises the first, and `doctor` shows all
@@ -33,7 +42,7 @@ class Addition(NamedTuple):
 
 def use_installed() -> None:
     """Register every installed package that has entry points of caebench; its mistakes are kept for `use`."""
-    found = [entry for group in GROUPS for entry in entry_points(group=f"caebench.{group}")]
+    found = [entry for group in ENTRY_POINTS.values() for entry in entry_points(group=group)]
     found.sort(key=lambda entry: (entry.dist.name if entry.dist else "", entry.value))
     for name, entries in groupby(found, key=lambda entry: entry.dist.name if entry.dist else ""):
         own = list(entries)
