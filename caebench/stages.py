@@ -1,7 +1,6 @@
 """The one door from planning to training: a config's type, and the function that does its work."""
 
 from collections.abc import Callable, Sequence
-from importlib.metadata import entry_points
 from typing import Any
 
 from caebench.specs.base import Config
@@ -17,6 +16,7 @@ from caebench.specs.inputs.dataset import OwnData, RealData, SyntheticData
 from caebench.specs.inputs.imported import Imported
 from caebench.specs.inputs.random_encoder import RandomEncoder
 from caebench.specs.inputs.tokenizer import DVAE, Released
+from caebench.specs.plugins import fill
 from caebench.specs.pretrain import Pretrain
 from caebench.tasks.codes import cache_codes
 from caebench.tasks.cost import compare_costs
@@ -76,10 +76,6 @@ STAGES: dict[type[Config], Callable[[Any, Run], dict[str, Any]]] = {
 }
 
 
-for entry in entry_points(group="caebench.stages"):  # of other projects: a dict as above
-    STAGES.update(entry.load())
-
-
 def run_stage(config: Config, run: Run) -> dict[str, Any]:
     """Do a job's work; returns the numbers of its result."""
     return STAGES[type(config)](config, run)
@@ -91,3 +87,6 @@ def run_stages(stages: Sequence[tuple[Config, Run]], ended: Ended) -> None:
         ended(0, run_stage(*stages[0]))
     elif stages:
         run_pass(stages, ended)
+
+
+fill("stages", "stage of", STAGES)  # of other projects: a dict as above

@@ -3,6 +3,7 @@
 import importlib
 import os
 import warnings
+from dataclasses import replace
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -11,23 +12,15 @@ from typing import Any
 
 import pytest
 
+from caebench.contracts.check import TINY as SIZES
 from caebench.specs.evaluations.finetune import FinetuneRule
 from caebench.specs.inputs.tokenizer import TokenizerRule
 from caebench.specs.scale import DenseShrink, MethodRule, Scale, Shrink
-from caebench.specs.world import World
 
 EARLY = {"depths": {1: 1, 2: 2, 4: 3, 5: 4}}
 CLOSE = {"divide": {"prototypes": 128, "hidden_dim": 64, "bottleneck_dim": 8, "num_local": 5}, "memory": 10.0}
-TINY = Scale(
-    "nano",
-    variants={"vit_s": "nano_s", "vit_b": "nano_s", "vit_l": "nano_l", "vit_h": "nano_h"},
-    world=World(
-        kind="world", image_size=24, num_train=40, num_val=20, num_scenes_train=8, num_scenes_val=4, scene_size=48
-    ),
-    image_size=48,
-    crop_scale_min=0.3,
-    init_std=4.0,
-    precision="fp32",
+TINY = replace(
+    SIZES,
     rules={
         "pretrain/cae": MethodRule(Shrink(epochs=0.01, batch=128, lr=40.0), **EARLY),
         "pretrain/beit": MethodRule(Shrink(epochs=0.01, batch=128, lr=40.0)),

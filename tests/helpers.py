@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from caebench.cli import main
+from caebench.contracts.checking import NEEDED as NEEDED
 from caebench.files.layout import CHECKPOINTS
 from caebench.specs.base import Config
 from caebench.specs.job import Job, make_job
@@ -36,7 +37,6 @@ FORKS.set_forkserver_preload(
 PATIENCE = 120.0  # seconds; far beyond any command here, even on a busy machine
 TIMING = {"images_per_second"}
 KEPT = "kept"  # a folder for checkpoints, in a job's folder
-NEEDED = {"imported": {"sha256": "0" * 64, "family": "mae"}}  # arguments that a recipe cannot do without
 
 
 def keeping(write: Callable[[Path, int, dict[str, Any]], None]) -> Callable[[Path, int, dict[str, Any]], None]:

@@ -11,6 +11,7 @@ import typer
 
 from caebench.cli import completion
 from caebench.cli.options import (
+    PlainSiteOption,
     RealOption,
     ScaleOption,
     SeedsOption,
@@ -51,7 +52,7 @@ def logs(
     follow: Annotated[
         bool, typer.Option("-f", "--follow", help="Keep printing until the job leaves the queue.")
     ] = False,
-    site: SiteOption = "local",
+    site: PlainSiteOption = "local",
     store: StoreOption = None,
 ) -> None:
     """Print a job's SLURM logs; with -f, wait for a job that is queued, and outlive a scheduler that is silent."""
@@ -59,7 +60,7 @@ def logs(
     from caebench.planning.setup import open_store
     from caebench.specs.site import load_site
 
-    where = open_store(load_site(site), store)
+    where = open_store(load_site(site, broken_plugins=True), store)
     folder = where.find(job)
     readers: dict[Path, TailReader] = {}
     said, queue = "", RecentQueue(folder)

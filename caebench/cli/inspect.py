@@ -8,6 +8,7 @@ import typer
 from caebench.cli import completion
 from caebench.cli.options import (
     JsonOption,
+    PlainSiteOption,
     RealOption,
     ScaleOption,
     SeedsOption,
@@ -27,8 +28,10 @@ if TYPE_CHECKING:
 def list_suites(json: JsonOption = False) -> None:
     """List the suites."""
     from caebench.cli.show import print_table
+    from caebench.specs.plugins import use_site
     from caebench.suites.loading import every
 
+    use_site()
     suites = every()
     if json:
         print_json([_suite_facts(suite) for suite in suites])
@@ -119,13 +122,12 @@ def why(
     console().print_json(data=facts, ensure_ascii=True)
 
 
-def doctor(site: SiteOption = "local", json: JsonOption = False) -> None:
-    """Check this machine: versions, devices, packages, data roots, free disk."""
+def doctor(site: PlainSiteOption = "local", json: JsonOption = False) -> None:
+    """Check this machine: versions, devices, packages, plug-ins, data roots, free disk."""
     from caebench.cli.show import coloured, print_table
-    from caebench.execution.doctor import examine
-    from caebench.specs.site import load_site
+    from caebench.execution.doctor import examine_site
 
-    findings = examine(load_site(site))
+    findings = examine_site(site)
     if json:
         print_json([vars(finding) for finding in findings])
     else:

@@ -22,6 +22,19 @@ def expanded(path: Path | None) -> Path | None:
     return None if path is None else expand(path)
 
 
+def with_plugins(context: typer.Context, site: str) -> str:
+    """The name of a site, once its plug-ins are registered: whatever the verb reads first may name what is theirs.
+
+    Raises:
+        ValueError: a plug-in cannot be used.
+    """
+    if not context.resilient_parsing:  # a shell completes a word
+        from caebench.specs.plugins import use_site
+
+        use_site(site)
+    return site
+
+
 SuiteName = Annotated[
     str,
     typer.Argument(help="A suite's name, a path to its TOML file, or `all`.", autocompletion=completion.suites),
@@ -35,9 +48,13 @@ ScaleOption = Annotated[
         help="nano (CPU, minutes), lab (one GPU) or paper. Default: the site's.",
     ),
 ]
+SITE_HELP = "A file in ~/.config/caebench/sites, without .toml."
 SiteOption = Annotated[
     str,
-    typer.Option("--site", autocompletion=completion.sites, help="A file in ~/.config/caebench/sites, without .toml."),
+    typer.Option("--site", autocompletion=completion.sites, callback=with_plugins, help=SITE_HELP),
+]
+PlainSiteOption = Annotated[  # of verbs that work with a broken plug-in, too
+    str, typer.Option("--site", autocompletion=completion.sites, help=SITE_HELP)
 ]
 RealOption = Annotated[
     bool,

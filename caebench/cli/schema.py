@@ -11,7 +11,9 @@ What = Annotated[Literal["suite", "site"], typer.Argument(help="Of which kind of
 
 def schema(what: What) -> None:
     """Print the JSON Schema of suite or site files, which editors check and complete them by."""
+    from caebench.specs.plugins import use_site
     from caebench.specs.schema import site_schema
     from caebench.suites.schema import suite_schema
 
+    use_site()
     print_json(suite_schema() if what == "suite" else site_schema())

@@ -1,9 +1,7 @@
 """Every data set by name.
 
-Other projects add theirs through the entry points of the group `caebench.datasets`, each a tuple of data sets.
+Other projects add theirs, each a tuple of data sets: see `specs.plugins`.
 """
-
-from importlib.metadata import entry_points
 
 from caebench.datasets.ade20k import ADE20K
 from caebench.datasets.base import Dataset
@@ -20,6 +18,5 @@ OWN: tuple[Dataset, ...] = (
     *(IMAGENET1K, FOOD101, CLIPART, SKETCH, ADE20K, COCO),
     *(IMAGENET_V2, IMAGENET_REAL, IMAGENET_1PCT, IMAGENET_10PCT, BROAD),
 )
-ALL = (*OWN, *(dataset for entry in entry_points(group="caebench.datasets") for dataset in entry.load()))
-DATASETS: dict[str, Dataset] = {dataset.name: dataset for dataset in ALL}
+DATASETS: dict[str, Dataset] = {dataset.name: dataset for dataset in OWN}
 PUBLISHED: dict[str, Dataset] = {name: dataset for name, dataset in DATASETS.items() if dataset.published is not None}

@@ -14,7 +14,8 @@ from caebench.execution.preflight import existing_parent
 from caebench.execution.provenance import PACKAGES, code, describe, installed
 from caebench.files.memory import machine_memory, usable_memory
 from caebench.files.sizes import size
-from caebench.specs.site import Site
+from caebench.specs import plugins
+from caebench.specs.site import Site, load_site
 from caebench.store.store import Store
 
 LEAST_FREE = 2e9  # bytes: a nano run writes well under one gigabyte
@@ -27,6 +28,22 @@ class Finding:
     what: str
     state: Literal["ok", "note", "bad"]
     found: str
+
+
+def examine_site(name: str) -> list[Finding]:
+    """Run all checks of a site, whose plug-ins may be broken.
+
+    Raises:
+        ValueError: its file is missing or wrong, and no plug-in is to blame.
+    """
+    broken = list(plugins.problems(*plugins.of_site(name)))
+    found = [Finding("plug-in", "bad", problem) for problem in broken]
+    found += [Finding(f"plug-in {one.name}", "ok", one.named_in) for one in plugins.USED]
+    try:
+        site = load_site(name, broken_plugins=True)
+    except plugins.PluginError:  # what else the file says cannot be judged
+        site = Site()
+    return [*found, *examine(site)]
 
 
 def examine(site: Site) -> list[Finding]:

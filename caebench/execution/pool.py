@@ -25,6 +25,7 @@ from caebench.execution.schedulers.base import SchedulerJob
 from caebench.execution.worker import run_jobs
 from caebench.files.atomic import now
 from caebench.specs.job import Job
+from caebench.specs.plugins import use
 from caebench.specs.site import Site
 from caebench.store.lease import LeaseTaken
 from caebench.store.store import Store
@@ -209,6 +210,7 @@ def serve(pipe: Any, store: Path, site: Site, allocation: Allocation | None, num
             folders: dict[Path, str] = {folder: job_id for job_id, folder in pipe.recv().items()}
             tells = {folder: partial(_tell, pipe, job_id) for folder, job_id in folders.items()}
             try:
+                use(site.plugins, site.plugins_path)
                 outcomes = run_jobs(tells, store, site, own_job, num_concurrent)
             except LeaseTaken:
                 outcomes = {}

@@ -1,17 +1,17 @@
 """The provenance of a number: commit, versions, machine. Read once per job and stored next to its result."""
 
 import hashlib
-import os
 import platform
 import socket
-import subprocess  # nosec B404 # lists of arguments, never a shell
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from caebench.execution import plugin_code
+from caebench.execution.git import run_git, text_of
 from caebench.files.atomic import read_json
-from caebench.files.forms import Form, misfit
+from caebench.files.forms import Form, PluginForm, misfit
 
 PACKAGES = (
     *("caebench", "torch", "torchvision", "timm", "numpy", "pillow", "scikit-image", "scikit-learn", "pycocotools"),
@@ -22,7 +22,6 @@ MARKER = "snapshot.json"  # in a snapshot: its commit
 PACKAGE = "caebench"
 CODE = (PACKAGE, "suites", "pyproject.toml", "requirements.lock")  # changes here make a tree dirty: not results/
 HASHED = (".py", ".toml", ".csv")  # of the package; Python and file servers add other files
-REDIRECTING = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR")  # a git hook's, of another repository
 
 
 class MarkerForm(Form):
@@ -31,6 +30,7 @@ class MarkerForm(Form):
     commit: str
     dirty: bool
     sha256: str = ""
+    plugins: Sequence[PluginForm] = ()
 
 
 def collect() -> dict[str, Any]:
@@ -47,18 +47,29 @@ def collect() -> dict[str, Any]:
 def code() -> dict[str, Any]:
     """The code of this process: its commit, whether it has changes, and the SHA-256 of the package's files.
 
-    The commit is a snapshot's, or that of caebench's own checkout; without one, there is a reason and a version.
+    The commit is a snapshot's, or that of caebench's own checkout; without one, there is a reason and a version. Where
+    there are plug-ins, the same of each.
     """
     files = hash_files(REPOSITORY / PACKAGE)
     marker = REPOSITORY / MARKER
     if marker.exists():
         known = read_marker(REPOSITORY)
-        return {**known, "dirty": known["dirty"] or known.get("sha256", files) != files, "sha256": files}
+        own = {**known, "dirty": known["dirty"] or known.get("sha256", files) != files, "sha256": files}
+        return _with_plugins(own, known.get("plugins", []))
     try:
         found = {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain", "--", *CODE))}
     except ValueError as error:
         found = {"commit": None, "dirty": None, "no_commit": str(error), "version": installed(PACKAGE)}
-    return {**found, "sha256": files}
+    return _with_plugins({**found, "sha256": files}, [])
+
+
+def _with_plugins(own: dict[str, Any], known: list[dict[str, Any]]) -> dict[str, Any]:
+    """The same with the code of plug-ins, if this process uses some; `known`: what a snapshot says of them."""
+    found = [plugin_code.describe(one, REPOSITORY, known) for one in plugin_code.of_plugins()]
+    return {
+        **{name: value for name, value in own.items() if name != "plugins"},
+        **({"plugins": found} if found else {}),
+    }
 
 
 def read_marker(snapshot: Path) -> dict[str, Any]:
@@ -96,7 +107,7 @@ def commit() -> str | None:
 
 def git(*arguments: str) -> str:
     """Git's answer about caebench's own checkout, as text without the spaces around it; raises what `ask_git` does."""
-    return ask_git(*arguments).decode(errors="surrogateescape").strip()
+    return text_of(ask_git(*arguments))
 
 
 def ask_git(*arguments: str) -> bytes:
@@ -108,17 +119,7 @@ def ask_git(*arguments: str) -> bytes:
     """
     if not (REPOSITORY / ".git").exists():
         raise ValueError(f"{REPOSITORY}: not a git checkout of caebench")
-    environment = {name: value for name, value in os.environ.items() if name not in REDIRECTING}
-    command = ["git", "--no-optional-locks", *arguments]  # `status` would write the index, and block another's commit
-    try:
-        return subprocess.run(  # nosec B603 # our own words in our own checkout, without a shell
-            command, cwd=REPOSITORY, env=environment, capture_output=True, check=True
-        ).stdout
-    except OSError as error:
-        raise ValueError(f"{REPOSITORY}: git cannot be run ({error.strerror}), so the commit is unknown") from error
-    except subprocess.CalledProcessError as error:
-        said = " ".join(error.stderr.decode(errors="replace").split()) or f"exit status {error.returncode}"
-        raise ValueError(f"{REPOSITORY}: git {arguments[0]} failed: {said}") from error
+    return run_git(REPOSITORY, *arguments)
 
 
 def installed(name: str) -> str | None:

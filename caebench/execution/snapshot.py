@@ -3,6 +3,7 @@
 So an edit between submission and start, or between two slices, has no effect.
 """
 
+import hashlib
 import io
 import json
 import shutil
@@ -10,6 +11,7 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
+from caebench.execution import plugin_code
 from caebench.execution.provenance import CODE, MARKER, PACKAGE, REPOSITORY, ask_git, git, hash_files, read_marker
 from caebench.files.atomic import now, replacing
 from caebench.files.layout import SNAPSHOTS
@@ -38,13 +40,14 @@ def planned(store: Path, dirty_is_fine: bool = False) -> Path:
 
 
 def read_facts(folder: Path) -> dict[str, Any]:
-    """A snapshot's commit, whether it has changes, and the SHA-256 of its package's files.
+    """A snapshot's commit, whether it has changes, and the SHA-256 of its package's files; the same of plug-ins.
 
     Raises:
         ValueError: its files have changed since it was taken.
     """
     facts, files = read_marker(folder), hash_files(folder / PACKAGE)
-    if facts.get("sha256", files) != files:
+    changed = [one for one in facts.get("plugins", []) if plugin_code.hash_copied(folder, one) != one["sha256"]]
+    if facts.get("sha256", files) != files or changed:
         raise ValueError(f"{folder}: files of this snapshot were changed or deleted. Delete the folder, and try again.")
     return {**facts, "sha256": files}
 
@@ -60,8 +63,31 @@ def _plan(store: Path, dirty_is_fine: bool) -> tuple[Path, dict[str, Any]]:
             f"{REPOSITORY}: uncommitted changes ({changes.splitlines()[0].strip()}, ...). Commit them, or use --dirty, "
             "which marks every result."
         )
-    name = f"{commit[:12]}-dirty-{now().replace(':', '')}" if changes else commit[:12]
-    return store / SNAPSHOTS / name, {"commit": commit, "dirty": bool(changes)}
+    plugins, is_dirty = _plan_plugins(dirty_is_fine)
+    name = f"{commit[:12]}-plugins-{_digest(plugins)}" if plugins else commit[:12]
+    name += f"-dirty-{now().replace(':', '')}" if changes or is_dirty else ""
+    facts = {"commit": commit, "dirty": bool(changes), **({"plugins": plugins} if plugins else {})}
+    return store / SNAPSHOTS / name, facts
+
+
+def _plan_plugins(dirty_is_fine: bool) -> tuple[list[dict[str, Any]], bool]:
+    """What a snapshot taken now says of its plug-ins, and whether one has changes.
+
+    Raises:
+        ValueError: one has, and that is not fine.
+    """
+    codes = plugin_code.of_plugins()
+    changed = [(code, found) for code in codes if (found := plugin_code.changes(code))]
+    for code, found in changed if not dirty_is_fine else ():
+        where, first = f"{code.root}: {code.plugin}", found.splitlines()[0].strip()
+        raise ValueError(
+            f"{where}: uncommitted changes ({first}, ...). Commit them, or use --dirty, which marks every result."
+        )
+    return [plugin_code.describe(code, REPOSITORY) for code in codes], bool(changed)
+
+
+def _digest(plugins: list[dict[str, Any]]) -> str:
+    return hashlib.sha256(json.dumps(plugins, sort_keys=True).encode()).hexdigest()[:8]
 
 
 def _write(folder: Path, facts: dict[str, Any]) -> None:
@@ -71,6 +97,7 @@ def _write(folder: Path, facts: dict[str, Any]) -> None:
         with replacing(folder) as partial:
             partial.mkdir()
             _copy_tree(partial) if facts["dirty"] else _extract_commit(partial, facts["commit"])
+            plugin_code.copy(plugin_code.of_plugins(), partial)
             content = {**facts, "sha256": hash_files(partial / PACKAGE)}
             (partial / MARKER).write_text(json.dumps(content), encoding="utf8")
     except OSError:

@@ -52,12 +52,22 @@ class RecordForm(JobForm, ResultForm):
     provenance: "ProvenanceForm"
 
 
+class PluginForm(Form):
+    """The code of a plug-in."""
+
+    module: str
+    sha256: str
+    commit: str | None = None
+    dirty: bool | None = None
+
+
 class ProvenanceForm(Form):
     """How it was made."""
 
     commit: str | None = None
     dirty: bool | None = None
     packages: dict[str, str | None] = {}
+    plugins: list[PluginForm] = []
 
 
 class FailureForm(Form):

@@ -1,7 +1,6 @@
 """The table of method builders: from a method's config to the method."""
 
 from collections.abc import Callable
-from importlib.metadata import entry_points
 
 from caebench.data.randomness import Purpose, derive, seeded
 from caebench.methods.beit import BEiTMethod
@@ -21,6 +20,7 @@ from caebench.specs.methods.dino import DINO
 from caebench.specs.methods.ibot import IBOT
 from caebench.specs.methods.mae import MAE
 from caebench.specs.methods.moco_v3 import MoCoV3
+from caebench.specs.plugins import fill
 from caebench.specs.pretrain import Pretrain
 
 BUILDERS: dict[type[Config], Callable[[Pretrain, Tokenizer | None], Method]] = {
@@ -34,11 +34,10 @@ BUILDERS: dict[type[Config], Callable[[Pretrain, Tokenizer | None], Method]] = {
 }
 
 
-for entry in entry_points(group="caebench.methods"):  # of other projects: a dict as above
-    BUILDERS.update(entry.load())
-
-
 def build_method(config: Pretrain, tokenizer: Tokenizer | None = None) -> Method:
     """The initialised method, from the config's seed alone."""
     with seeded(derive(Purpose.INITIALISATION, config.seed)):
         return BUILDERS[type(config.method)](config, tokenizer)
+
+
+fill("methods", "builder of", BUILDERS)  # of other projects: a dict as above

@@ -48,6 +48,9 @@ def deviations(config: Config, expected: Config, record: Record, usual: Mapping[
             lines.append(f"{name}: {most} -> {version}")
     if record["provenance"].get("dirty"):
         lines.append("made from a changed working tree")
+    for plugin in record["provenance"].get("plugins", []):
+        if plugin.get("dirty"):
+            lines.append(f"made from a changed working tree of the plug-in {plugin['module']}")
     return lines
 
 

@@ -1,10 +1,9 @@
 """Every kind of job, every pretraining method, every recipe: what suites and jobs may name.
 
-Other projects add theirs through the entry points of the group `caebench.specs`, each a `Specs`.
+Other projects add theirs, each a `Specs`: see `plugins`.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from importlib.metadata import entry_points
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from caebench.specs import scheduler
@@ -35,6 +34,8 @@ from caebench.specs.methods.dino import DINO, dino
 from caebench.specs.methods.ibot import IBOT, ibot
 from caebench.specs.methods.mae import MAE, mae
 from caebench.specs.methods.moco_v3 import MoCoV3, moco_v3
+from caebench.specs.plugin import Plugin, PluginError
+from caebench.specs.plugins import Addition, add_to, connect, owner_of, typed
 from caebench.specs.pretrain import Pretrain
 
 
@@ -86,23 +87,63 @@ OWN = Specs(
 )
 
 
-def _all() -> Iterator[Specs]:
-    yield OWN
-    for entry in entry_points(group="caebench.specs"):
-        yield entry.load()
+KINDS: dict[str, type[Spec]] = {}
+SOURCES: dict[str, Callable[..., EncoderSpec]] = {}
+EVALUATIONS: dict[str, Callable[..., Spec]] = {}
+
+
+def tables(specs: Specs) -> list[Addition]:
+    """What some specs add to each table."""
+    return [
+        Addition("kind of job", KINDS, {_kind(cls): cls for cls in specs.kinds}),
+        Addition("method", base.METHODS, {_kind(cls): cls for cls in specs.methods}),
+        Addition("recipe", SOURCES, specs.sources),
+        Addition("evaluation", EVALUATIONS, specs.evaluations),
+    ]
+
+
+def add(plugin: Plugin, content: Any) -> None:
+    """Add what another project has.
+
+    Raises:
+        PluginError: it is no `Specs`, or a name is taken.
+    """
+    specs: Specs = typed(plugin, "specs", content, Specs, "a caebench.specs.registry.Specs")
+    try:
+        additions = tables(specs)
+    except (AttributeError, TypeError, IndexError, KeyError) as error:  # of a class that has no kind, or is none
+        why = f"a kind or method in it has no field `kind: Literal[...]` ({error})"
+        raise PluginError(f"{plugin}: SPECS is damaged: {why}. Correct it.") from error
+    _refuse_both(plugin, "recipe", specs.sources, "evaluation", {**EVALUATIONS, **specs.evaluations})
+    _refuse_both(plugin, "evaluation", specs.evaluations, "recipe", SOURCES)
+    add_to(plugin, additions)
+    _note(specs)
+
+
+def _refuse_both(plugin: Plugin, what: str, new: Mapping[str, Any], other: str, known: Mapping[str, Any]) -> None:
+    """Refuse a name that a recipe and an evaluation would share: `diff` and `check` take either."""
+    if both := sorted(new.keys() & known.keys()):
+        owner = owner_of(other, both[0]) or "caebench itself"
+        raise PluginError(
+            f"{plugin}: {what} '{both[0]}' is also the {other} '{both[0]}' of {owner}. Choose another name."
+        )
+
+
+def _note(specs: Specs) -> None:
+    """Tell of new kinds those who have tables of their own."""
+    kinds = {_kind(cls): cls for cls in specs.kinds}
+    scheduler.KINDS.extend(kind for kind in kinds if kind not in scheduler.KINDS)
+    dense.DENSE_TASKS.update({kind: cls for kind, cls in kinds.items() if issubclass(cls, dense.DenseTask)})
 
 
 def _kind(cls: type[Any]) -> str:
     return str(cls.model_fields["kind"].annotation.__args__[0])
 
 
-ALL = tuple(_all())
-KINDS: dict[str, type[Spec]] = {_kind(cls): cls for each in ALL for cls in each.kinds}
-SOURCES: dict[str, Callable[..., EncoderSpec]] = {name: f for each in ALL for name, f in each.sources.items()}
-EVALUATIONS: dict[str, Callable[..., Spec]] = {name: f for each in ALL for name, f in each.evaluations.items()}
-scheduler.KINDS.extend(KINDS)
-base.METHODS.update({_kind(cls): cls for each in ALL for cls in each.methods})
-dense.DENSE_TASKS.update({kind: cls for kind, cls in KINDS.items() if issubclass(cls, dense.DenseTask)})
+for addition in tables(OWN):
+    addition.table.update(addition.new)
+_note(OWN)
+connect("specs", add)
 
 
 def read_config(content: Mapping[str, Any]) -> Spec:

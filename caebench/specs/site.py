@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     Field,
     GetJsonSchemaHandler,
     NonNegativeInt,
@@ -20,11 +21,13 @@ from caebench.datasets.own.layout import VAL_SHARE
 from caebench.datasets.registry import PUBLISHED
 from caebench.files.paths import SITES, STORE, expand
 from caebench.files.toml import read_toml
+from caebench.specs import plugins
 from caebench.specs.base import Config, UserPath, is_table
 from caebench.specs.calibration import Calibration, read_calibration
 from caebench.specs.did_you_mean import suggest
 from caebench.specs.mistakes import describe
 from caebench.specs.own_data import DataName, FormatName, OwnLayout, Place
+from caebench.specs.plugin import check_module
 from caebench.specs.scheduler import SchedulerSection
 from caebench.specs.slurm import Slurm, check_store
 from caebench.specs.variants import VARIANTS, Variant, VariantName
@@ -34,6 +37,7 @@ LOCAL = ("/tmp/", "/var/tmp/", "/dev/shm/")  # nosec B108 # named to refuse a sh
 LOADERS = 8  # processes that load data for a CUDA device
 ScaleName = Literal["nano", "lab", "nano-real", "lab-real", "paper"]
 Resize = Literal["loader", "device"]
+ModuleName = Annotated[str, AfterValidator(check_module)]
 
 
 class Assets(Config):
@@ -154,6 +158,10 @@ class Site(Config):
     """Minutes without a heartbeat after which others may take over a running job."""
     data: Annotated[dict[DataName, DataFolder], DataTable] = Field(default_factory=dict[DataName, DataFolder])
     """Where each data set is: a path, or a table for a part of one or for one of yours; see `caebench data check`."""
+    plugins: tuple[ModuleName, ...] = ()
+    """Modules of your own with methods, evaluations or data sets; each is imported by every command (ADR 42)."""
+    plugins_path: tuple[UserPath, ...] = ()
+    """Folders, given in full, in which these modules are looked for after the installed ones."""
     assets: Assets = Assets()
     """Files that users bring themselves."""
     slurm: Slurm | None = None
@@ -199,6 +207,13 @@ class Site(Config):
         return content
 
     @model_validator(mode="after")
+    def _check_plugins_path(self) -> Self:
+        if relative := [str(folder) for folder in self.plugins_path if not folder.is_absolute()]:
+            why = "commands and jobs start in other folders. Give an absolute path"
+            raise ValueError(f"plugins_path has '{relative[0]}': {why}")
+        return self
+
+    @model_validator(mode="after")
     def _check_data(self) -> Self:
         for name, folder in self.data.items():
             check_folder(name, folder)
@@ -219,12 +234,18 @@ class Site(Config):
         return self
 
 
-def load_site(name: str = "local") -> Site:
+def load_site(name: str = "local", broken_plugins: bool = False) -> Site:
     """Read `~/.config/caebench/sites/<name>.toml`; the site `local` needs no file.
 
+    Its plug-ins are registered first, since [data] may name a data set of theirs. With `broken_plugins`, those that
+    cannot be are left out.
+
     Raises:
-        ValueError: the file is missing, is not TOML, or has an unknown or wrong field.
+        ValueError: the file is missing, is not TOML, has an unknown or wrong field, or names a broken plug-in.
     """
+    problems = list(plugins.problems(*plugins.of_site(name)))
+    if problems and not broken_plugins:
+        raise plugins.PluginError(problems[0])
     try:
         path = expand(SITES / f"{name}.toml")
     except ValueError:  # no home folder: only a site with a file needs one
@@ -241,6 +262,8 @@ def load_site(name: str = "local") -> Site:
     try:
         return Site.model_validate({**_calibration(name), **written, **_environment()})
     except ValidationError as error:
+        if problems:
+            raise plugins.PluginError(problems[0]) from error
         raise ValueError(f"{path}: {describe(error, Site)}. Correct the file.") from error
 
 

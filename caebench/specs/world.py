@@ -55,6 +55,6 @@ class World(Config):
             return Amount(self.seed, self.scene_size, self.num_scenes_train, self.num_scenes_val)
         return Amount(self.seed, self.image_size, self.num_train, self.num_val)
 
-    def amounts(self, names: Iterable[str] = tuple(DATASETS)) -> dict[str, Amount]:
-        """How much of each of some data sets."""
-        return {name: self.amount(name) for name in names}
+    def amounts(self, names: Iterable[str] | None = None) -> dict[str, Amount]:
+        """How much of each of some data sets, or of all."""
+        return {name: self.amount(name) for name in (DATASETS if names is None else names)}

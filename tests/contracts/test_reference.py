@@ -3,12 +3,14 @@
 Written anew by `.venv/bin/python -m tests.contracts.test_reference`.
 """
 
+import sys
 import tomllib
 
 import pytest
 
 from caebench.planning.checking import check_file
 from caebench.planning.setup import set_up
+from caebench.specs import plugins
 from caebench.specs.registry import OWN
 from caebench.specs.site import Site, load_site
 from caebench.suites.schema import suite_schema
@@ -53,7 +55,13 @@ def test_the_example_of_a_site_loads(tmp_path, monkeypatch):
     path = tmp_path / ".config" / "caebench" / "sites" / "cluster.toml"
     path.parent.mkdir(parents=True)
     path.write_text(example("sites.md"), encoding="utf8")
+    (tmp_path / "mylab").mkdir()
+    (tmp_path / "mylab" / "caebench.py").write_text("STAGES = {}\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(plugins, "USED", [])
     site = load_site("cluster")
+    for name in ("mylab.caebench", "mylab"):
+        del sys.modules[name]
     assert site.section is not None and site.section.of("knn").partition == "short"
     assert str(site.roots["imagenet_v2"]).startswith("/scratch/")
     assert {"calibration"} == Site.model_fields.keys() - tomllib.loads(example("sites.md")).keys()

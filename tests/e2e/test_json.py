@@ -26,6 +26,7 @@ CALLS = {
     "diff": [("cae", "official"), ("quickstart/CAE, pixels", "cae"), ("knn", "knn")],
     "doctor": [()],
     "store": [()],
+    "check": [("quickstart",), ("food101",)],
     "suites check": [("quickstart", "ablation-depth")],
     "report": [("--suite", "quickstart"), ("--all",), ("--all", "--missing")],
     "data check": [("imagenet1k", "--root", "{data}"), ("ade20k", "--root", "{data}")],

@@ -244,7 +244,24 @@ class Calibration(TypedDict):
     commit: str | None
 
 
+@closed
+class Property(TypedDict):
+    check: str
+    ok: bool
+    what: str
+    do: str
+    seconds: float
+
+
+@closed
+class Contract(TypedDict):
+    name: str
+    kind: Literal["method", "evaluation", "data set", "suite"]
+    checks: list[Property]
+
+
 SCHEMAS: dict[str, Any] = {
+    "check": Contract,
     "assets list": list[Asset],
     "assets fetch": Checked,
     "assets verify": Checked,

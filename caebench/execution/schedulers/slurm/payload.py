@@ -20,6 +20,8 @@ from caebench.execution.schedulers.slurm.queue import NAME, PATIENCE, TITLE, cau
 from caebench.execution.worker import run_jobs
 from caebench.files.atomic import now, write_json
 from caebench.files.layout import FAILURE
+from caebench.specs.plugin import PluginError
+from caebench.specs.plugins import use
 from caebench.specs.progress import no_progress
 from caebench.specs.site import Site
 from caebench.store.holders import HolderId, holder_id
@@ -29,6 +31,7 @@ from caebench.store.state import attempts, failure_of
 from caebench.store.store import Store
 
 WARNING = "SIGUSR2"  # submitit's choice
+CHANGED = "The snapshot of the code was changed or deleted. Submit the job again."
 STOPPED = 255  # exit status after a requeue, as submitit's
 REQUEUED_AFTER = ("time limit", "preemption")  # causes after which a job asks for its next slice
 
@@ -76,20 +79,35 @@ class Payload:
             raise
 
     def _check_code(self, missing: Sequence[Path]) -> None:
-        """Check that the code of this process is that of the submission.
+        """Register the site's plug-ins, and check that the code of this process is that of the submission.
 
         Raises:
-            RuntimeError: it is not; the jobs have failed.
+            RuntimeError: it is not, or a plug-in is broken; the jobs have failed.
         """
-        if self.code is None or (running := provenance.code())["sha256"] == self.code["sha256"]:
+        if (error := self._wrong_code()) is None:
             return
-        error = (
-            f"submitted with {provenance.describe(self.code)}, but {provenance.REPOSITORY} has "
-            f"{provenance.describe(running)}. The snapshot of the code was changed or deleted. Submit the job again."
-        )
         for folder in missing if is_first_process() else ():
             write_json(folder / FAILURE, {"error": error, "trace": "", "time": now()})
         raise RuntimeError(error)
+
+    def _wrong_code(self) -> str | None:
+        try:
+            use(self.site.plugins, self.site.plugins_path)
+        except PluginError as error:
+            return str(error)
+        if self.code is None:
+            return None
+        running = provenance.code()
+        if running["sha256"] != self.code["sha256"]:
+            submitted = provenance.describe(self.code)
+            return (
+                f"submitted with {submitted}, but {provenance.REPOSITORY} has {provenance.describe(running)}. {CHANGED}"
+            )
+        hashes = {one["module"]: one["sha256"] for one in running.get("plugins", [])}
+        wrong = [one["module"] for one in self.code.get("plugins", []) if hashes.get(one["module"]) != one["sha256"]]
+        if wrong:
+            return f"the plug-in {wrong[0]} is not as it was at submission. {CHANGED}"
+        return None
 
     @property
     def missing(self) -> list[Path]:

@@ -1,0 +1,1 @@
+"""What every method, evaluation, data set and suite promises, as checks of one: `caebench check`, and the tests."""
