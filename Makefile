@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 # Tests start hundreds of processes: Python keeps their bytecode, also where it is told not to.
 test test-all test-slurm test-faults fuzz: export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo demo-seeds test test-all test-slurm test-faults fuzz lint format lock clean
+.PHONY: demo demo-seeds test test-all test-slurm test-faults test-offline fuzz lint format lock wheels clean
 
 demo: $(READY)
 	$(CAEBENCH) run suite quickstart --scale nano
@@ -65,3 +65,16 @@ $(READY): requirements.lock pyproject.toml
 
 clean:
 	rm -rf $(VENV) .caebench
+
+# For machines without a network: caebench and every locked package, for this platform and Python.
+WHEELS ?= dist/wheels
+wheels: $(READY)
+	$(BIN)/python -m hatchling build -d $(WHEELS)
+	$(BIN)/python -m pip download --quiet --no-deps --require-hashes -r requirements.lock -d $(WHEELS)
+
+# The recipe of docs/how-to/install.md: gigabytes of wheels, minutes.
+test-offline: wheels
+	rm -rf build/offline && $(PYTHON) -m venv build/offline
+	build/offline/bin/pip install --quiet --no-index --no-deps --require-hashes --find-links $(WHEELS) -r requirements.lock
+	build/offline/bin/pip install --quiet --no-index --no-deps --find-links $(WHEELS) caebench
+	cd build && offline/bin/caebench plan quickstart && CAEBENCH_STORE=offline/store offline/bin/caebench eval "quickstart/Random encoder" --on knn

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from caebench.execution import plugin_code
+from caebench.execution.built import built_from
 from caebench.execution.git import run_git, text_of
 from caebench.files.atomic import read_json
 from caebench.files.forms import Form, PluginForm, misfit
@@ -57,10 +58,15 @@ def code() -> dict[str, Any]:
         own = {**known, "dirty": known["dirty"] or known.get("sha256", files) != files, "sha256": files}
         return _with_plugins(own, known.get("plugins", []))
     try:
-        found = {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain", "--", *CODE))}
+        found = built_from(REPOSITORY / PACKAGE) or checked_out()
     except ValueError as error:
         found = {"commit": None, "dirty": None, "no_commit": str(error), "version": installed(PACKAGE)}
     return _with_plugins({**found, "sha256": files}, [])
+
+
+def checked_out() -> dict[str, Any]:
+    """The commit of caebench's own checkout, and whether it has changes; raises what `ask_git` does."""
+    return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain", "--", *CODE))}
 
 
 def _with_plugins(own: dict[str, Any], known: list[dict[str, Any]]) -> dict[str, Any]:

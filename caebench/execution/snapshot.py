@@ -8,10 +8,12 @@ import io
 import json
 import shutil
 import tarfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from caebench.execution import plugin_code
+from caebench.execution.built import built_from, changed_files
 from caebench.execution.provenance import CODE, MARKER, PACKAGE, REPOSITORY, ask_git, git, hash_files, read_marker
 from caebench.files.atomic import now, replacing
 from caebench.files.layout import SNAPSHOTS
@@ -55,19 +57,30 @@ def read_facts(folder: Path) -> dict[str, Any]:
 def _plan(store: Path, dirty_is_fine: bool) -> tuple[Path, dict[str, Any]]:
     """The folder of a snapshot taken now, and its commit."""
     try:
-        commit, changes = git("rev-parse", "HEAD"), git("status", "--porcelain", "--", *CODE)
+        commit, changes = _installed() or (git("rev-parse", "HEAD"), git("status", "--porcelain", "--", *CODE))
     except ValueError as error:
-        raise ValueError(f"{error}. A job could not record its commit. Run from a clone of caebench.") from error
+        do = "Run from a clone of caebench, or install a wheel that was built in one"
+        raise ValueError(f"{error}. A job could not record its commit. {do}.") from error
     if changes and not dirty_is_fine:
-        raise ValueError(
-            f"{REPOSITORY}: uncommitted changes ({changes.splitlines()[0].strip()}, ...). Commit them, or use --dirty, "
-            "which marks every result."
+        is_wheel = built_from(REPOSITORY / PACKAGE) is not None
+        what, do = (
+            ("changes since its commit", "Install it again") if is_wheel else ("uncommitted changes", "Commit them")
         )
+        first = changes.splitlines()[0].strip()
+        raise ValueError(f"{REPOSITORY}: {what} ({first}, ...). {do}, or use --dirty, which marks every result.")
     plugins, is_dirty = _plan_plugins(dirty_is_fine)
     name = f"{commit[:12]}-plugins-{_digest(plugins)}" if plugins else commit[:12]
     name += f"-dirty-{now().replace(':', '')}" if changes or is_dirty else ""
     facts = {"commit": commit, "dirty": bool(changes), **({"plugins": plugins} if plugins else {})}
     return store / SNAPSHOTS / name, facts
+
+
+def _installed() -> tuple[str, str] | None:
+    """The commit of an installed wheel, and what has changed since, in words; None: this is no wheel."""
+    if (facts := built_from(REPOSITORY / PACKAGE)) is None:
+        return None
+    edited = next((path.name for path in changed_files(REPOSITORY / PACKAGE)), "the wheel was built with changes")
+    return facts["commit"], edited if facts["dirty"] else ""
 
 
 def _plan_plugins(dirty_is_fine: bool) -> tuple[list[dict[str, Any]], bool]:
@@ -96,13 +109,22 @@ def _write(folder: Path, facts: dict[str, Any]) -> None:
     try:
         with replacing(folder) as partial:
             partial.mkdir()
-            _copy_tree(partial) if facts["dirty"] else _extract_commit(partial, facts["commit"])
+            _copy_code(partial, facts)
             plugin_code.copy(plugin_code.of_plugins(), partial)
             content = {**facts, "sha256": hash_files(partial / PACKAGE)}
             (partial / MARKER).write_text(json.dumps(content), encoding="utf8")
     except OSError:
         if not folder.exists():  # otherwise another submitter was first
             raise
+
+
+def _copy_code(target: Path, facts: Mapping[str, Any]) -> None:
+    if built_from(REPOSITORY / PACKAGE) is not None:
+        shutil.copytree(REPOSITORY / PACKAGE, target / PACKAGE, ignore=shutil.ignore_patterns("__pycache__"))
+    elif facts["dirty"]:
+        _copy_tree(target)
+    else:
+        _extract_commit(target, facts["commit"])
 
 
 def _extract_commit(target: Path, commit: str) -> None:
