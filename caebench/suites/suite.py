@@ -70,7 +70,10 @@ class Column(Config):
     metric: str = "top1"
     """Which of its numbers is shown."""
     data: str | None = None
-    """The data set, of an evaluation that takes one."""
+    """The data set, of an evaluation that takes one: `food101`; a share of its training images, or some of each class:
+    `food101@1%`, `food101@10shot`."""
+    draws: PositiveInt | None = None
+    """How many draws of few-shot data are evaluated, a job each; 5 if nothing is said."""
     published: str | None = None
     """The metric's name in published/*.csv."""
     note: str | None = None

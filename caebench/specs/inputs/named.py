@@ -1,0 +1,46 @@
+"""A data set as a column, `--on EVALUATION:DATA` or a recipe's `data` names it, with its few-shot suffix (ADR 43)."""
+
+from collections.abc import Iterable
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, GetJsonSchemaHandler
+from pydantic_core import CoreSchema
+
+from caebench.datasets.registry import PUBLISHED
+from caebench.specs.inputs.dataset import RealData
+from caebench.specs.inputs.few_shot import PATTERN, parse
+from caebench.specs.world import known_dataset
+
+
+class NameOf:
+    """Marks a text that is one of some names, with or without a few-shot suffix."""
+
+    def __init__(self, known: Iterable[str]) -> None:
+        self.known = known  # read late: other projects add to it
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """The type's own schema, with the known names and the form of the suffix."""
+        return {**handler(schema), "anyOf": [{"enum": list(self.known)}, {"pattern": PATTERN}]}
+
+
+def known_data(text: str) -> str:
+    """A data set's name, with or without a few-shot suffix.
+
+    Raises:
+        ValueError: there is no such data set, or the suffix is wrong.
+    """
+    known_dataset(parse(text).name)
+    return text
+
+
+DataName = Annotated[str, AfterValidator(known_data), NameOf(PUBLISHED)]
+
+
+def named(data: DataName) -> RealData:
+    """The data set of that name.
+
+    Raises:
+        ValueError: there is none, or the suffix is wrong.
+    """
+    name, few = parse(data)
+    return RealData(kind="real", name=name, few=few)
