@@ -70,8 +70,7 @@ class Column(Config):
     metric: str = "top1"
     """Which of its numbers is shown."""
     data: str | None = None
-    """The data set, of an evaluation that takes one: `food101`; a share of its training images, or some of each class:
-    `food101@1%`, `food101@10shot`."""
+    """The data set, of an evaluation that takes one; `food101@1%` and `food101@10shot` are few-shot data."""
     draws: PositiveInt | None = None
     """How many draws of few-shot data are evaluated, a job each; 5 if nothing is said."""
     published: str | None = None

@@ -20,7 +20,12 @@ class NameOf:
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         """The type's own schema, with the known names and the form of the suffix."""
-        return {**handler(schema), "anyOf": [{"enum": list(self.known)}, {"pattern": PATTERN}]}
+        return {**handler(schema), "anyOf": forms_of(self.known)}
+
+
+def forms_of(known: Iterable[str]) -> list[dict[str, Any]]:
+    """The names, and the names with a suffix, for a JSON Schema."""
+    return [{"enum": list(known)}, {"pattern": f"^({'|'.join(known)}){PATTERN}"}]
 
 
 def known_data(text: str) -> str:
