@@ -70,11 +70,10 @@ clean:
 WHEELS ?= dist/wheels
 wheels: $(READY)
 	$(BIN)/python -m hatchling build -d $(WHEELS)
-	$(BIN)/python -m pip download --quiet --no-deps --require-hashes -r requirements.lock -d $(WHEELS)
+	$(BIN)/python -m pip wheel --quiet --no-deps --require-hashes -r requirements.lock -w $(WHEELS)
 
 # The recipe of docs/how-to/install.md: gigabytes of wheels, minutes.
 test-offline: wheels
 	rm -rf build/offline && $(PYTHON) -m venv build/offline
-	build/offline/bin/pip install --quiet --no-index --no-deps --require-hashes --find-links $(WHEELS) -r requirements.lock
-	build/offline/bin/pip install --quiet --no-index --no-deps --find-links $(WHEELS) caebench
+	build/offline/bin/pip install --quiet --no-index --no-deps $(WHEELS)/*.whl
 	cd build && offline/bin/caebench plan quickstart && CAEBENCH_STORE=offline/store offline/bin/caebench eval "quickstart/Random encoder" --on knn

@@ -65,6 +65,8 @@ def type_words(schema: Schema, defs: Mapping[str, Schema]) -> str:
     if "$ref" in schema:
         name = schema["$ref"].removeprefix("#/$defs/")
         return type_words(defs[name], defs) if name in defs else "table"
+    if "@" in schema.get("pattern", ""):
+        return "one of these with `@1%` or `@10shot`"
     if "anyOf" in schema:
         return " or ".join(dict.fromkeys(type_words(part, defs) for part in schema["anyOf"]))
     if "enum" in schema:
@@ -117,7 +119,7 @@ def settable(made: Config, defs: Mapping[str, Schema], prefix: str = "set") -> I
     """The fields that `set` may name, those of nested tables too, with a recipe's defaults."""
     for name, texts in described(type(made)).items():
         value, path = getattr(made, name), f"{prefix}.{name}"
-        if path == "set.seed":
+        if path == "set.seed" or name == "few":  # seeds are no part of a suite; few-shot data are a column's `data`
             continue
         schema = defs[type(made).__name__]["properties"][name]
         if isinstance(value, Config):

@@ -26,6 +26,7 @@ class Purpose(IntEnum):
     INITIALISATION = 6
     BOOTSTRAP = 7
     HOLD_OUT = 8
+    FEW_SHOT = 9
 
 
 def generator(purpose: Purpose, seed: int, *keys: int) -> np.random.Generator:

@@ -8,7 +8,8 @@ from typing import TypeVar
 from caebench.datasets.errors import DataError
 from caebench.files.toml import brief
 from caebench.specs.base import NeedsWholeSetError
-from caebench.specs.inputs.dataset import Contents, OwnData, RealData
+from caebench.specs.inputs.dataset import Contents, DataSpec, OwnData, RealData
+from caebench.specs.inputs.few_shot import DRAWS
 from caebench.specs.job import Job, Spec, make_job
 from caebench.specs.mistakes import words_of
 from caebench.specs.naming import deviation
@@ -21,7 +22,7 @@ S = TypeVar("S", bound=Spec)
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell of the table, and its jobs, one per seed; none if the row is quoted, or there is a reason."""
+    """A cell of the table, and its jobs, one per seed and draw; none if the row is quoted, or there is a reason."""
 
     row: Row
     column: Column
@@ -163,7 +164,7 @@ def encoder_jobs(suite: Suite, row: Row, scale: Scale, seeds: Sequence[int]) -> 
 
 
 def cell_jobs(suite: Suite, row: Row, column: Column, scale: Scale, encoders: list[tuple[Job, int]]) -> list[Job]:
-    """A cell's jobs, one per encoder; each has the seed of its pretraining if it uses randomness.
+    """A cell's jobs, one per encoder and draw; each has the seed of its pretraining if it uses randomness.
 
     Raises:
         SuiteError: the column names something unknown, or asks for a job that cannot run.
@@ -174,11 +175,24 @@ def cell_jobs(suite: Suite, row: Row, column: Column, scale: Scale, encoders: li
         return [make_job(scale.apply(config), deviation(suite.default_pretraining(row), suite.pretraining(row)))]
     try:
         config = scale.apply(config)
-        return [make_job(_seeded(config, seed), label, encoder=encoder) for encoder, seed in encoders]
+        return [
+            make_job(_seeded(drawn, seed), label, encoder=encoder)
+            for encoder, seed in encoders
+            for drawn in _drawn(config, column)
+        ]
     except (NeedsWholeSetError, DataError):
         raise
     except ValueError as error:
         raise SuiteError(suite.where(row), words_of(error)) from error
+
+
+def _drawn(config: S, column: Column) -> list[S]:
+    """The config with each draw of its few-shot data; on a whole data set, as it is."""
+    data = getattr(config, "data", None)
+    if not isinstance(data, DataSpec) or data.few is None:
+        return [config]
+    draws = [data.replace(few=data.few.replace(draw=number)) for number in range(column.draws or DRAWS)]
+    return [config.replace(**{"data": each}) for each in draws]
 
 
 def _seeded(config: S, seed: int) -> S:

@@ -11,13 +11,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, get_args
 
+from caebench.report.draws import aligned, paired_draws
 from caebench.report.statistics import LEVEL, MIN_SEEDS, Estimate, Source, combine, standard_error, student_t
 from caebench.suites.claims import CellName, Claim, ClaimPart
 
 LookUp = Callable[[CellName], Estimate | None]
 Status = Literal["contradicted", "untestable", "suggested against", "undecided", "suggested", "held"]
 ORDER: tuple[Status, ...] = get_args(Status)  # a claim has the first status that one of its parts has
-Noise = Literal["paired seeds", "seeds", "pooled seeds", "evaluation set alone", "published", "unknown"]
+Noise = Literal[
+    "paired seeds", "seeds", "pooled seeds", "paired draws", "draws", "evaluation set alone", "published", "unknown"
+]
 MAX_SEEDS = 10_000  # more will never be run: the claim stays undecided
 
 
@@ -74,10 +77,12 @@ def _judge_part(part: ClaimPart, look_up: LookUp, against: float) -> PartResult:
     if len(estimates) < len(found):
         missing = tuple(cell for cell, estimate in found.items() if estimate is None)
         return PartResult(part, "untestable", missing=missing)
-    terms = [(weight, estimates[cell]) for cell, weight in weights.items()]
+    terms = aligned([(weight, estimates[cell]) for cell, weight in weights.items()])
     seeds = _common_seeds(estimates)
     if len(seeds) >= MIN_SEEDS:
         return _judge_paired(part, terms, seeds, against)
+    if (paired := paired_draws(terms)) is not None:
+        return _judge_drawn(part, terms, Difference(*paired), against)
     return _judge_unpaired(part, terms, against)
 
 
@@ -105,6 +110,15 @@ def _judge_paired(
     return PartResult(part, status, difference.mean, *difference.interval(), len(seeds), "paired seeds", needed)
 
 
+def _judge_drawn(
+    part: ClaimPart, terms: Sequence[tuple[int, Estimate]], difference: "Difference", against: float
+) -> PartResult:
+    """By the differences for each common draw: nothing is known of other seeds, so they can only suggest."""
+    status, num_seeds = _decide(part, difference, against), min(len(one.values) for _, one in terms)
+    status = SUGGESTED.get(status, status)
+    return PartResult(part, status, difference.mean, *difference.interval(), num_seeds, "paired draws")
+
+
 def _judge_unpaired(part: ClaimPart, terms: Sequence[tuple[int, Estimate]], against: float) -> PartResult:
     """By the cells' own standard errors, as if independent, which is conservative on one evaluation set.
 
@@ -118,7 +132,7 @@ def _judge_unpaired(part: ClaimPart, terms: Sequence[tuple[int, Estimate]], agai
         return PartResult(part, "undecided", mean, num_seeds=num_seeds)
     difference = Difference(mean, *combined)
     status, noise = _decide(part, difference, against), _noise([estimate.source for _, estimate in counting])
-    if noise == "evaluation set alone":
+    if noise in ("evaluation set alone", "draws"):
         status = SUGGESTED.get(status, status)
     return PartResult(part, status, mean, *difference.interval(), num_seeds, noise)
 
@@ -130,6 +144,8 @@ def _noise(sources: Sequence[Source]) -> Noise:
     """What an interval covers that combines errors from these sources."""
     if "evaluation" in sources:
         return "evaluation set alone"
+    if "draws" in sources:
+        return "draws"
     if "pooled" in sources:
         return "pooled seeds"
     return "seeds" if "seeds" in sources else "published"

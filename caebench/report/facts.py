@@ -37,6 +37,7 @@ def facts(rows: Rows) -> list[dict[str, Any]]:
 def cell_fact(entry: Entry) -> dict[str, Any]:
     """A cell in plain values."""
     ours, verdict = entry.estimate, entry.verdict
+    runs = ours.runs if ours else []
     return {
         "row_id": entry.row.id,
         "row": entry.row.label,
@@ -48,11 +49,12 @@ def cell_fact(entry: Entry) -> dict[str, Any]:
         "spread": _meaning(entry.spread),
         "standard_error": _meaning(ours.standard_error) if ours else None,
         "noise_from": ours.source if ours else None,
-        "n": len(ours.values) if ours else 0,
+        "n": len(runs),
         "best": _meaning(entry.best),
         "best_of": entry.choice.of if entry.choice else None,
-        "values": [_meaning(value) for value in ours.values.values()] if ours else [],
-        "seeds": list(ours.values) if ours else [],
+        "values": [_meaning(value) for _, _, value in runs],
+        "seeds": [seed for seed, _, _ in runs],
+        **({"draws": [draw for _, draw, _ in runs]} if ours and ours.by_draw else {}),
         "published": {name: known.value if known else None for name, known in entry.published.items()},
         "sources": {name: known.source for name, known in entry.published.items() if known},
         "gap": _meaning(verdict.gap) if verdict else None,

@@ -10,8 +10,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from caebench.specs.base import Config
+from caebench.specs.base import Config, is_table
 from caebench.specs.identity import differing, full, identity
+from caebench.specs.inputs.few_shot import MARK
 from caebench.specs.job import Protocol, Spec
 from caebench.store.records import Record
 
@@ -24,20 +25,22 @@ def protocol(config: Spec, record: Record | None) -> Protocol:
     if record is not None:
         packages = record["provenance"].get("packages", {})
         found.update(record.get("protocol", {}))  # where the encoder decides
-        found["data"] = ", ".join(f"{name} {mark}" for name, mark in sorted(record["fingerprints"].items()))
+        found["data"] = _data(record["fingerprints"])
         found["versions"] = ", ".join(f"{name} {packages[name]}" for name in VERSIONED if packages.get(name))
     return found
 
 
 def fingerprint(config: Spec, record: Record) -> str:
     """Eight digits that are equal for numbers made in the same way."""
-    content = {"config": {**identity(config), "seed": None}, **protocol(config, record)}  # a new field moves none
+    made = protocol(config, record)
+    made["data"] = _data(_of_no_draw(record["fingerprints"]))
+    content = {"config": {**undrawn(identity(config)), "seed": None}, **made}  # a new field moves none
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]
 
 
 def deviations(config: Config, expected: Config, record: Record, usual: Mapping[str, Any]) -> list[str]:
     """`field: the column's -> this number's`, and other differences in how the number was made."""
-    lines = differing({**full(expected), "seed": None}, {**full(config), "seed": None})
+    lines = differing({**undrawn(full(expected)), "seed": None}, {**undrawn(full(config)), "seed": None})
     planned = expected.protocol() if isinstance(expected, Spec) else {}
     lines += [f"{name}: {planned.get(name)} -> {found}" for name, found in record.get("protocol", {}).items()]
     for split, mark in record["fingerprints"].items():
@@ -52,6 +55,23 @@ def deviations(config: Config, expected: Config, record: Record, usual: Mapping[
         if plugin.get("dirty"):
             lines.append(f"made from a changed working tree of the plug-in {plugin['module']}")
     return lines
+
+
+def undrawn(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a config without the draw of its few-shot data: draws, as seeds, differ by design."""
+    data = fields.get("data")
+    if not is_table(data) or not is_table(few := data.get("few")):
+        return dict(fields)
+    return {**fields, "data": {**data, "few": {**few, "draw": None}}}
+
+
+def _of_no_draw(fingerprints: Mapping[str, str]) -> dict[str, str]:
+    """The fingerprints of whole splits."""
+    return {name: mark for name, mark in fingerprints.items() if MARK not in name}
+
+
+def _data(fingerprints: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {mark}" for name, mark in sorted(fingerprints.items()))
 
 
 def usual(records: Sequence[Record]) -> dict[str, dict[str, str]]:

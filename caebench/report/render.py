@@ -11,6 +11,7 @@ from typing import Any
 from caebench.files.visible import in_one_line
 from caebench.planning.graph import Plan
 from caebench.report.claims import Judgement, PartResult, seeds_text
+from caebench.report.draws import notes_on_draws, num_draws
 from caebench.report.statistics import Mark
 from caebench.report.table import Entry
 from caebench.specs.inputs.dataset import SyntheticData
@@ -78,8 +79,11 @@ def document(plan: Plan, rows: Rows, claims: Sequence[tuple[Judgement, Judgement
 def title(plan: Plan, rows: Rows) -> str:
     """The table's headline, with its scale."""
     number = f"Table {plan.suite.table}: " if plan.suite.table else ""
-    num_seeds = max((len(entry.numbers) for row in rows for entry in row), default=0)
+    cells = [entry for row in rows for entry in row]
+    num_seeds = max((len({number.seed for number in entry.numbers}) for entry in cells), default=0)
     seeds = f", {num_seeds} seeds" if num_seeds > 1 else ""
+    draws = num_draws(entry.estimate for entry in cells)
+    seeds += f", {draws} draws of few-shot data" if draws else ""
     subsets = "".join(f", {name} subset {subset.fingerprint}" for name, subset in plan.subsets.items())
     own = "".join(f", {name} {contents.fingerprint}" for name, contents in plan.own_data.items())
     return f"{number}{plan.suite.title} [{plan.scale.name.upper()} scale{subsets}{own}{seeds}]"
@@ -108,7 +112,7 @@ def _ours(entry: Entry) -> str:
         return "-" if entry.state == "quoted" else entry.state
     digits = _digits(entry)
     spread = f" +- {entry.spread:.{digits}f}" if entry.spread is not None else ""
-    done, asked = len(entry.estimate.values), len(entry.numbers)
+    done, asked = len(entry.estimate.runs), len(entry.numbers)
     missing = f" [{done} of {asked}]" if done < asked else ""
     best = f" [{entry.best:.{digits}f}]" if entry.best is not None else ""
     return f"{entry.estimate.mean:.{digits}f}{spread}{best}{missing}"
@@ -182,6 +186,7 @@ def _number_notes(cells: list[Entry]) -> list[str]:
         lines.append(
             "With two seeds, +- is the deviation over seeds pooled over all the column's rows, assuming equal variance."
         )
+    lines += notes_on_draws(entry.estimate for entry in cells)
     if "evaluation" in sources:
         lines.append(
             "With fewer than three seeds, +- is the standard error of the evaluation set alone, without the variance "

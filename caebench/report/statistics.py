@@ -6,7 +6,7 @@ Every value, error and interval is in its metric's own unit, as the table shows 
 import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Literal, NamedTuple
 
@@ -15,7 +15,8 @@ from scipy.special import ndtri, stdtrit  # pyright: ignore[reportMissingTypeStu
 Mark = Literal["best", "second", ""]
 # Where a standard error comes from: the cell's own seeds; two seeds, with the deviation pooled over the column; the
 # evaluation set alone, without the variance over seeds; what is known of published numbers.
-Source = Literal["seeds", "pooled", "evaluation", "published"]
+# few-shot data with too few seeds: draws and evaluation set (ADR 43).
+Source = Literal["seeds", "pooled", "draws", "evaluation", "published"]
 LEVEL = 0.05  # of every test; intervals are of 95 %
 MIN_SEEDS = 3  # with at least this many, the seeds' own deviation is used
 MIN_POOLED = 2  # degrees of freedom of a column's deviation: one would give an interval of 12.7 standard errors
@@ -27,15 +28,26 @@ EXACT = 1e-9  # 64.15 - 64.1 is above 0.05 in binary; a gap of the rounding itse
 class Estimate:
     """A cell's number and its noise."""
 
-    values: Mapping[int, float]  # seed -> value; empty for a published number
+    values: Mapping[int, float]  # seed -> value, on few-shot data the mean over draws; empty for a published number
     mean: float
     standard_error: float | None  # of the mean; None: unknown
     source: Source  # of the standard error
     degrees: float = math.inf  # of freedom of the standard error
+    by_draw: Mapping[int, Mapping[int, float]] = field(default_factory=dict[int, Mapping[int, float]])  # seed -> draw
+    evaluation_error: float | None = None  # of the evaluation set alone, where the source is draws
+
+    @property
+    def runs(self) -> list[tuple[int, int | None, float]]:
+        """Seed, draw and value of each number that counts; no draw on whole data."""
+        if not self.by_draw:
+            return [(seed, None, value) for seed, value in self.values.items()]
+        return [(seed, draw, value) for seed, draws in self.by_draw.items() for draw, value in draws.items()]
 
     @property
     def deviation(self) -> float | None:
-        """Of one run."""
+        """Of one run; over draws, where the source is draws."""
+        if self.source == "draws":
+            return statistics.stdev(means_of_draws(self.by_draw).values())
         if self.standard_error is None or self.source not in ("seeds", "pooled"):
             return self.standard_error
         return self.standard_error * math.sqrt(len(self.values))
@@ -72,9 +84,19 @@ def estimate(values: Mapping[int, float], intervals: Mapping[int, tuple[float, f
     mean = statistics.fmean(values.values())
     if len(values) >= MIN_SEEDS:
         return Estimate(values, mean, standard_error(values.values()), "seeds", len(values) - 1)
-    known = [interval for seed in values if (interval := intervals.get(seed)) is not None]
-    error = statistics.fmean((high - low) / (2 * student_t(math.inf)) for low, high in known) if known else None
-    return Estimate(values, mean, error, "evaluation")
+    return Estimate(values, mean, evaluation_error(intervals.get(seed) for seed in values), "evaluation")
+
+
+def evaluation_error(intervals: Iterable[tuple[float, float] | None]) -> float | None:
+    """The evaluation set's standard error from 95 % intervals, averaged; None if none is known."""
+    known = [interval for interval in intervals if interval is not None]
+    return statistics.fmean((high - low) / (2 * student_t(math.inf)) for low, high in known) if known else None
+
+
+def means_of_draws(by_draw: Mapping[int, Mapping[int, float]]) -> dict[int, float]:
+    """The mean over seeds of each draw; every seed has the same draws."""
+    draws = next(iter(by_draw.values()), dict[int, float]())
+    return {draw: statistics.fmean(values[draw] for values in by_draw.values()) for draw in draws}
 
 
 def pool(column: Sequence[Estimate | None]) -> list[Estimate | None]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from caebench.planning.graph import Cell, Plan
+from caebench.report.draws import estimate_draws
 from caebench.report.protocol import deviations, fingerprint, usual
 from caebench.report.statistics import (
     Estimate,
@@ -33,7 +34,7 @@ MAX_SEEDS = 10  # seeds that a report looks for, from 0
 
 
 class Number(NamedTuple):
-    """One seed's number in a cell, with its job; `low` and `high` are its 95 % interval."""
+    """One seed's number in a cell, or one draw's, with its job; `low` and `high` are its 95 % interval."""
 
     suite: str
     row: str
@@ -50,6 +51,7 @@ class Number(NamedTuple):
     high: float | None = None
     protocol: str | None = None  # equal for numbers made in the same way
     commit: str | None = None
+    draw: int | None = None  # of few-shot data
 
 
 @dataclass(frozen=True)
@@ -90,12 +92,12 @@ class Entry:
 
 
 def numbers(plan: Plan, cell: Cell, records: Records) -> tuple[Number, ...]:
-    """A cell's numbers, one per seed.
+    """A cell's numbers, one per seed, and on few-shot data one per seed and draw.
 
     Raises:
-        ValueError: two have the same seed.
+        ValueError: two have the same seed and draw.
     """
-    found = tuple(_number(plan, cell, job, records) for job in cell.jobs)
+    found = tuple(_number(plan, cell, job, records)._replace(draw=job.draw) for job in cell.jobs)
     _check_distinct_seeds(found)
     return found
 
@@ -136,29 +138,42 @@ def entries(plan: Plan, records: Records, sets: Sequence[PublishedSet]) -> list[
 
 def _entry(plan: Plan, cell: Cell, key: str, records: Records, sets: Sequence[PublishedSet]) -> Entry:
     found, done = numbers(plan, cell, records), "quoted"
-    values = {number.seed: float(number.value) for number in found if number.value is not None}
+    known = _estimate(found)
     if found:
-        done = "done" if values else EMPTY.get(found[0].state, found[0].state)
-    intervals = {n.seed: None if n.low is None or n.high is None else (n.low, n.high) for n in found}
-    entry = Entry(cell.row, key, cell.column, done, found, estimate(values, intervals), _published(cell, sets))
+        done = "done" if known is not None else EMPTY.get(found[0].state, found[0].state)
+    entry = Entry(cell.row, key, cell.column, done, found, known, _published(cell, sets))
     chosen = cell.jobs[0].config.choice(cell.column.metric) if cell.jobs else None
     return replace(entry, rates=_rates(cell, records), choice=chosen)
+
+
+def _estimate(found: Sequence[Number]) -> Estimate | None:
+    """Mean and noise of a cell's numbers."""
+    intervals = {n: None if n.low is None or n.high is None else (n.low, n.high) for n in found if n.value is not None}
+    if any(number.draw is not None for number in found):
+        values: dict[int, dict[int, float]] = {}
+        for n in intervals:
+            values.setdefault(n.seed, {})[n.draw or 0] = float(n.value or 0.0)
+        return estimate_draws(values, intervals.values())
+    return estimate(
+        {n.seed: float(n.value or 0.0) for n in intervals}, {n.seed: known for n, known in intervals.items()}
+    )
 
 
 def _check_distinct_seeds(numbers: Sequence[Number]) -> None:
     """A cell has one number per seed, or the last would replace the others.
 
     Raises:
-        ValueError: two jobs of a cell have the same seed, whether they are done or not.
+        ValueError: two jobs of a cell have the same seed and draw, whether they are done or not.
     """
-    jobs: dict[int, str] = {}
+    jobs: dict[tuple[int, int | None], str] = {}
     for number in numbers:
-        if number.seed in jobs:
+        key = number.seed, number.draw
+        if key in jobs:
             raise ValueError(
                 f"{number.suite}, row '{number.row}', column '{number.column}': two numbers of seed {number.seed} "
-                f"({jobs[number.seed]}, {number.job}). A cell has one number per seed: plan each seed once."
+                f"({jobs[key]}, {number.job}). A cell has one number per seed: plan each seed once."
             )
-        jobs[number.seed] = number.job
+        jobs[key] = number.job
 
 
 def _published(cell: Cell, sets: Sequence[PublishedSet]) -> dict[str, Published | None]:

@@ -32,6 +32,7 @@ class Spec(Config):
     FOLDER: ClassVar[str | None] = None  # of the store; None: its kind
     METRICS: ClassVar[tuple[str, ...]] = ()  # the numbers of a result that a column may show
     LABELS: ClassVar[tuple[str, ...]] = ("class",)  # of the data sets that it can read
+    TAKES_FEW_SHOT: ClassVar[bool] = False  # whether it may train on a drawn part of a data set (ADR 43)
     SPEED: ClassVar[Speed] = "training"
     HIGHER_IS_BETTER: ClassVar[bool] = True
     NEEDS_ENCODER: ClassVar[bool] = True  # of an evaluation: that of its row; one without is the same for every seed
@@ -49,7 +50,7 @@ class Spec(Config):
     def slug(self, inputs: "Inputs", mark: str) -> str:
         """What a job is, in a few words; `mark` says what deviates from the recipe."""
         data, encoder = getattr(self, "data", None), inputs.get("encoder")
-        parts = [data.name if data is not None else kind_of(self)]
+        parts = [data.short if data is not None else kind_of(self)]
         return f"{parts[0]}{mark}" + (f"-{encoder.slug}" if encoder else "")
 
     def implied(self, inputs: "Inputs") -> dict[str, "Job"]:
@@ -57,16 +58,16 @@ class Spec(Config):
         data = getattr(self, "data", None)
         if not isinstance(data, Spec):
             return {}
-        config: Any = data  # frozen, so it has a hash
-        made = _shared(config)
+        config: Any = data
+        made = _shared(config.whole)  # frozen, so it has a hash
         return {"data": made, **made.inputs}
 
     def check(self, inputs: "Inputs") -> None:
         """Refuse what cannot run.
 
         Raises:
-            ValueError: the data set has no labels that it can read, a batch is larger than the training set, or the
-                encoder's patches do not fill an image.
+            ValueError: the data set has no labels that it can read, too few images or a drawn part, where whole sets
+                are read, a batch is larger than the training set, or the encoder's patches do not fill an image.
         """
         if (image_size := getattr(self, "image_size", None)) is not None and "encoder" in inputs:
             num_patches(image_size, encoder_size(inputs))
@@ -77,11 +78,35 @@ class Spec(Config):
                 f"field 'data.name' is '{data.name}': its labels are of another kind ({data.dataset.labels}) than "
                 f"{kind_of(self)} reads. Choose one of {fitting}."
             )
+        if data is not None and data.few is not None:
+            self._check_few_shot(data)
         if data is not None and optimization is not None and data.size.train < optimization.global_batch:
             raise ValueError(
                 f"field 'optimization.global_batch' is {optimization.global_batch}: {data.name} has only "
                 f"{data.size.train} training images. Choose a smaller batch."
             )
+
+    def _check_few_shot(self, data: Any) -> None:
+        if not self.TAKES_FEW_SHOT:
+            raise ValueError(f"field 'data.few': {kind_of(self)} takes whole data sets, not {data.words}. Remove it.")
+        if data.size.train > data.whole_size.train:
+            raise ValueError(
+                f"data set '{data.words}': {data.size.num_classes:,} classes need {data.size.train:,} training images, "
+                f"and the whole set has {data.whole_size.train:,}. Ask for fewer."
+            )
+
+    def fitted(self) -> Self:
+        """The config with batch and rate fitted to the number of training images, where the data ask for it."""
+        data, optimization = getattr(self, "data", None), getattr(self, "optimization", None)
+        if data is None or optimization is None or not data.fits_optimization or not self.TAKES_FEW_SHOT:
+            return self
+        fitted = optimization.fitted(data.size.train)
+        return self if fitted is optimization else self.with_optimization(fitted)
+
+    def with_optimization(self, optimization: Any) -> Self:
+        """The config with another optimisation, and what follows from it."""
+        changes: dict[str, Any] = {"optimization": optimization}
+        return self.replace(**changes)
 
     def scaled(self, scale: Scale) -> Self:
         """The config at a scale.
@@ -165,6 +190,12 @@ class Job:
         """Its own; its encoder's if it uses no randomness, as k-NN; None if its numbers depend on none."""
         own: int | None = getattr(self.config, "seed", None)
         return self.inputs["encoder"].seed if own is None and "encoder" in self.inputs else own
+
+    @property
+    def draw(self) -> int | None:
+        """The draw of its few-shot data; None on whole data sets."""
+        data = getattr(self.config, "data", None)
+        return None if data is None or data.few is None else data.few.draw
 
     @property
     def name(self) -> str:

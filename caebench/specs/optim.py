@@ -2,13 +2,16 @@
 and the base learning rate. Per-device batch, accumulation and world size are derived where the job runs.
 """
 
-from typing import Annotated, Literal
+import math
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from caebench.specs.base import Config
 
 Precision = Literal["fp32", "bf16", "fp16"]
+FITTED_STEPS = 8  # of an epoch, where the batch is fitted to few training images
+SMALLEST_BATCH = 16  # of a fitted optimisation, where there are as many images
 
 
 class AdamW(Config):
@@ -88,3 +91,18 @@ class Optimization(Config):
     def lr(self) -> float:
         """The peak learning rate."""
         return self.base_lr * self.global_batch / 256
+
+    def fitted(self, num_train: int) -> Self:
+        """The optimisation for so few training images (ADR 43); the same where they are enough.
+
+        The batch is halved until an epoch has FITTED_STEPS steps, down to SMALLEST_BATCH, and further only where there
+        are fewer images. AdamW's peak rate follows the square root of the batch; those of LARS and SGD stay.
+        """
+        batch = self.global_batch
+        while batch > num_train or (num_train // batch < FITTED_STEPS and batch // 2 >= SMALLEST_BATCH):
+            batch = max(1, batch // 2)
+        if batch == self.global_batch:
+            return self
+        ratio = self.global_batch / batch
+        factor = math.sqrt(ratio) if isinstance(self.optimizer, AdamW) else ratio
+        return self.replace(global_batch=batch, base_lr=self.base_lr * factor)

@@ -32,6 +32,10 @@ class Scalable(Protocol):
         """The same on the data sets that a site has."""
         ...
 
+    def fitted(self) -> Self:
+        """The same, with batch and rate fitted to few training images."""
+        ...
+
 
 C = TypeVar("C", bound=Scalable)
 
@@ -53,7 +57,7 @@ class Scale:
     def apply(self, config: C) -> C:
         """The config at this scale, on the data sets that the site has."""
         sized = config if self.name == "paper" else config.scaled(self)
-        return sized.on_site(self.found) if self.found else sized
+        return (sized.on_site(self.found) if self.found else sized).fitted()
 
     @property
     def rules_of(self) -> str:

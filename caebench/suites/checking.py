@@ -8,6 +8,7 @@ from caebench.specs.base import is_table
 from caebench.specs.did_you_mean import suggest
 from caebench.specs.registry import SOURCES
 from caebench.suites.claims import CellName
+from caebench.suites.few_shot import SET, few_shot_mistakes, sets_few_shot
 from caebench.suites.recipes import SuiteError, build, parameters
 from caebench.suites.suite import Column, Row, Suite
 
@@ -132,10 +133,13 @@ def _fields(suite: Suite) -> Iterator[SuiteError]:
     for column in suite.columns.values():
         if "seed" in column.set:
             yield SuiteError(suite.where_of(column), SEED)
+        yield from (SuiteError(suite.where_of(column), mistake) for mistake in few_shot_mistakes(column))
     for where, choice in given:
         fields = [*type(choice).model_fields, *sorted(known)]
         if "seed" in choice.set:
             yield SuiteError(where, SEED)
+        if sets_few_shot(choice.set):
+            yield SuiteError(where, SET)
         for name in sorted(choice.arguments().keys() - known):
             yield SuiteError(where, f"unknown field '{name}'.{suggest(name, fields)} Fields: {', '.join(fields)}.")
 

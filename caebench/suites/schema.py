@@ -11,9 +11,9 @@ from caebench.datasets.registry import PUBLISHED
 from caebench.specs.base import Config
 from caebench.specs.described import described
 from caebench.specs.evaluations.dense import DENSE_TASKS, DenseTask
+from caebench.specs.inputs.named import forms_of
 from caebench.specs.job import Spec
 from caebench.specs.methods.base import METHODS, Method
-from caebench.specs.own_data import NAME
 from caebench.specs.registry import EVALUATIONS, KINDS, SOURCES
 from caebench.specs.schema import DIALECT, Schema, clean, configs_in, definitions, reference
 from caebench.suites.suite import Choice, Row, Suite
@@ -102,6 +102,8 @@ def _parts_of_configs() -> dict[str, Schema]:
     """The configs that a `set` may name parts of: no field is required, and a base class stands for all its kinds."""
     found = definitions([*KINDS.values(), *METHODS.values()])
     loose = {name: {key: part for key, part in schema.items() if key != "required"} for name, schema in found.items()}
+    for schema in loose.values():
+        schema["properties"].pop("few", None)  # a column's `data` says it
     for base, kinds in ANY_KIND.items():
         loose[base.__name__] = {"anyOf": [reference(cls) for cls in kinds.values()]}
     return loose
@@ -133,8 +135,7 @@ def _taken(name: str) -> dict[str, Schema]:
 def _complete_column(column: Schema) -> None:
     """The metrics of each evaluation, whether it takes a data set, and the fields of its config."""
     column["properties"]["eval"]["enum"] = list(EVALUATIONS)
-    own = {"type": "string", "pattern": f"^{NAME.pattern}$"}
-    column["properties"]["data"]["anyOf"] = [{"enum": list(PUBLISHED)}, own]
+    column["properties"]["data"]["anyOf"] = forms_of(PUBLISHED)
     column["allOf"] = [{"if": _says("eval", name), "then": _column_of(name)} for name in EVALUATIONS]
 
 

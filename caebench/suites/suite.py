@@ -70,7 +70,9 @@ class Column(Config):
     metric: str = "top1"
     """Which of its numbers is shown."""
     data: str | None = None
-    """The data set, of an evaluation that takes one."""
+    """The data set, of an evaluation that takes one; `food101@1%` and `food101@10shot` are few-shot data."""
+    draws: PositiveInt | None = None
+    """How many draws of few-shot data are evaluated, a job each; 5 if nothing is said."""
     published: str | None = None
     """The metric's name in published/*.csv."""
     note: str | None = None

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from caebench.data.few_shot import draw
 from caebench.datasets.errors import DataError
 from caebench.datasets.splits import SPLITS, ImageSplit, SceneSplit, Split
 from caebench.files.atomic import check_guard
@@ -70,10 +71,18 @@ class Run:
             raise Interrupted(f"stopped by {signal} {where}", signal)
 
     def open_split(self, data: Data, split: Split) -> ImageSplit:
-        """List a split of images that have a label each; see `open`."""
+        """List a split of images that have a label each; of few-shot data the drawn training images. See `open`.
+
+        Raises:
+            DataError: as `open`; and a class has fewer images than are to be drawn.
+        """
         found = self.open(data, split)
         assert isinstance(found, ImageSplit), "a spec has refused other labels"
-        return found
+        if data.few is None or split != "train":
+            return found
+        drawn = draw(data.few, found, data.size.num_classes)
+        self.fingerprints[f"{data.words} draw {data.few.draw}/{split}"] = drawn.fingerprint
+        return drawn
 
     def open_scenes(self, data: Data) -> tuple[SceneSplit, SceneSplit]:
         """Describe both splits of pictures with labels below the image, whose classes are numbered alike; see `open`.
@@ -89,13 +98,13 @@ class Run:
         return train, val
 
     def open(self, data: Data, split: Split) -> ImageSplit | SceneSplit:
-        """Read a split, and note its fingerprint under the name of the data set whose split it is.
+        """Read a whole split, and note its fingerprint under the name of the data set whose split it is.
 
         Raises:
             DataError: something is missing or wrong, or an input job saw another content under the same name.
         """
         try:
-            found = data.dataset.open(data.roots(self.site.roots, self.inputs), split, data.size)
+            found = data.dataset.open(data.roots(self.site.roots, self.inputs), split, data.whole_size)
         except DataError as error:
             if not isinstance(data, SyntheticData) or isinstance(error.__cause__, PermissionError):
                 raise

@@ -6,7 +6,8 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from caebench.specs.evaluations.frozen import TOP, FrozenProbe, Selection, best_epoch, describe_crops
-from caebench.specs.inputs.dataset import IMAGE_SIZE, IMAGENET, Data
+from caebench.specs.inputs.dataset import IMAGE_SIZE, Data
+from caebench.specs.inputs.named import DataName, named
 from caebench.specs.job import Choice, Protocol
 from caebench.specs.optim import SGD, Optimization
 from caebench.specs.scale import Scale, Shrink
@@ -63,7 +64,7 @@ class AttentiveProbe(FrozenProbe):
         return best_epoch(self, metric)
 
 
-def attentive_probe(variant: VariantName = "vit_b") -> AttentiveProbe:
+def attentive_probe(variant: VariantName = "vit_b", data: DataName = "imagenet1k") -> AttentiveProbe:
     """Attentive probe, the same for every variant. Source: the official tools/run_attentive.py; CAE, Sec. 4.2.
 
     Expects: 73.8 for CAE* ViT-B at 300 epochs (Table 1).
@@ -77,4 +78,4 @@ def attentive_probe(variant: VariantName = "vit_b") -> AttentiveProbe:
         base_lr=0.4 * 256 / 8192,
         min_lr=1e-6,
     )
-    return AttentiveProbe(kind="attentive_probe", data=IMAGENET, image_size=IMAGE_SIZE, optimization=optimization)
+    return AttentiveProbe(kind="attentive_probe", data=named(data), image_size=IMAGE_SIZE, optimization=optimization)

@@ -1,5 +1,6 @@
 """End-to-end fine-tuning: ImageNet-1k, and the transfer sets of Table 4."""
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +10,8 @@ from pydantic import Field, PositiveFloat, PositiveInt
 
 from caebench.specs.arithmetic import encode, trained_bytes
 from caebench.specs.evaluations.frozen import TOP, Selection, best_epoch, describe_crops
-from caebench.specs.inputs.dataset import IMAGE_SIZE, Data, RealData
+from caebench.specs.inputs.dataset import IMAGE_SIZE, Data
+from caebench.specs.inputs.named import DataName, named
 from caebench.specs.job import Choice, Inputs, Protocol, Spec, encoder_size
 from caebench.specs.mixing import Mixing
 from caebench.specs.optim import AdamW, Optimization
@@ -77,6 +79,7 @@ class Finetune(Spec):
 
     VERSION: ClassVar[int] = 2
     METRICS: ClassVar[tuple[str, ...]] = TOP
+    TAKES_FEW_SHOT: ClassVar[bool] = True
 
     kind: Literal["finetune"]
     data: Data
@@ -123,6 +126,11 @@ class Finetune(Spec):
         milder = rule.milder(self)
         milder["mixing"] = milder["mixing"].replace(group=group)
         return self.replace(optimization=optimization, **milder, **scale.images(self))
+
+    def with_optimization(self, optimization: Optimization) -> Self:
+        """Groups of mixed images that divide the batch, too."""
+        group = math.gcd(self.mixing.group, optimization.global_batch)
+        return self.replace(optimization=optimization, mixing=self.mixing.replace(group=group))
 
     def scale_note(self, scale: Scale) -> str:
         """How its augmentation shrinks."""
@@ -171,12 +179,12 @@ SETTINGS: dict[str, Setting] = {
 }
 
 
-def finetune(variant: VariantName = "vit_b") -> Finetune:
-    """ImageNet-1k fine-tuning. Source: official scripts/cae_*_finetune.sh; CAE, Sec. 4.2.
+def finetune(variant: VariantName = "vit_b", data: DataName = "imagenet1k") -> Finetune:
+    """ImageNet-1k fine-tuning, or another data set's. Source: official scripts/cae_*_finetune.sh; CAE, Sec. 4.2.
 
     Expects: 83.6 for CAE* ViT-B at 300 epochs (Table 1).
     """
-    return _finetune(variant, "imagenet1k")
+    return _finetune(variant, data)
 
 
 def food101(variant: VariantName = "vit_b") -> Finetune:
@@ -200,7 +208,7 @@ def _finetune(variant: VariantName, dataset: str) -> Finetune:
     setting = SETTINGS[variant]
     return Finetune(
         kind="finetune",
-        data=RealData(kind="real", name=dataset),
+        data=named(dataset),
         image_size=IMAGE_SIZE,
         optimization=Optimization(
             optimizer=AdamW(kind="adamw"),

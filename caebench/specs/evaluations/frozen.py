@@ -35,6 +35,7 @@ class FrozenProbe(Spec):
     """A probe that trains on the features of a frozen encoder. Several may share one pass of it (ADR 20)."""
 
     SPEED: ClassVar[Speed] = "frozen"
+    TAKES_FEW_SHOT: ClassVar[bool] = True
 
     data: Data
     """The data set that it trains and is evaluated on."""

@@ -7,10 +7,10 @@ from pydantic import PositiveFloat, PositiveInt
 
 from caebench.specs.arithmetic import encode
 from caebench.specs.evaluations.frozen import POOLING, Feature, check_feature
-from caebench.specs.inputs.dataset import IMAGE_SIZE, Data, data_named
+from caebench.specs.inputs.dataset import IMAGE_SIZE, Data
+from caebench.specs.inputs.named import DataName, named
 from caebench.specs.job import Choice, Inputs, Protocol, Spec, Speed, encoder_size
 from caebench.specs.optim import Precision
-from caebench.specs.own_data import DataName
 from caebench.specs.scale import Scale
 from caebench.specs.variants import VariantName
 
@@ -24,6 +24,7 @@ class KNN(Spec):
     METRICS: ClassVar[tuple[str, ...]] = ("top1", "top1_k10", "top1_k20", "top1_k100", "top1_k200")
     LABELS: ClassVar[tuple[str, ...]] = ("class", "classes")
     SPEED: ClassVar[Speed] = "frozen"
+    TAKES_FEW_SHOT: ClassVar[bool] = True
 
     kind: Literal["knn"]
     data: Data
@@ -88,4 +89,4 @@ class KNN(Spec):
 
 def knn(variant: VariantName = "vit_b", data: DataName = "imagenet1k") -> KNN:
     """k-NN as in DINO (arXiv 2104.14294, Sec. 4.2.1). Not in the paper."""
-    return KNN(kind="knn", data=data_named(data), image_size=IMAGE_SIZE)
+    return KNN(kind="knn", data=named(data), image_size=IMAGE_SIZE)

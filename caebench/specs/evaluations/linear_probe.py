@@ -15,7 +15,8 @@ from caebench.specs.evaluations.frozen import (
     check_feature,
     describe_crops,
 )
-from caebench.specs.inputs.dataset import IMAGE_SIZE, IMAGENET, Data
+from caebench.specs.inputs.dataset import IMAGE_SIZE, Data
+from caebench.specs.inputs.named import DataName, named
 from caebench.specs.job import Choice, Inputs, Protocol
 from caebench.specs.optim import LARS, Optimization
 from caebench.specs.scale import Scale, Shrink
@@ -66,7 +67,7 @@ class LinearProbe(FrozenProbe):
         return best_epoch(self, metric)
 
 
-def linear_probe(variant: VariantName = "vit_b") -> LinearProbe:
+def linear_probe(variant: VariantName = "vit_b", data: DataName = "imagenet1k") -> LinearProbe:
     """Linear probe, the same for every variant. Source: the official tools/run_linear.py; MAE's FINETUNE.md.
 
     Expects: 64.1 for CAE* ViT-B at 300 epochs (Table 1).
@@ -79,4 +80,4 @@ def linear_probe(variant: VariantName = "vit_b") -> LinearProbe:
         global_batch=16384,
         base_lr=0.1,
     )
-    return LinearProbe(kind="linear_probe", data=IMAGENET, image_size=IMAGE_SIZE, optimization=optimization)
+    return LinearProbe(kind="linear_probe", data=named(data), image_size=IMAGE_SIZE, optimization=optimization)

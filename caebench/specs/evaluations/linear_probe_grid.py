@@ -7,7 +7,8 @@ from pydantic import Field, PositiveFloat, PositiveInt
 from caebench.specs.arithmetic import encode
 from caebench.specs.evaluations.frozen import Feature, FrozenProbe, describe_crops
 from caebench.specs.evaluations.linear_probe import RULES, linear_probe
-from caebench.specs.inputs.dataset import IMAGE_SIZE, IMAGENET, Data
+from caebench.specs.inputs.dataset import IMAGE_SIZE, Data
+from caebench.specs.inputs.named import DataName, named
 from caebench.specs.job import Choice, Inputs, Protocol, encoder_size
 from caebench.specs.optim import Optimization
 from caebench.specs.scale import Scale
@@ -43,9 +44,12 @@ class LinearProbeGrid(FrozenProbe):
         """As the linear probe; its rates by one factor."""
         shrink = scale.rule("linear_probe", RULES)
         optimization = shrink.apply(self.optimization, scale.precision)
+        return self.with_optimization(optimization).replace(**scale.images(self))
+
+    def with_optimization(self, optimization: Optimization) -> Self:
+        """Its rates by the factor of the base rate."""
         factor = optimization.base_lr / self.optimization.base_lr
-        rates = tuple(rate * factor for rate in self.base_lrs)
-        return self.replace(optimization=optimization, base_lrs=rates, **scale.images(self))
+        return self.replace(optimization=optimization, base_lrs=tuple(rate * factor for rate in self.base_lrs))
 
     def multiply_adds(self, inputs: Inputs) -> float:
         """The held-out images once, at the end."""
@@ -68,7 +72,7 @@ class LinearProbeGrid(FrozenProbe):
         return Choice("top1", "top1_best_on_val", heads) if metric == "top1" else None
 
 
-def linear_probe_grid(variant: VariantName = "vit_b") -> LinearProbeGrid:
+def linear_probe_grid(variant: VariantName = "vit_b", data: DataName = "imagenet1k") -> LinearProbeGrid:
     """The linear probe at 13 rates, from a 64th to 64 times the paper's, on three features. Not in the paper.
 
     DINOv2's linear evaluation (arXiv 2304.07193) tries many rates and features at once, too.
@@ -76,7 +80,7 @@ def linear_probe_grid(variant: VariantName = "vit_b") -> LinearProbeGrid:
     paper = linear_probe(variant).optimization
     return LinearProbeGrid(
         kind="linear_probe_grid",
-        data=IMAGENET,
+        data=named(data),
         image_size=IMAGE_SIZE,
         optimization=paper,
         base_lrs=tuple(paper.base_lr * 2.0**power for power in range(-6, 7)),

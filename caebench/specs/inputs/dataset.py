@@ -1,5 +1,6 @@
 """Data sets as inputs of jobs: the real ones, and those rendered in their place, in the same on-disk layouts."""
 
+from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -14,6 +15,7 @@ from caebench.datasets.splits import Size
 from caebench.files.layout import WORLD
 from caebench.specs.base import Config, NeedsWholeSetError
 from caebench.specs.did_you_mean import suggest
+from caebench.specs.inputs.few_shot import MARK, FewShot
 from caebench.specs.job import Inputs, Job, Spec, make_job
 from caebench.specs.own_data import DataName, OwnLayout
 from caebench.specs.scale import Scale
@@ -28,11 +30,43 @@ class DataSpec(Spec):
 
     name: str
     """The data set's name."""
+    few: FewShot | None = None
+    """The drawn part of the training images; without it, all of them. A column's `data` says it (ADR 43)."""
 
     @property
     def dataset(self) -> Dataset:
         """What is known of it."""
         return DATASETS[self.name]
+
+    @property
+    @abstractmethod
+    def whole_size(self) -> Size:
+        """Images and classes of the whole set."""
+
+    @property
+    def size(self) -> Size:
+        """Images and classes that a job sees: of the drawn part, or of the whole set."""
+        return self.whole_size if self.few is None else self.few.size(self.whole_size)
+
+    @property
+    def whole(self) -> Self:
+        """The whole set, whose job every part depends on."""
+        return self if self.few is None else self.replace(few=None)
+
+    @property
+    def fits_optimization(self) -> bool:
+        """Whether batch and rate of a training follow the number of its images: of a published set they never do."""
+        return self.few is not None
+
+    @property
+    def words(self) -> str:
+        """Its name as a column gives it: `imagenet1k@10shot`."""
+        return self.name if self.few is None else f"{self.name}{MARK}{self.few.words}"
+
+    @property
+    def short(self) -> str:
+        """Its name in that of a job."""
+        return self.name if self.few is None else f"{self.name}-{self.few.slug}"
 
     def slug(self, inputs: Inputs, mark: str) -> str:
         """Its name."""
@@ -40,7 +74,7 @@ class DataSpec(Spec):
 
     def implied(self, inputs: Inputs) -> dict[str, Job]:
         """The other data sets that it reads."""
-        return {known.name: make_job(self.replace(name=known.name)) for known in self.dataset.reads}
+        return {known.name: make_job(self.whole.replace(name=known.name)) for known in self.dataset.reads}
 
 
 class Contents(Config):
@@ -77,7 +111,7 @@ class RealData(DataSpec):
     """What a site has of it, where that is a part; a plan fills it in (ADR 30)."""
 
     @property
-    def size(self) -> Size:
+    def whole_size(self) -> Size:
         """Images and classes: as published, or of the subset."""
         assert self.dataset.published is not None, "the name is that of a published data set"
         return self.dataset.published if self.subset is None else self.subset.size
@@ -100,7 +134,9 @@ class RealData(DataSpec):
 
     def scaled(self, scale: Scale) -> Any:
         """The stand-in of a scale that has one."""
-        return self if scale.world is None else SyntheticData(kind="synthetic", name=self.name, world=scale.world)
+        if scale.world is None:
+            return self
+        return SyntheticData(kind="synthetic", name=self.name, world=scale.world, few=self.few)
 
     def roots(self, named: Roots, jobs: Mapping[str, Path]) -> Roots:
         """The folders to read it from: those that the site names.
@@ -125,7 +161,7 @@ class SyntheticData(DataSpec):
     """How much is rendered, and how large."""
 
     @property
-    def size(self) -> Size:
+    def whole_size(self) -> Size:
         """Images and classes."""
         return self.dataset.rendered(self.world.amount(self.name))
 
@@ -144,7 +180,7 @@ class SyntheticData(DataSpec):
 
     def disk_bytes(self, inputs: Inputs) -> int:
         """Of small JPEGs."""
-        return 2200 * len(self.layouts) * (self.size.train + self.size.val)
+        return 2200 * len(self.layouts) * (self.whole_size.train + self.whole_size.val)
 
     @property
     def layouts(self) -> tuple[str, ...]:
@@ -170,11 +206,16 @@ class OwnData(DataSpec):
         return own_dataset(self.name, self.layout.form)
 
     @property
-    def size(self) -> Size:
+    def whole_size(self) -> Size:
         """Images and classes."""
         if self.contents is None:
             raise unnamed(self.name, ())
         return self.contents.size
+
+    @property
+    def fits_optimization(self) -> bool:
+        """Always: no recipe was made for its number of images."""
+        return True
 
     def slug(self, inputs: Inputs, mark: str) -> str:
         """Its name."""
@@ -219,11 +260,6 @@ def unnamed(name: str, own: Iterable[str]) -> ValueError:
     return ValueError(
         f"data set '{name}': unknown.{suggest(name, known)} Known: {', '.join(known)}. A folder of yours: {mine}."
     )
-
-
-def data_named(name: str) -> RealData | OwnData:
-    """A data set by its name: a published one, or a user's."""
-    return RealData(kind="real", name=name) if name in PUBLISHED else OwnData(kind="own", name=name)
 
 
 Data = Annotated[RealData | SyntheticData | OwnData, Field(discriminator="kind")]
