@@ -190,6 +190,7 @@ def test_a_mistake_of_a_method_is_found_and_named(case, bench):
         assert what in found[check], found
 
 
+@pytest.mark.slow  # three checks
 def test_a_mistake_of_an_evaluation_is_found_and_named(bench):
     folder = new(bench, "evaluation", "my_own")
     specs = folder / "my_own" / "specs.py"
