@@ -40,7 +40,7 @@ def test_a_small_scale_runs_on_a_subset_and_the_title_says_both(part):
     assert "NANO-REAL: real data and small encoders. Compare rows with each other" in report.out
     assert "10 classes, 40 training and 20 validation images" in report.out
     again = part("run", "suite", suite, "--scale", "nano", "--real", "--yes")
-    assert "cached" in again.out and "done" not in again.out.splitlines()[-1], again.out
+    assert " cached. Stored in " in again.error and " done, " not in again.error, again
 
 
 def test_a_folder_that_changed_is_another_data_set(part):

@@ -30,11 +30,12 @@ def test_a_file_becomes_a_table_and_a_suite_and_nothing_runs_twice(desk, vit, ti
     assert "Evaluation of vit [NANO scale]" in first.out and "MAE, ViT-B, 1600" in first.out
     assert f"{saved}: written. `caebench run {saved}` runs the same jobs." in first.out
     again = desk(*given, "--compare-with", "T1-B-MAE-1600")
-    assert again.status == 0 and "done" not in again.out.splitlines()[-1] and "cached" in again.out
+    assert again.status == 0 and " cached. Stored in " in again.error and " done, " not in again.error
     planned = {job.name for job in make_plan(read(saved), tiny).jobs}
     assert planned <= {f"{folder.parent.name}/{folder.name}" for folder in desk.store.glob("*/*")}
     ran = desk("run", str(saved), "--jobs", "1")
-    assert ran.status == 0 and "cached" in ran.out and "done" not in ran.out.splitlines()[-1]
+    assert ran.status == 0 and " cached. Stored in " in ran.error and " done, " not in ran.error
+    assert f"# {vit}, SHA-256 " in saved.read_text()
 
 
 def test_a_job_and_a_row_stand_in_place_of_a_file(desk, vit, tiny):
@@ -91,9 +92,10 @@ def test_files_of_one_name_are_told_apart_and_one_file_is_one_row(desk, vit, tin
     other.parent.mkdir()
     shutil.copy(GOLDEN / "deit.pth", other)
     given, store = Given(num_heads=3), Store(desk.store)
-    rows = encoder_rows([vit, str(other), vit], [], given, store, Site(device="cpu"), tiny)
+    rows, origins = encoder_rows([vit, str(other), vit], [], given, store, Site(device="cpu"), tiny)
     labels = [row["label"] for row in rows]
     assert len(labels) == 2 and all(label.startswith("vit (") for label in labels) and len(set(labels)) == 2
+    assert origins == dict(zip(labels, [vit, str(other)], strict=True))
 
 
 MISTAKES = {
@@ -110,6 +112,10 @@ MISTAKES = {
     "no column": (("eval", "vit.pth", "--like", "quickstart", "--on", "lin"), "--on 'lin': no column of suite 'quick"),
     "no published row": (("eval", "vit.pth", "--compare-with", "T1-B-MAE"), "--compare-with 'T1-B-MAE': no row of a"),
     "weights alone": (("eval", "vit.pth", "--weights", "a.pth"), "--weights: 1 files for 0 networks timm:NAME."),
+    "two files": (
+        ("eval", "vit.pth", "log.pth", "--num-heads", "3"),
+        "--num-heads 3: it is said of one file, and here",
+    ),
     "no heads": (("eval", "vit.pth", "--on", "knn"), "num_heads: "),
     "no folder": (("eval", "vit.pth", "--num-heads", "3", "--on", "knn", "--save", "no/a.toml"), "no such folder: no."),
     "no TOML": (("eval", "vit.pth", "--num-heads", "3", "--on", "knn", "--save", "mine.txt"), "--save "),
@@ -119,6 +125,7 @@ MISTAKES = {
 @pytest.mark.parametrize("what", MISTAKES)
 def test_a_mistake_is_a_line_and_leaves_nothing(desk, vit, what, monkeypatch):
     monkeypatch.chdir(desk.home)
+    shutil.copy(GOLDEN / "deit.pth", desk.home / "log.pth")
     words, said = MISTAKES[what]
     answer = desk(*words)
     assert answer.status == 2 and answer.error.count("\n") == 1, answer
