@@ -140,7 +140,7 @@ def require_finite(parts: Parts) -> None:
 
 
 def find_heads(parts: Parts, given: int | None) -> int:
-    """The number of heads: recorded in our own file, said in a config next to it, the family's for this width, or given.
+    """The number of heads: recorded in our own file, in a config next to it, the family's for this width, or given.
 
     Raises:
         ValueError: none of these, two disagree, it does not divide the width, or a bias is for another number.

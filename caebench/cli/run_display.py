@@ -102,6 +102,7 @@ class RunDisplay:
     def stopping(self, num_running: int) -> None:
         """A signal asked for a stop."""
         self.is_stopping = True
+        self.progress.stop()  # what the workers say now stays readable
         jobs = "1 job saves" if num_running == 1 else f"{num_running} jobs save"
         self.console.print(f"stopping: {jobs} and ends. Ctrl-C again kills at once, and loses what is not saved.")
 

@@ -6,7 +6,7 @@ Tables go to standard output, and all of this to standard error.
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from textwrap import wrap
+from textwrap import TextWrapper
 from typing import TYPE_CHECKING, NamedTuple
 
 from caebench.cli.options import command, same_again, say
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from caebench.specs.job import Job
 
 MOST_NAMED = 5  # jobs that a summary names
-MOST_WIDE = 50  # characters of a command that a comment still fits behind
+MOST_WIDE = 40  # characters of a command that a comment still fits behind
 
 
 @dataclass(frozen=True)
@@ -92,11 +92,19 @@ def print_header(setup: "Setup", num_jobs: int, missing: "Sequence[Job]", time: 
         "jobs": f"{len(missing)} to do, {done} done already" if missing else f"all {num_jobs} are done already",
         **({"time": time} if missing else {}),
     }
-    out = PlainConsole(stderr=True)
-    out.print(what, style="bold")
+    PlainConsole(stderr=True).print(what, style="bold", soft_wrap=True)
     for name, words in lines.items():
-        folded = wrap(words, out.width - 9, break_on_hyphens=False) if out.is_terminal else [words]
-        out.print("\n".join([f"  {name:<6} {folded[0]}", *(" " * 9 + line for line in folded[1:])]), soft_wrap=True)
+        _tell(f"  {name:<6} {words}", indent=9)
+
+
+def _tell(words: str, indent: int = 0) -> None:
+    """Print prose on standard error, folded between words on a terminal."""
+    from caebench.cli.show import PlainConsole
+    from caebench.files.visible import visible
+
+    out = PlainConsole(stderr=True)
+    fold = TextWrapper(out.width, subsequent_indent=" " * indent, break_on_hyphens=False, break_long_words=False)
+    out.print(fold.fill(visible(words)) if out.is_terminal else words, soft_wrap=True)
 
 
 def _title(setup: "Setup") -> str:
@@ -123,12 +131,14 @@ def summarise(setup: "Setup", outcomes: "Outcomes", asked: Asked) -> None:
     """What became of the jobs of a run that has not been stopped, and what to do next."""
     counts = {kind: outcomes.count(kind) for kind in ("done", "cached", "failed", "blocked", "stopped")}
     words = ", ".join(f"{number} {kind}" for kind, number in counts.items() if number)
-    say(f"{words}. Stored in {setup.store.root}. Next:", to=sys.stderr)
+    _tell(f"{words}. Stored in {setup.store.root}. Next:")
     failed = [job for job in setup.plans.jobs if outcomes.by_id.get(job.id) == "failed"]
     lines = _after_failures(failed, asked) if failed else _after_success(setup, asked)
-    width = max(len(line) for line, _ in lines)
+    if not failed and outcomes.count("blocked", "stopped"):
+        lines = [(same_again(), "runs what is left"), (asked.status, "every job")]
     for line, what in lines:
-        say(f"  {line:<{width}}  # {what}" if width < MOST_WIDE else f"  {line}", to=sys.stderr)
+        is_short = len(line) <= MOST_WIDE
+        say(f"  {line:<{MOST_WIDE}}  # {what}" if is_short else f"  # {what}\n  {line}", to=sys.stderr)
 
 
 def _after_failures(failed: "list[Job]", asked: Asked) -> list[tuple[str, str]]:
@@ -167,7 +177,7 @@ def summarise_stop(setup: "Setup", outcomes: "Outcomes") -> None:
         f"{len(ended['failed'])} failed" if ended["failed"] else "",
         f"{waiting} not started" if waiting else "",
     ]
-    say(f"Interrupted: {', '.join(filter(None, counts))}.", to=sys.stderr)
+    _tell(f"Interrupted: {', '.join(filter(None, counts))}.")
     for job in saved[:MOST_NAMED]:
         say(f"  saved: {job.name}", to=sys.stderr)
     say(f"Resume with: {same_again()}", to=sys.stderr)

@@ -24,6 +24,7 @@ from caebench.store.store import Store
 ALIKE = 4.0  # jobs of a kind whose planned hours differ by less are better examples than the others
 
 
+LEAST = 0.5  # seconds of a job: records have whole seconds
 LONG = 600.0  # seconds from which a run first shows its plan
 
 
@@ -126,9 +127,9 @@ def _example(folder: Path) -> Example | None:
     made, job = intact(folder, PROVENANCE), intact(folder, JOB)
     tries: list[dict[str, Any]] = [{**one, "shared_by": 1, "processes": 1} for one in attempts(folder)]
     seconds = 3600 * hours_used(tries, None, None)
-    if made.get("host") != socket.gethostname() or not seconds:
+    if made.get("host") != socket.gethostname() or not tries:
         return None
-    return Example(float(job.get("gpu_hours", 0.0)), seconds, str(made.get("device")).partition(",")[0])
+    return Example(float(job.get("gpu_hours", 0.0)), max(seconds, LEAST), str(made.get("device")).partition(",")[0])
 
 
 def makespan(jobs: Sequence[Job], passes: JobGroups, lengths: Mapping[str, float], num_parallel: int) -> float:
