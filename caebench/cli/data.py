@@ -30,7 +30,7 @@ def make(
 
 
 def check(
-    names: Annotated[list[str] | None, typer.Argument(help="Data sets. Default: all that the site names.")] = None,
+    names: Annotated[list[str] | None, typer.Argument(help="Data sets. Default, or `all`: those of the site.")] = None,
     site: SiteOption = "local",
     root: Annotated[
         Path | None,
@@ -46,7 +46,8 @@ def check(
     from caebench.report.datasets import check_sets, print_report, report_facts
     from caebench.specs.site import load_site
 
-    reports = check_sets(names or [], load_site(site), root, subset, decode)
+    wanted = [] if names == ["all"] else names or []
+    reports = check_sets(wanted, load_site(site), root, subset, decode)
     if json:
         print_json([report_facts(report) for report in reports])
     else:

@@ -47,7 +47,11 @@ def evaluate(
     ],
     on: Annotated[
         str | None,
-        typer.Option("--on", help="Evaluations: linear,attentive,knn,finetune,ade20k,coco,knn:imagenet_v2."),
+        typer.Option(
+            "--on",
+            autocompletion=completion.evaluations,
+            help="Evaluations: linear,attentive,knn,finetune,ade20k,coco,knn:imagenet_v2.",
+        ),
     ] = None,
     like: Annotated[
         str | None,
@@ -55,7 +59,11 @@ def evaluate(
     ] = None,
     compare_with: Annotated[
         str | None,
-        typer.Option("--compare-with", help="Ids of suites' rows: their published numbers are shown."),
+        typer.Option(
+            "--compare-with",
+            autocompletion=completion.published_rows,
+            help="Ids of suites' rows: their published numbers are shown.",
+        ),
     ] = None,
     save: Annotated[
         Path | None,

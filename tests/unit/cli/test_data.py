@@ -119,3 +119,10 @@ def test_the_whole_set_is_not_called_a_subset(part, monkeypatch, small_world):
     monkeypatch.setitem(DATASETS, "imagenet1k", replace(DATASETS["imagenet1k"], published=whole))
     answer = part("plan", "quickstart", "--scale", "lab", "--real")
     assert answer.status == 2 and "[data.imagenet1k] subset = true: " in answer.error
+
+
+def test_all_is_the_sets_that_the_site_names(part):
+    named, every = part("data", "check", "--no-decode"), part("data", "check", "all", "--no-decode")
+    assert every == named and "imagenet1k: " in every.out
+    wrong = part("data", "check", "all", "imagenet1k")
+    assert wrong.status == 2 and "data set 'all': unknown." in wrong.error

@@ -22,9 +22,7 @@ from caebench.report.duration import Durations, Example
 from caebench.store.store import Store
 from caebench.suites.loading import load, read
 
-SUITE = (
-    'columns = { knn = { header = "k-NN", eval = "knn" } }\nrows = [{ label = "random", recipe = "random" }]\n'
-)
+SUITE = 'columns = { knn = { header = "k-NN", eval = "knn" } }\nrows = [{ label = "random", recipe = "random" }]\n'
 
 
 @pytest.fixture
@@ -96,7 +94,8 @@ def test_a_stop_is_summed_up_with_the_command_that_goes_on(setup, capsys, monkey
 def test_after_a_failure_the_next_commands_say_why_and_try_again(setup, capsys, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["caebench", "run", "quickstart"])
     jobs = setup.plans.jobs
-    outcomes = Outcomes({job.id: "done" for job in jobs} | {jobs[5].id: "failed"})
+    outcomes = Outcomes(dict.fromkeys((job.id for job in jobs), "done"))
+    outcomes.by_id[jobs[5].id] = "failed"
     summarise(setup, outcomes, Asked("quickstart", scale="nano", seeds="1"))
     printed = capsys.readouterr().err
     assert f"caebench why {jobs[5].id} " in printed
@@ -132,7 +131,7 @@ def test_a_failure_is_one_line_with_its_log_and_what_was_not_started_is_none(dis
 
 
 def test_progress_says_when_a_job_and_the_run_end(display, capsys, monkeypatch):
-    (first, second, _), shown = display
+    (first, *_), shown = display
     now = [100.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     with shown as watcher:
@@ -149,7 +148,7 @@ def test_progress_says_when_a_job_and_the_run_end(display, capsys, monkeypatch):
 def test_on_a_terminal_a_running_job_has_a_line_that_fits_80_columns(display, monkeypatch):
     from rich.console import Console
 
-    (first, second, _), shown = display
+    (first, *_), shown = display
     with shown as watcher:
         watcher.started(first)
         watcher.progressed(first, 17, 100, {"loss": 2.0})
