@@ -158,7 +158,7 @@ def _after_success(setup: "Setup", asked: Asked) -> list[tuple[str, str]]:
     if asked.suite is None:
         return [*why, (f"{same_again()} --save NAME.toml", "keeps the suite, for `report`")]
     which = ["--all"] if len(setup.plans.plans) > 1 else ["--suite", asked.suite]
-    return [(asked.command("report", *which), "the table; other formats: --format"), *why]
+    return [(asked.command("report", *which, with_seeds=True), "the table; other formats: --format"), *why]
 
 
 def summarise_stop(setup: "Setup", outcomes: "Outcomes") -> None:
