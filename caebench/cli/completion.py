@@ -12,10 +12,8 @@ import typer
 
 SCALES = ("nano", "lab", "nano-real", "lab-real", "paper")
 ALL = "all"
-SHORT = (  # what `eval --on` takes: its short names and those of recipes
-    *("linear", "attentive", "knn", "finetune", "linear_ade20k", "knn_ade20k", "ade20k", "coco", "coco_cascade"),
-    *("food101", "clipart", "sketch", "linear_probe_grid"),
-)
+SHORT = ("linear", "attentive", "linear_ade20k", "knn_ade20k")  # names that `eval --on` has for recipes
+OF_A_PRETRAINING = "pretraining_cost"  # which it refuses
 
 
 def scales(incomplete: str) -> list[str]:
@@ -73,7 +71,7 @@ def _cells(suite: str, content: dict[str, Any]) -> Iterator[str]:
 
 
 def evaluations(context: typer.Context, incomplete: str) -> list[str]:
-    """Evaluations, or with `--like` that suite's columns, in a list with commas; of data sets those of the site."""
+    """Evaluations that suites name, or with `--like` that suite's columns, in a list with commas."""
     from caebench.suites.files import suite_files
 
     like = context.params.get("like")
@@ -81,8 +79,10 @@ def evaluations(context: typer.Context, incomplete: str) -> list[str]:
         columns = _content(suite_files().get(like, Path(str(like)).with_suffix(".toml"))).get("columns", {})
         return _in_list(columns, incomplete)
     site = _content(_site_file(context)).get("data", {})
-    data = [f"{name}:{known}" for name in SHORT for known in site] if ":" in incomplete else []
-    return _in_list([*SHORT, *data], incomplete)
+    found = (_content(path).get("columns", {}).values() for path in suite_files().values())
+    names = {*SHORT, *(column["eval"] for columns in found for column in columns)} - {OF_A_PRETRAINING}
+    data = [f"{name}:{known}" for name in names for known in site] if ":" in incomplete else []
+    return _in_list([*names, *data], incomplete)
 
 
 def published_rows(incomplete: str) -> list[str]:

@@ -235,6 +235,20 @@ def _sizes(width: int, depth: int) -> dict[str, Any]:
     return {"width": width, "depth": depth} if variant is None else {"variant": variant}
 
 
+def with_sizes(job: Job, store: Store) -> Job:
+    """A job of an import with the sizes that its result says: `job.json` has no field that enters no id.
+
+    Raises:
+        ValueError: it is not finished.
+    """
+    result = store.result(job)
+    if result is None:
+        raise ValueError(f"{job.name}: not finished, so its sizes are not known. Import its file again.")
+    found = result["metrics"]
+    sizes = _sizes(found["width"], found["blocks"])
+    return make_job(job.config.replace(**sizes, patch_size=found["patch_size"]))
+
+
 def find_variant(width: int, blocks: int) -> VariantName | None:
     """The paper's name for a size; None if it has none."""
     for name, size in VARIANTS.items():

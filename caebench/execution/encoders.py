@@ -93,7 +93,7 @@ def _row(name: str, given: Given, store: Store, site: Site, scale: Scale) -> Tab
         job, _ = checkpoints.import_file(path, given, store, site)
         return checkpoints.row(job, path.name.partition(".")[0])
     if DIGITS.issuperset(name) and len(name) <= ID_LENGTH:
-        return _row_of(store.read_job(store.find(name)), scale)
+        return _row_of(store.read_job(store.find(name)), store, scale)
     if "/" in name and not path.suffix:
         return suite_row(name)
     raise ValueError(
@@ -102,7 +102,7 @@ def _row(name: str, given: Given, store: Store, site: Site, scale: Scale) -> Tab
     )
 
 
-def _row_of(job: Job, scale: Scale) -> Table:
+def _row_of(job: Job, store: Store, scale: Scale) -> Table:
     """The row that names a job's encoder.
 
     Raises:
@@ -111,7 +111,7 @@ def _row_of(job: Job, scale: Scale) -> Table:
     if not isinstance(job.config, EncoderSpec):
         raise ValueError(f"{job.name}: it leaves no encoder. Name its pretraining.")
     if isinstance(job.config, Imported):
-        return checkpoints.row(job, job.slug)
+        return checkpoints.row(checkpoints.with_sizes(job, store), job.slug)
     for name, planned in _planned(scale, job.seed or 0):
         if planned.id == job.id:
             return suite_row(name)

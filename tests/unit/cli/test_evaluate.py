@@ -5,11 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from caebench.execution.checkpoints import Given
+from caebench.execution.checkpoints import Given, with_sizes
 from caebench.execution.encoders import encoder_rows
 from caebench.planning.graph import make_plan
+from caebench.planning.scale import SCALES
 from caebench.specs.site import Site
+from caebench.specs.variants import VARIANTS
 from caebench.store.store import Store
+from caebench.store.usage import size_of_folder
 from caebench.suites.evaluation import SHORT, columns_named, suite_row, text_of
 from caebench.suites.loading import load, read
 
@@ -138,3 +141,44 @@ def test_what_is_there_is_not_overwritten(desk, vit):
     saved.write_text("mine = 1\n")
     answer = desk("eval", vit, "--num-heads", "3", "--on", "knn", "--dry-run", "--save", str(saved))
     assert answer.status == 2 and "--save " in answer.error and saved.read_text() == "mine = 1\n"
+
+
+@pytest.fixture
+def nano_b(desk):
+    """A random ViT of nano_b's size, in timm's layout, whose width has no name in the paper."""
+    import torch
+    from timm.models.vision_transformer import VisionTransformer
+
+    path = desk.home / "small.pth"
+    torch.save(VisionTransformer(32, 8, embed_dim=64, depth=4, num_heads=4, num_classes=0).state_dict(), path)
+    return ("eval", str(path), "--num-heads", "4", "--pixel-stats", "imagenet", "--jobs", "1")
+
+
+@pytest.mark.slow
+def test_disk_and_hours_of_an_imported_encoder_are_those_of_its_own_size(desk, nano_b):
+    """Without a name for its size they were ViT-B's: 400 times the file, and 2 GB for a linear layer."""
+    ran = desk(*nano_b, "--save", str(desk.home / "mine.toml"))
+    assert ran.status == 0, ran
+    store = Store(desk.store)
+    (folder,) = (desk.store / "pretrain").iterdir()
+    job = with_sizes(store.read_job(folder), store)
+    assert job.config.size == VARIANTS["nano_b"] and 0.8 < job.config.disk_bytes({}) / size_of_folder(folder) < 1.25
+    by_id = desk("eval", job.id, "--dry-run")
+    assert by_id.status == 0 and by_id.out.startswith("0 jobs would run"), by_id
+    jobs = make_plan(read(desk.home / "mine.toml"), SCALES["nano"]).jobs
+    estimated = {one.name: one.config.disk_bytes(one.inputs) for one in jobs}
+    found = {one.name: size_of_folder(store.folder(one)) for one in jobs}
+    assert sum(found.values()) / 2 < sum(estimated.values()) < 3 * sum(found.values()), (estimated, found)
+
+
+def test_heads_that_family_and_width_determine_cannot_be_given_otherwise(desk):
+    from tests.unit.checkpoints.test_loading import released, save
+
+    path = save(released("moco_v3", 384, 12), desk.home)
+    for verb in ("eval", "ckpt import"):
+        answer = desk(*verb.split(), str(path), "--num-heads", "6")
+        assert answer.status == 2 and not list(desk.store.glob("*/*")), answer
+        assert answer.error == (
+            f"error: {path}: num_heads 6, and MoCo v3 has 12 at width 384. Leave --num-heads out, or name the --family "
+            "that it is of.\n"
+        )
