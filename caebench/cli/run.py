@@ -1,5 +1,6 @@
 """`caebench run`: a suite, or one job."""
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -269,12 +270,14 @@ def run_one_job(
     take_over: TakeOverOption = False,
 ) -> None:
     """Run one job that a plan has prepared, in this process; under torchrun, in all of them."""
+    from caebench.cli.run_display import LineProgress
     from caebench.execution.logs import write_plain_logs
     from caebench.execution.worker import run_job
     from caebench.files.layout import FAILURE, JOB
     from caebench.files.paths import expand
     from caebench.files.visible import in_one_line
     from caebench.planning.setup import open_store
+    from caebench.specs.progress import no_progress
     from caebench.specs.site import load_site
     from caebench.store.lease import LeaseTaken
     from caebench.store.state import failure_of
@@ -294,8 +297,9 @@ def run_one_job(
         raise ValueError(why)
     if take_over:
         end_leases([folder])
+    progress = LineProgress(folder.name) if os.environ.get("RANK", "0") == "0" else no_progress
     try:
-        outcome = run_job(folder, jobs.root, where)
+        outcome = run_job(folder, jobs.root, where, progress)
     except LeaseTaken as error:
         raise ValueError(str(error)) from error
     say(f"{folder.name}: {outcome}")

@@ -149,6 +149,23 @@ class RunDisplay:
             self.console.print(line, soft_wrap=True)
 
 
+class LineProgress:
+    """Shows the progress of a job that runs in this process: a line now and then."""
+
+    def __init__(self, name: str) -> None:
+        self.name, self.began = name, time.monotonic()
+        self.last_line = self.began
+
+    def __call__(self, done: int, total: int, shown: Mapping[str, float]) -> None:
+        """Print a line, if the last one was some time ago."""
+        now = time.monotonic()
+        if now - self.last_line > PLAIN_EVERY:
+            self.last_line = now
+            left = f", about {in_words((now - self.began) * (total - done) / done)} left" if done else ""
+            loss = f" loss {shown['loss']:.3f}" if "loss" in shown else ""
+            PlainConsole(stderr=True).print(f"{self.name} {done}/{total}{loss}{left}", soft_wrap=True)
+
+
 def _columns(width: int) -> list[TextColumn | BarColumn]:
     """An id, what it is, a bar, how many of how many, when it ends."""
     name = Column(ratio=1, no_wrap=True, overflow="ellipsis")

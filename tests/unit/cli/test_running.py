@@ -14,7 +14,7 @@ import pytest
 
 import caebench
 from caebench.cli import options
-from caebench.cli.run_display import RunDisplay
+from caebench.cli.run_display import LineProgress, RunDisplay
 from caebench.cli.running import Asked, Outlook, summarise, summarise_stop
 from caebench.execution.local import STOPPED, Outcomes
 from caebench.planning.graph import Plans, make_plan
@@ -157,6 +157,17 @@ def test_on_a_terminal_a_running_job_has_a_line_that_fits_80_columns(display, mo
     lines = narrow.export_text().splitlines()
     assert len(lines) == 2 and all(len(line) <= 80 for line in lines)
     assert "0/3" in lines[0] and lines[1].startswith(first.id) and "17/100" in lines[1]
+
+
+def test_a_job_in_this_process_says_now_and_then_how_far_it_is(capsys, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    progress = LineProgress("knn-1")
+    progress(0, 4, {})
+    now[0] += 20
+    progress(1, 4, {"loss": 2.0})
+    progress(2, 4, {"loss": 1.0})
+    assert capsys.readouterr().err == "knn-1 1/4 loss 2.000, about 60 s left\n"
 
 
 @pytest.mark.slow
