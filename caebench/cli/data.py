@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from caebench.cli.options import JsonOption, SiteOption, expanded, print_json, say
+from caebench.cli.options import JsonOption, SiteOption, command, expanded, print_json, say
 
 
 def make(
@@ -43,11 +43,19 @@ def check(
     json: JsonOption = False,
 ) -> None:
     """Verify data sets: layout, counts, labels, unreadable files. Prints each problem and what to do."""
+    from caebench.datasets.registry import PUBLISHED
     from caebench.report.datasets import check_sets, print_report, report_facts
-    from caebench.specs.site import load_site
+    from caebench.specs.site import SITES, load_site
 
     wanted = [] if names == ["all"] else names or []
-    reports = check_sets(wanted, load_site(site), root, subset, decode)
+    where = load_site(site)
+    if not (wanted or where.data or root or subset):
+        path = expanded(SITES / f"{site}.toml")
+        raise ValueError(
+            f"{path}, [data]: no folder of a data set. Name one there, or check one now: "
+            f"{command('data', 'check', 'imagenet1k', '--root', 'PATH', site=site)}. Known: {', '.join(PUBLISHED)}."
+        )
+    reports = check_sets(wanted, where, root, subset, decode)
     if json:
         print_json([report_facts(report) for report in reports])
     else:

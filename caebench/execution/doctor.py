@@ -66,7 +66,7 @@ def _roots(site: Site) -> Iterator[Finding]:
         root, what = site.roots.get(name), f"data {name}"
         if root is None:
             words = "not named in the site file: only paper scale and --real need it"
-            yield Finding(what, "note", words, f'name {known.layout} in the site file: [data] {name} = "PATH"')
+            yield Finding(what, "note", words, f'[data] {name} = "PATH": {known.layout}')
         elif wrong := known.glance(root):
             yield Finding(what, "bad", f"{root}: {wrong}", f"correct the path in the site file, [data]. {known.source}")
         else:

@@ -110,10 +110,16 @@ class Durations:
     def _basis(self, jobs: Sequence[Job]) -> str:
         kinds = {job.kind for job in jobs}
         num = sum(len(self.known.get(kind, [])) for kind in kinds)
-        words = [f"from {num} jobs that it has finished"] if num else []
+        rough = "; roughly, as they are of other sizes" if any(map(self._is_rough, jobs)) else ""
+        words = [f"from {num} jobs that it has finished{rough}"] if num else []
         if self.calibration is not None and not kinds <= self.known.keys():
             words.append(f"from its calibration of {self.calibration.measured}")
         return " and ".join(words)
+
+    def _is_rough(self, job: Job) -> bool:
+        """Whether all examples of its kind are much smaller or larger, of which the fixed part of the time is not."""
+        examples = self.known.get(job.kind, [])
+        return bool(examples) and not any(_alike(one.hours, gpu_hours(job)) for one in examples)
 
 
 def _alike(one: float, other: float) -> bool:

@@ -126,3 +126,10 @@ def test_all_is_the_sets_that_the_site_names(part):
     assert every == named and "imagenet1k: " in every.out
     wrong = part("data", "check", "all", "imagenet1k")
     assert wrong.status == 2 and "data set 'all': unknown." in wrong.error
+
+
+def test_without_data_the_answer_says_where_it_looked_and_what_to_run(desk):
+    answer = desk("data", "check")
+    path = desk.home / ".config" / "caebench" / "sites" / "local.toml"
+    assert answer.status == 2 and answer.error.startswith(f"error: {path}, [data]: no folder of a data set.")
+    assert "caebench data check imagenet1k --root PATH" in answer.error and "coco" in answer.error

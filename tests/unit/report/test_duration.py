@@ -42,6 +42,14 @@ def test_a_job_takes_as_long_as_others_of_its_kind_by_what_there_is_to_compute(j
     assert f"and {mixed.num_unknown} jobs of which nothing is known (from 2 jobs that it has finished)" in str(mixed)
 
 
+@pytest.mark.parametrize(("factor", "is_rough"), [(0.5, False), (0.01, True)])
+def test_a_number_from_jobs_of_other_sizes_says_so(jobs, factor, is_rough):
+    job = of_kind(jobs, "knn")
+    known = Durations(known={"knn": [Example(gpu_hours(job) * factor, 1.0, "CPU")]})
+    forecast = known.forecast([job], {}, 1)
+    assert forecast.seconds == pytest.approx(1 / factor) and ("of other sizes" in forecast.basis) == is_rough
+
+
 def test_a_calibration_stands_in_for_kinds_that_have_no_example(jobs):
     job = of_kind(jobs, "finetune")
     found = Durations(CALIBRATION).forecast([job], {}, 1)
