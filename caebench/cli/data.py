@@ -53,7 +53,7 @@ def check(
         path = expanded(SITES / f"{site}.toml")
         raise ValueError(
             f"{path}, [data]: no folder of a data set. Name one there, or check one now: "
-            f"{command('data', 'check', 'imagenet1k', '--root', 'PATH', site=site)}. Known: {', '.join(PUBLISHED)}."
+            f"{command('data', 'check', next(iter(PUBLISHED)), '--root', 'PATH', site=site)}. Known: {', '.join(PUBLISHED)}."
         )
     reports = check_sets(wanted, where, root, subset, decode)
     if json:
