@@ -50,10 +50,11 @@ def check(
     wanted = [] if names == ["all"] else names or []
     where = load_site(site)
     if not (wanted or where.data or root or subset):
-        path = expanded(SITES / f"{site}.toml")
+        path, known = expanded(SITES / f"{site}.toml"), list(PUBLISHED)
+        now = command("data", "check", known[0], "--root", "PATH", site=site)
         raise ValueError(
-            f"{path}, [data]: no folder of a data set. Name one there, or check one now: "
-            f"{command('data', 'check', next(iter(PUBLISHED)), '--root', 'PATH', site=site)}. Known: {', '.join(PUBLISHED)}."
+            f"{path}, [data]: no folder of a data set. Name one there, or check one now: {now}. "
+            f"Known: {', '.join(known)}."
         )
     reports = check_sets(wanted, where, root, subset, decode)
     if json:
