@@ -140,18 +140,13 @@ def require_finite(parts: Parts) -> None:
 
 
 def find_heads(parts: Parts, given: int | None) -> int:
-    """The number of heads: given, recorded in our own file, or the family's for this width.
+    """The number of heads: recorded in our own file, in a config next to it, the family's for this width, or given.
 
     Raises:
-        ValueError: none of these, or it does not divide the width, or a bias is for another number.
+        ValueError: none of these, two disagree, it does not divide the width, or a bias is for another number.
     """
     record, stated = parts.table.record, parts.stated.num_heads
     derived = record.variant.num_heads if record else stated or parts.family.heads.get(parts.dim)
-    if given is not None and stated not in (None, given):
-        raise ValueError(
-            f"{parts.path}: num_heads {given}, and {parts.stated.path} says {stated}. Leave --num-heads out, or "
-            "correct the config."
-        )
     columns = {parts.state[name].shape[-1] for name in parts.state if re.match(TABLES, name)}
     heads = given if given is not None else derived
     if heads is None:
@@ -166,7 +161,12 @@ def find_heads(parts: Parts, given: int | None) -> int:
             f"{parts.path}: num_heads {heads}: does not divide the width {parts.dim}{bias}. Give another number."
         )
     if derived is not None and given not in (None, derived):
-        parts.notes.append(f"{given} heads as given; {parts.family.title} has {derived} at this width")
+        said, do = f"{parts.family.title} has {derived} at width {parts.dim}", "name the --family that it is of"
+        if record:
+            said, do = f"the file says {derived}", "give another file"
+        elif stated:
+            said, do = f"{parts.stated.path} says {stated}", "correct the config"
+        raise ValueError(f"{parts.path}: num_heads {given}, and {said}. Leave --num-heads out, or {do}.")
     return heads
 
 

@@ -4,7 +4,7 @@ A file that cannot be read offers nothing: the command itself says what is wrong
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ import typer
 
 SCALES = ("nano", "lab", "nano-real", "lab-real", "paper")
 ALL = "all"
+SHORT = ("linear", "attentive", "linear_ade20k", "knn_ade20k")  # names that `eval --on` has for recipes
+OF_A_PRETRAINING = "pretraining_cost"  # which it refuses
 
 
 def scales(incomplete: str) -> list[str]:
@@ -68,6 +70,36 @@ def _cells(suite: str, content: dict[str, Any]) -> Iterator[str]:
         yield from (f"{suite}/{row}/{column}" for column in columns)
 
 
+def evaluations(context: typer.Context, incomplete: str) -> list[str]:
+    """Evaluations that suites name, or with `--like` that suite's columns, in a list with commas."""
+    from caebench.suites.files import suite_files
+
+    like = context.params.get("like")
+    if like:
+        columns = _content(suite_files().get(like, Path(str(like)).with_suffix(".toml"))).get("columns", {})
+        return _in_list(columns, incomplete)
+    site = _content(_site_file(context)).get("data", {})
+    found = (_content(path).get("columns", {}).values() for path in suite_files().values())
+    names = {*SHORT, *(column["eval"] for columns in found for column in columns)} - {OF_A_PRETRAINING}
+    data = [f"{name}:{known}" for name in names for known in site] if ":" in incomplete else []
+    return _in_list([*names, *data], incomplete)
+
+
+def published_rows(incomplete: str) -> list[str]:
+    """Ids of rows that a suite has and a paper's table too, in a list with commas."""
+    from caebench.suites.files import suite_files
+
+    rows = (row for path in suite_files().values() for row in _content(path).get("rows", ()))
+    return _in_list([row["id"] for row in rows if "id" in row], incomplete)
+
+
+def _in_list(names: Iterable[str], incomplete: str) -> list[str]:
+    """A list with commas whose last name is completed by each that it does not have yet."""
+    given, comma, last = incomplete.rpartition(",")
+    taken = given.split(",")
+    return sorted({f"{given}{comma}{name}" for name in names if name.startswith(last) and name not in taken})
+
+
 def _content(path: Path) -> dict[str, Any]:
     """A TOML file's content; nothing if it is not there, or not TOML."""
     import tomllib
@@ -78,13 +110,20 @@ def _content(path: Path) -> dict[str, Any]:
         return {}
 
 
+def _site_file(context: typer.Context) -> Path:
+    """The file of the site that the options so far name."""
+    from caebench.files.paths import SITES
+
+    return SITES.expanduser() / f"{context.params.get('site') or 'local'}.toml"
+
+
 def _store(context: typer.Context) -> Path:
     """The store that the options so far name, as `load_site` finds it."""
-    from caebench.files.paths import SITES, STORE
+    from caebench.files.paths import STORE
 
     if given := context.params.get("store"):
         return Path(given)
-    site = _content(SITES.expanduser() / f"{context.params.get('site') or 'local'}.toml")
+    site = _content(_site_file(context))
     return Path(os.path.expandvars(os.environ.get("CAEBENCH_STORE") or str(site.get("store") or STORE))).expanduser()
 
 

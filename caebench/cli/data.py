@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from caebench.cli.options import JsonOption, SiteOption, expanded, print_json, say
+from caebench.cli.options import JsonOption, SiteOption, command, expanded, print_json, say
 
 
 def make(
@@ -30,7 +30,7 @@ def make(
 
 
 def check(
-    names: Annotated[list[str] | None, typer.Argument(help="Data sets. Default: all that the site names.")] = None,
+    names: Annotated[list[str] | None, typer.Argument(help="Data sets. Default, or `all`: those of the site.")] = None,
     site: SiteOption = "local",
     root: Annotated[
         Path | None,
@@ -43,10 +43,20 @@ def check(
     json: JsonOption = False,
 ) -> None:
     """Verify data sets: layout, counts, labels, unreadable files. Prints each problem and what to do."""
+    from caebench.datasets.registry import PUBLISHED
     from caebench.report.datasets import check_sets, print_report, report_facts
-    from caebench.specs.site import load_site
+    from caebench.specs.site import SITES, load_site
 
-    reports = check_sets(names or [], load_site(site), root, subset, decode)
+    wanted = [] if names == ["all"] else names or []
+    where = load_site(site)
+    if not (wanted or where.data or root or subset):
+        path, known = expanded(SITES / f"{site}.toml"), list(PUBLISHED)
+        now = command("data", "check", known[0], "--root", "PATH", site=site)
+        raise ValueError(
+            f"{path}, [data]: no folder of a data set. Name one there, or check one now: {now}. "
+            f"Known: {', '.join(known)}."
+        )
+    reports = check_sets(wanted, where, root, subset, decode)
     if json:
         print_json([report_facts(report) for report in reports])
     else:

@@ -15,7 +15,6 @@ from caebench.cli.options import (
     SiteOption,
     StoreOption,
     TakeOverOption,
-    command,
     expanded,
     parse_seeds,
     say,
@@ -32,6 +31,7 @@ from caebench.cli.run import (
     YesOption,
     run_setup,
 )
+from caebench.cli.running import Asked as RunAsked
 
 if TYPE_CHECKING:
     from caebench.execution.checkpoints import Given
@@ -47,7 +47,11 @@ def evaluate(
     ],
     on: Annotated[
         str | None,
-        typer.Option("--on", help="Evaluations: linear,attentive,knn,finetune,ade20k,coco,knn:imagenet_v2."),
+        typer.Option(
+            "--on",
+            autocompletion=completion.evaluations,
+            help="Evaluations: linear,attentive,knn,finetune,ade20k,coco,knn:imagenet_v2.",
+        ),
     ] = None,
     like: Annotated[
         str | None,
@@ -55,7 +59,11 @@ def evaluate(
     ] = None,
     compare_with: Annotated[
         str | None,
-        typer.Option("--compare-with", help="Ids of suites' rows: their published numbers are shown."),
+        typer.Option(
+            "--compare-with",
+            autocompletion=completion.published_rows,
+            help="Ids of suites' rows: their published numbers are shown.",
+        ),
     ] = None,
     save: Annotated[
         Path | None,
@@ -91,14 +99,19 @@ def evaluate(
     """
     from caebench.execution.checkpoints import Given
     from caebench.planning.setup import set_up_suites
+    from caebench.suites.evaluation import text_of
 
     scale, given = scale_name(scale, real), Given(num_heads, family, pixel_stats, manifest, activation)
     asked = Asked(encoders, _names("--on", on), like, _names("--compare-with", compare_with), weights or ())
-    suite = _suite(asked, given, scale, site, store, save or UNSAVED)
+    suite, files = _suite(asked, given, scale, site, store, save or UNSAVED)
     setup = set_up_suites(suite.name, [suite], scale, site, store, parse_seeds(seeds))
-    _save(suite, save, is_written=not dry_run)
+    run = RunAsked(None if save is None else str(save), scale, seeds, site, store)
+    if save is not None:
+        _save(text_of(suite, files), save, is_written=not dry_run)
+    if save is not None and not dry_run:
+        say(f"{save}: written. `{run.command('run', str(save), with_seeds=True)}` runs the same jobs.")
     how = How(jobs, pack, parallelism, separate, dry_run, dirty, yes, take_over)
-    run_setup(setup, how, site, parse_seeds(seeds), _status(save, scale, seeds, site, store))
+    run_setup(setup, how, run)
 
 
 class Asked(NamedTuple):
@@ -111,9 +124,11 @@ class Asked(NamedTuple):
     weights: Sequence[Path]
 
 
-def _suite(asked: Asked, given: "Given", scale: str | None, site: str, store: Path | None, path: Path) -> "Suite":
-    """The suite that it is; what is a file is imported, after the other words were found right."""
-    from caebench.execution.encoders import encoder_rows
+def _suite(
+    asked: Asked, given: "Given", scale: str | None, site: str, store: Path | None, path: Path
+) -> "tuple[Suite, dict[str, str]]":
+    """The suite that it is, and the files of its rows; they are imported after the other words were found right."""
+    from caebench.execution.encoders import encoder_rows, require_one_file
     from caebench.planning.setup import open_store
     from caebench.planning.site_data import scale_on
     from caebench.specs.site import load_site
@@ -123,15 +138,9 @@ def _suite(asked: Asked, given: "Given", scale: str | None, site: str, store: Pa
     columns = columns_named(asked.on, asked.like, where.data)
     quoted = [quoted_row(name) for name in asked.compare_with]
     jobs = open_store(where, store)
-    rows = encoder_rows(asked.encoders, asked.weights, given, jobs, where, scale_on(where, scale, jobs))
-    return evaluation_suite([*rows, *quoted], columns, path)
-
-
-def _status(save: Path | None, scale: str | None, seeds: str | None, site: str, store: Path | None) -> str:
-    """The command that shows the jobs: of the saved suite, or all of the store."""
-    if save is None:
-        return command("status", site=site, store=store)
-    return command("status", str(save), scale=scale, seeds=seeds, site=site, store=store)
+    require_one_file(asked.encoders, given)
+    rows, files = encoder_rows(asked.encoders, asked.weights, given, jobs, where, scale_on(where, scale, jobs))
+    return evaluation_suite([*rows, *quoted], columns, path), files
 
 
 def _names(option: str, text: str | None) -> list[str]:
@@ -146,25 +155,24 @@ def _names(option: str, text: str | None) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _save(suite: "Suite", path: Path | None, is_written: bool) -> None:
-    """Write a suite, or only check that it could be.
+def _save(text: str, path: Path, is_written: bool) -> None:
+    """Write a suite's text, or only check that it could be.
 
     Raises:
         ValueError: another file is there.
     """
     from caebench.files.atomic import write_text
-    from caebench.suites.evaluation import text_of
 
-    if path is None:
-        return
-    text = text_of(suite)
     if not path.parent.is_dir():
         raise ValueError(f"--save {path}: no such folder: {path.parent}. Make it, or give another name.")
     if path.suffix != ".toml":
         raise ValueError(f"--save {path}: a suite is a TOML file. Give a name that ends in .toml.")
-    if path.exists() and (not path.is_file() or path.read_text(encoding="utf8") != text):
+    if path.exists() and (not path.is_file() or _content(path.read_text(encoding="utf8")) != _content(text)):
         raise ValueError(f"--save {path}: something else is there. Give another name, or remove it.")
-    if not is_written:
-        return
-    write_text(path, text)
-    say(f"{path}: written. `caebench run {path}` runs the same jobs.")
+    if is_written:
+        write_text(path, text)
+
+
+def _content(text: str) -> list[str]:
+    """The lines of a suite's text without comments, which say where files were."""
+    return [line for line in text.splitlines() if not line.lstrip().startswith("#")]

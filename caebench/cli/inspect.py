@@ -123,7 +123,10 @@ def why(
 
 
 def doctor(site: PlainSiteOption = "local", json: JsonOption = False) -> None:
-    """Check this machine: versions, devices, packages, plug-ins, data roots, free disk."""
+    """Check this machine: versions, devices, packages, plug-ins, data roots, assets, free disk.
+
+    Of data it looks at names alone, and opens no image. Exit status 2 if something would stop a run.
+    """
     from caebench.cli.show import coloured, print_table
     from caebench.execution.doctor import examine_site
 
@@ -131,7 +134,8 @@ def doctor(site: PlainSiteOption = "local", json: JsonOption = False) -> None:
     if json:
         print_json([vars(finding) for finding in findings])
     else:
-        rows = [[finding.what, coloured(finding.state), finding.found] for finding in findings]
-        print_table("This machine", ["what", "state", "found"], rows)
+        said = ["; ".join(filter(None, (finding.found, finding.do))) for finding in findings]
+        rows = [[found.what, coloured(found.state), words] for found, words in zip(findings, said, strict=True)]
+        print_table("This machine", ["what", "state", "found; what to do"], rows, words=True)
     if any(finding.state == "bad" for finding in findings):
         raise typer.Exit(2)

@@ -1,7 +1,10 @@
 """Options that several verbs share."""
 
 import json
+import os
 import shlex
+import shutil
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, TextIO
@@ -92,6 +95,7 @@ def parse_seeds(text: str | None) -> list[int]:
     return seeds
 
 
+NAME = "caebench"
 MOST_SEEDS = 1_000
 MOST_ROWS = 500  # of a table of jobs; --json has all
 
@@ -142,10 +146,25 @@ def command(
     site: str = "local",
     store: Path | None = None,
 ) -> str:
-    """A command to paste, with the options that this one was given."""
+    """A command to paste, with the options that this one was given. It works as printed: see `program`."""
     given = {"--scale": scale, "--seeds": seeds, "--site": None if site == "local" else site, "--store": store}
     options = [word for name, value in given.items() if value is not None for word in (name, str(value))]
-    return shlex.join(["caebench", *words, *options])
+    return shlex.join([*program(), *words, *options])
+
+
+def program() -> list[str]:
+    """How this program is called again: by its name if that is what a shell finds, or else as it was started."""
+    started = Path(sys.argv[0])
+    if started.name == "__main__.py":
+        return [sys.executable, "-m", NAME]
+    found = shutil.which(NAME)
+    is_found = found is not None and started.exists() and os.path.samefile(found, started)
+    return [NAME if is_found or os.sep not in sys.argv[0] else sys.argv[0]]
+
+
+def same_again() -> str:
+    """The command that this one is, to paste."""
+    return shlex.join([*program(), *sys.argv[1:]])
 
 
 def say(text: str, to: TextIO | None = None, end: str = "\n") -> None:

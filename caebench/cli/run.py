@@ -1,5 +1,6 @@
 """`caebench run`: a suite, or one job."""
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +17,12 @@ from caebench.cli.options import (
     StoreOption,
     SuiteName,
     TakeOverOption,
-    command,
     parse_seeds,
     reject_options,
     say,
     scale_name,
 )
+from caebench.cli.running import Asked, device_hours, look_ahead, print_header, summarise, summarise_stop
 
 if TYPE_CHECKING:
     from caebench.execution.local import Outcomes
@@ -83,46 +84,55 @@ def run_suite(
 
     scale = scale_name(scale, real)
     setup = set_up(suite, scale, site, store, parse_seeds(seeds))
-    status = command("status", suite, scale=scale, seeds=seeds, site=site, store=store)
     how = How(jobs, pack, parallelism, separate, dry_run, dirty, yes, take_over)
-    run_setup(setup, how, site, parse_seeds(seeds), status)
+    run_setup(setup, how, Asked(suite, scale, seeds, site, store))
 
 
-def run_setup(setup: "Setup", how: How, site: str, seeds: list[int], status: str) -> None:
-    """Run or submit the missing jobs of a plan; `status` is the command that shows them.
+def run_setup(setup: "Setup", how: How, asked: Asked) -> None:
+    """Run or submit the missing jobs of a plan.
 
     Raises:
         ValueError: an option is not for this site, or something is missing.
         typer.Exit: the answer was no, or not all jobs are done.
     """
+    from caebench.execution.preflight import preflight_jobs
+
     if setup.site.scheduler is not None:
-        _submit_missing(setup, how, site, status)
+        _submit_missing(setup, how, asked)
         return
     jobs, left_out = setup.store.runnable(setup.plans.jobs)
-    reject_options(runs_here(site), parallelism=how.parallelism, dirty=how.dirty)
+    reject_options(runs_here(asked.site), parallelism=how.parallelism, dirty=how.dirty)
     num_parallel = _num_parallel(how.jobs, how.pack, setup.site.device)
     missing = setup.store.to_run(jobs)
-    is_asked = not how.yes and not how.dry_run and setup.scale.name != "nano"
-    _check_and_ask(setup, missing, "Run it here?", is_asked)
-    _end_leases(setup, missing, how.take_over and not how.dry_run)
+    preflight_jobs(missing, setup.site, setup.store)
     if how.dry_run:
         print_dry_run(missing, num_parallel, how.separate)
-    else:
-        _end_run(setup, run_here(setup, jobs, num_parallel, how.separate), seeds, status, left_out)
+        _end_with(left_out)
+        return
+    forecast = look_ahead(setup, missing, num_parallel, how.separate).forecast
+    print_header(setup, len(jobs), missing, str(forecast))
+    is_large = setup.scale.name != "nano"
+    _show_and_ask(setup, missing, "Run it here?", not how.yes and is_large, is_large or forecast.is_long)
+    _end_leases(setup, missing, how.take_over)
+    _end_run(setup, run_here(setup, jobs, num_parallel, how.separate), asked, left_out)
     _end_with(left_out)
 
 
-def _submit_missing(setup: "Setup", how: How, site: str, status: str) -> None:
+def _submit_missing(setup: "Setup", how: How, asked: Asked) -> None:
+    from caebench.execution.preflight import preflight_jobs
     from caebench.execution.schedulers.base import SubmitOptions
 
-    why = f"site '{site}' submits to a scheduler. Leave it out; --parallelism limits an array."
+    why = f"site '{asked.site}' submits to a scheduler. Leave it out; --parallelism limits an array."
     reject_options(why, jobs=how.jobs)
     jobs, left_out = setup.store.runnable(setup.plans.jobs)
     missing = [job for job in jobs if setup.store.state(job) != "done"]
-    _check_and_ask(setup, missing, "Submit it?", is_asked=not how.yes and not how.dry_run)
+    preflight_jobs(missing, setup.site, setup.store)
+    if not how.dry_run:
+        print_header(setup, len(jobs), missing, device_hours(setup, missing))
+        _show_and_ask(setup, missing, "Submit it?", is_asked=not how.yes)
     _end_leases(setup, missing, how.take_over and not how.dry_run)
     options = SubmitOptions(how.parallelism, how.separate, how.pack)
-    submit(setup, jobs, options, how.dirty, status, how.dry_run)
+    submit(setup, jobs, options, how.dirty, asked.status, how.dry_run)
     _end_with(left_out)
 
 
@@ -138,21 +148,18 @@ def _end_with(left_out: list[str]) -> None:
         raise typer.Exit(1)
 
 
-def _check_and_ask(setup: "Setup", missing: "list[Job]", question: str, is_asked: bool) -> None:
-    """Check what a run needs; then, if anything is to do, show the plan and ask.
+def _show_and_ask(setup: "Setup", missing: "list[Job]", question: str, is_asked: bool, is_shown: bool = True) -> None:
+    """If anything is to do, show the plan and its cost, and ask.
 
     Raises:
-        ValueError: something is missing.
         typer.Exit: the answer is no.
     """
     from caebench.cli.show_plan import print_plan
-    from caebench.execution.preflight import preflight_jobs
 
-    preflight_jobs(missing, setup.site, setup.store)
-    if missing and is_asked:
+    if missing and is_shown:
         print_plan(setup, details=False)
-        if not typer.confirm(question):
-            raise typer.Exit(2)
+    if missing and is_asked and not typer.confirm(question):
+        raise typer.Exit(2)
 
 
 def _end_leases(setup: "Setup", missing: "list[Job]", take_over: bool) -> None:
@@ -160,29 +167,30 @@ def _end_leases(setup: "Setup", missing: "list[Job]", take_over: bool) -> None:
         end_leases([setup.store.folder(job) for job in missing])
 
 
-def _end_run(setup: "Setup", outcomes: "Outcomes", seeds: list[int], status: str, left_out: list[str]) -> None:
-    """Print the tables and what became of the jobs.
+def _end_run(setup: "Setup", outcomes: "Outcomes", asked: Asked, left_out: list[str]) -> None:
+    """Print the tables and what became of the jobs; of a run that was stopped, what became of them alone.
 
     Raises:
         typer.Exit: not all are done.
     """
     from caebench.cli.report import print_reports
 
-    print_reports(setup, seeds)
-    counts = {kind: outcomes.count(kind) for kind in ("done", "cached", "failed", "blocked", "stopped")}
-    print(", ".join(f"{number} {kind}" for kind, number in counts.items() if number))
+    if outcomes.stopped_by is not None:
+        summarise_stop(setup, outcomes)
+    else:
+        print_reports(setup, parse_seeds(asked.seeds))
+        summarise(setup, outcomes, asked)
     if outcomes.count("failed", "blocked", "stopped"):
-        print(f"Not finished. `{status}` says why. Run the same command again to resume.")
         _end_with(left_out)
         raise typer.Exit(1)
 
 
 def run_here(setup: "Setup", jobs: "list[Job]", num_parallel: int, separate: bool = False) -> "Outcomes":
     """Run jobs on this machine, and show their progress."""
-    from caebench.cli.show import JobDisplay
+    from caebench.cli.run_display import RunDisplay
     from caebench.execution.local import run_plan
 
-    with JobDisplay(len(jobs)) as watcher:
+    with RunDisplay(setup.store, look_ahead(setup, setup.store.to_run(jobs), num_parallel, separate)) as watcher:
         return run_plan(jobs, setup.store, setup.site, watcher, num_parallel, separate)
 
 
@@ -262,12 +270,14 @@ def run_one_job(
     take_over: TakeOverOption = False,
 ) -> None:
     """Run one job that a plan has prepared, in this process; under torchrun, in all of them."""
+    from caebench.cli.run_display import LineProgress
     from caebench.execution.logs import write_plain_logs
     from caebench.execution.worker import run_job
     from caebench.files.layout import FAILURE, JOB
     from caebench.files.paths import expand
     from caebench.files.visible import in_one_line
     from caebench.planning.setup import open_store
+    from caebench.specs.progress import no_progress
     from caebench.specs.site import load_site
     from caebench.store.lease import LeaseTaken
     from caebench.store.state import failure_of
@@ -287,8 +297,9 @@ def run_one_job(
         raise ValueError(why)
     if take_over:
         end_leases([folder])
+    progress = LineProgress(folder.name) if os.environ.get("RANK", "0") == "0" else no_progress
     try:
-        outcome = run_job(folder, jobs.root, where)
+        outcome = run_job(folder, jobs.root, where, progress)
     except LeaseTaken as error:
         raise ValueError(str(error)) from error
     say(f"{folder.name}: {outcome}")

@@ -38,6 +38,9 @@ def _in_words() -> Generator[None]:
         said = f"error: {line}" + ("" if line.endswith((".", "?")) else ".")
         say(said + (f" Help: {error.ctx.command_path} -h" if error.ctx is not None else ""), to=sys.stderr)
         raise typer.Exit(2) from error
+    except KeyboardInterrupt as error:
+        say("\ninterrupted", to=sys.stderr)
+        raise typer.Exit(1) from error
     except typer.Abort as error:
         say("error: the question was not answered, and nothing was done. Give --yes to go without it.", to=sys.stderr)
         raise typer.Exit(2) from error

@@ -150,6 +150,7 @@ ADE20K = ADE20K150(
     name="ade20k",
     published=Size(150, 20_210, 2_000),
     layout=f"the folder {FOLDER} itself",
+    marks=tuple(f"{kind}/{folder}/*" for kind in ("images", "annotations") for folder in FOLDERS.values()),
     source="Get ADEChallengeData2016.zip (SceneParse-150) from sceneparsing.csail.mit.edu",
     folder=FOLDER,
     purpose=9,

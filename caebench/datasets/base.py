@@ -25,6 +25,7 @@ class Dataset(ABC):
     source: str  # the sentence that says where to get it
     folder: str  # its root in the rendered world
     num_rendered_classes: int
+    marks: tuple[str, ...] = ()  # patterns below the root: where one finds nothing, the layout is another
     purpose: int = 0  # which random numbers its training pictures are drawn from; one more, its validation pictures
     labels: Labels = "class"
     reads: tuple["Dataset", ...] = ()  # other sets whose roots it reads
@@ -105,6 +106,15 @@ class Dataset(ABC):
         else:
             self.inspect(inspection)
         return inspection
+
+    def glance(self, root: Path) -> str | None:
+        """What a look at the folder alone finds wrong; no image and no list is opened. None: nothing."""
+        if not root.exists():
+            return f"no such folder or file, wanted: {self.layout}"
+        if not self.marks:
+            return None if root.is_file() else f"a folder, wanted: {self.layout}"
+        absent = [mark for mark in self.marks if next(root.glob(mark), None) is None]
+        return f"nothing is at {', '.join(absent)}, wanted: {self.layout}" if absent else None
 
     def require(self, roots: Roots) -> None:
         """Check that its folder exists, and those of the data sets that it reads.

@@ -30,6 +30,7 @@ BROAD = Broad(
     name="broad",
     published=None,
     layout="as ImageNet",
+    marks=("train/*/*", "val/*/*"),
     source="Delete the job that renders it and run the suite again",
     folder="broad",
     purpose=13,

@@ -287,6 +287,7 @@ COCO = COCO2017(
     name="coco",
     published=Size(80, 118_287, 5_000),
     layout="the folder that holds train2017/, val2017/ and annotations/",
+    marks=("train2017/*", "val2017/*", *(str(_annotations(split)) for split in SPLITS)),
     source="Get train2017.zip, val2017.zip and annotations_trainval2017.zip from cocodataset.org",
     folder="coco",
     purpose=11,

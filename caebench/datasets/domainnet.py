@@ -55,6 +55,7 @@ def _domain(name: str, size: Size, purpose: int) -> Domain:
         name=name,
         published=size,
         layout=f"the folder that holds {name}/, {name}_train.txt and {name}_test.txt",
+        marks=(f"{name}/*", f"{name}_train.txt", f"{name}_test.txt"),
         source="Get the cleaned version and its lists from the DomainNet site (ai.bu.edu/M3SDA)",
         folder="domainnet",
         purpose=purpose,

@@ -59,6 +59,7 @@ FOOD101 = Food101(
     name="food101",
     published=Size(101, 75_750, 25_250),
     layout=f"the folder that holds {INNER}/",
+    marks=(f"{INNER}/images/*", f"{INNER}/meta/*"),
     source="Get food-101.tar.gz from data.vision.ee.ethz.ch/cvl/datasets_extra/food-101",
     folder=".",
     purpose=3,

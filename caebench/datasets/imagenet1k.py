@@ -93,6 +93,7 @@ IMAGENET1K = ImageNet(
     name="imagenet1k",
     published=SIZE,
     layout="the folder that holds train/ and val/",
+    marks=("train/*/*", "val/*/*"),
     source="Get ILSVRC2012_img_train.tar and ILSVRC2012_img_val.tar from image-net.org",
     folder="imagenet",
     purpose=1,

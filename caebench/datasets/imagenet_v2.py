@@ -38,6 +38,7 @@ IMAGENET_V2 = ImageNetV2(
     name="imagenet_v2",
     published=SIZE._replace(val=10_000),
     layout="the folder that holds the folders 0 to 999",
+    marks=("0/*",),
     source="Get imagenetv2-matched-frequency.tar.gz (modestyachts/ImageNetV2)",
     folder="imagenetv2",
     purpose=15,

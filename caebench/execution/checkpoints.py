@@ -114,7 +114,7 @@ def import_timm(name: str, path: Path | None, given: Given, store: Store, site: 
         family=record["family"],
         pixel_stats=record["pixel_stats"],
         model=name,
-        variant=find_variant(size.dim, size.depth),
+        **_sizes(size.dim, size.depth),
         patch_size=size.patch_size,
     )
     job = make_job(config)
@@ -224,9 +224,29 @@ def identify(found: "Inspection", of_family: Mapping[str, Any]) -> Imported:
         num_heads=None if BY_NAME[found["family"]].heads.get(found["width"]) == heads else heads,
         pixel_stats=pixels,
         **differing,
-        variant=find_variant(found["width"], found["blocks"]),
+        **_sizes(found["width"], found["blocks"]),
         patch_size=found["patch_size"],
     )
+
+
+def _sizes(width: int, depth: int) -> dict[str, Any]:
+    """The paper's name for a size, or else the size."""
+    variant = find_variant(width, depth)
+    return {"width": width, "depth": depth} if variant is None else {"variant": variant}
+
+
+def with_sizes(job: Job, store: Store) -> Job:
+    """A job of an import with the sizes that its result says: `job.json` has no field that enters no id.
+
+    Raises:
+        ValueError: it is not finished.
+    """
+    result = store.result(job)
+    if result is None:
+        raise ValueError(f"{job.name}: not finished, so its sizes are not known. Import its file again.")
+    found = result["metrics"]
+    sizes = _sizes(found["width"], found["blocks"])
+    return make_job(job.config.replace(**sizes, patch_size=found["patch_size"]))
 
 
 def find_variant(width: int, blocks: int) -> VariantName | None:
@@ -248,6 +268,8 @@ def row(job: Job, label: str) -> dict[str, Any]:
         "family": config.family,
         **({"pixel_stats": config.pixel_stats} if BY_NAME[config.family].pixels != config.pixel_stats else {}),
         **({"variant": config.variant} if config.variant else {}),
+        **({"width": config.width} if config.width else {}),
+        **({"depth": config.depth} if config.depth else {}),
         **({"num_heads": config.num_heads} if config.num_heads else {}),
         **({"patch_size": config.patch_size} if config.patch_size != 16 else {}),
         **({"activation": config.activation} if config.activation else {}),

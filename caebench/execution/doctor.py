@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from caebench.datasets.registry import PUBLISHED
+from caebench.execution.assets import read_manifest, state
 from caebench.execution.devices import MEMORY_OF_A_JOB, gpu_names
 from caebench.execution.preflight import existing_parent
 from caebench.execution.provenance import PACKAGES, code, describe, installed
@@ -28,6 +29,7 @@ class Finding:
     what: str
     state: Literal["ok", "note", "bad"]
     found: str
+    do: str = ""  # what to do; empty where nothing is
 
 
 def examine_site(name: str) -> list[Finding]:
@@ -48,16 +50,15 @@ def examine_site(name: str) -> list[Finding]:
 
 def examine(site: Site) -> list[Finding]:
     """Run all checks."""
-    return [*_versions(), *_devices(), _memory(), *_roots(site), _disk(site.store)]
+    return [*_versions(), *_devices(), _memory(), *_roots(site), _assets(site), _disk(site.store)]
 
 
 def _versions() -> Iterator[Finding]:
     yield Finding("python", "ok", platform.python_version())
     for name in PACKAGES:
         version = installed(name)
-        yield Finding(
-            name, "ok" if version else "bad", version or "not installed: run `make test` or the README's pip lines"
-        )
+        do = "" if version else "run `make test` or the README's pip lines"
+        yield Finding(name, "ok" if version else "bad", version or "not installed", do)
     known = code()
     note = f"{known.get('no_commit')}: results will have no commit"
     yield Finding("commit", "ok" if known["commit"] else "note", describe(known) if known["commit"] else note)
@@ -77,19 +78,38 @@ def _memory() -> Finding:
 
 
 def _roots(site: Site) -> Iterator[Finding]:
-    for name in PUBLISHED:
-        root = site.roots.get(name)
+    """Each data set: whether its root is there and looks like it. No image is opened; `data check` does that."""
+    for name, known in PUBLISHED.items():
+        root, what = site.roots.get(name), f"data {name}"
         if root is None:
-            yield Finding(f"data {name}", "note", "not named in the site file: only paper scale and --real need it")
+            words = "not named in the site file: only paper scale and --real need it"
+            yield Finding(what, "note", words, f'[data] {name} = "PATH": {known.layout}')
+        elif wrong := known.glance(root):
+            yield Finding(what, "bad", f"{root}: {wrong}", f"correct the path in the site file, [data]. {known.source}")
         else:
-            there, part = root.exists(), " --subset" if site.data[name].subset else ""
-            check = f"check it with `caebench data check {name} --root {shlex.quote(str(root))}{part}`"
-            found = f"{root}; {check}" if there else f"{root}: not there"
-            yield Finding(f"data {name}", "ok" if there else "bad", found)
+            part = " --subset" if site.data[name].subset else ""
+            check = f"`caebench data check {name} --root {shlex.quote(str(root))}{part}`"
+            yield Finding(what, "ok", f"{root}: looks like it; no image was opened", f"{check} reads every image")
+
+
+def _assets(site: Site) -> Finding:
+    """The released file that suites read."""
+    what, path = "asset dalle_encoder", site.assets.dalle_encoder
+    if path is None:
+        words = "not named in the site file: only DALL-E's targets at paper scale need it"
+        return Finding(what, "note", words, "`caebench assets fetch dalle_encoder`, then name it in [assets]")
+    fetch = "correct the path in the site file, [assets], or get it: `caebench assets fetch dalle_encoder`"
+    if not path.is_file():
+        return Finding(what, "bad", f"{path}: no such file", fetch)
+    asset = read_manifest(None)["dalle_encoder"]
+    if path.stat().st_size == 0 or (path.name == asset.file and state("dalle_encoder", asset, path.parent) == "wrong"):
+        return Finding(what, "bad", f"{path}: empty, or changed since it was fetched", fetch)
+    return Finding(what, "ok", str(path))
 
 
 def _disk(store: Path) -> Finding:
     if wrong := Store(store).misplaced():
         return Finding("free disk", "bad", wrong)
     free = shutil.disk_usage(existing_parent(store)).free
-    return Finding("free disk", "ok" if free > LEAST_FREE else "bad", f"{size(free)} for the store {store}")
+    is_enough, found = free > LEAST_FREE, f"{size(free)} for the store {store}"
+    return Finding("free disk", "ok" if is_enough else "bad", found, "" if is_enough else "free some, or use --store")

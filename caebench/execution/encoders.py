@@ -21,10 +21,31 @@ Table = dict[str, Any]
 DIGITS = set("0123456789abcdef")
 
 
+def require_one_file(names: Sequence[str], given: Given) -> None:
+    """Refuse what is said of a file where there are several, or none: of which it is said cannot be known.
+
+    Raises:
+        ValueError: such an option is given.
+    """
+    options = {
+        "--family": given.family,
+        "--num-heads": given.num_heads,
+        "--pixel-stats": given.pixel_stats,
+        "--activation": given.activation,
+    }
+    files = [name for name in dict.fromkeys(names) if name.startswith(TIMM) or expand(Path(name)).exists()]
+    for option, value in options.items():
+        if value is not None and len(files) != 1:
+            raise ValueError(
+                f"{option} {value}: it is said of one file, and here are {len(files) or 'none'}. Import each with its "
+                f"own: caebench ckpt import FILE {option} ...; eval takes the job's id in place of the file."
+            )
+
+
 def encoder_rows(
     names: Sequence[str], weights: Sequence[Path], given: Given, store: Store, site: Site, scale: Scale
-) -> list[Table]:
-    """A row of a suite for each encoder, each once and with a label of its own.
+) -> tuple[list[Table], dict[str, str]]:
+    """A row of a suite for each encoder, each once and with a label of its own; and the file of each label, if any.
 
     Args:
         names: files, `timm:NAME` of timm's networks, ids of jobs, or SUITE/ROW.
@@ -40,17 +61,21 @@ def encoder_rows(
         )
     files = dict(zip(networks, map(expand, weights), strict=False))
     rows: list[Table] = []
+    origins: list[str] = []
     for name in names:
+        origin = name if expand(Path(name)).exists() else ""
         if name.startswith(TIMM):
             network = name.removeprefix(TIMM)
             job, _ = checkpoints.import_timm(network, files.get(network), given, store, site)
-            row = checkpoints.row(job, network)
+            row, origin = checkpoints.row(job, network), str(files[network])
         else:
             row = _row(name, given, store, site, scale)
         if not any(_content(row) == _content(known) for known in rows):
             rows.append(row)
+            origins.append(origin)
     labels = [row["label"] for row in rows]
-    return [{**row, "label": _distinct(row, labels.count(row["label"]) > 1)} for row in rows]
+    rows = [{**row, "label": _distinct(row, labels.count(row["label"]) > 1)} for row in rows]
+    return rows, {row["label"]: origin for row, origin in zip(rows, origins, strict=True) if origin}
 
 
 def _content(row: Table) -> Table:
@@ -68,7 +93,7 @@ def _row(name: str, given: Given, store: Store, site: Site, scale: Scale) -> Tab
         job, _ = checkpoints.import_file(path, given, store, site)
         return checkpoints.row(job, path.name.partition(".")[0])
     if DIGITS.issuperset(name) and len(name) <= ID_LENGTH:
-        return _row_of(store.read_job(store.find(name)), scale)
+        return _row_of(store.read_job(store.find(name)), store, scale)
     if "/" in name and not path.suffix:
         return suite_row(name)
     raise ValueError(
@@ -77,7 +102,7 @@ def _row(name: str, given: Given, store: Store, site: Site, scale: Scale) -> Tab
     )
 
 
-def _row_of(job: Job, scale: Scale) -> Table:
+def _row_of(job: Job, store: Store, scale: Scale) -> Table:
     """The row that names a job's encoder.
 
     Raises:
@@ -86,7 +111,7 @@ def _row_of(job: Job, scale: Scale) -> Table:
     if not isinstance(job.config, EncoderSpec):
         raise ValueError(f"{job.name}: it leaves no encoder. Name its pretraining.")
     if isinstance(job.config, Imported):
-        return checkpoints.row(job, job.slug)
+        return checkpoints.row(checkpoints.with_sizes(job, store), job.slug)
     for name, planned in _planned(scale, job.seed or 0):
         if planned.id == job.id:
             return suite_row(name)

@@ -2,7 +2,7 @@
 if there are GPUs, one of them.
 
 A failed job blocks only its dependents; a job that another process runs is waited for. Ctrl-C and SIGTERM make running
-jobs save and stop; the next run resumes them.
+jobs save and stop; the next run resumes them. A second Ctrl-C kills them at once.
 """
 
 import math
@@ -24,6 +24,7 @@ from caebench.store.state import failure_of
 from caebench.store.store import Store
 
 Outcome = Literal["done", "cached", "failed", "blocked", "stopped"]
+STOPPED = "the run was stopped"  # why a job was not started
 LOOK_EVERY = 5.0  # seconds between two looks at what another process runs
 
 
@@ -35,6 +36,7 @@ class Watcher:
     progressed: Callable[[Job, int, int, Mapping[str, float]], None]
     elsewhere: Callable[[Job, str], None]  # another process runs it: this run waits for it
     ended: Callable[[Job, Outcome, str], None]
+    stopping: Callable[[int], None] = lambda _: None  # a signal asked for a stop; how many jobs run
 
 
 @dataclass
@@ -92,11 +94,13 @@ class _Execution:
     running: dict[str, Job] = field(default_factory=dict[str, Job])
     elsewhere: dict[str, Job] = field(default_factory=dict[str, Job])
     looked: float = -math.inf  # when at those that run elsewhere
+    told: bool = False  # that the run stops
 
     def finish(self) -> None:
         """Run them all, or as far as a stop lets it."""
         self._start_ready()
         while self.waiting or self.running or self.elsewhere:
+            self._tell_of_a_stop()
             if self.pool.stopping and not self.running:
                 self._end_rest()
                 return
@@ -107,6 +111,11 @@ class _Execution:
                 self._look_elsewhere()
             if self._counts() != before:
                 self._start_ready()
+
+    def _tell_of_a_stop(self) -> None:
+        if self.pool.stopping and not self.told:
+            self.told = True
+            self.watcher.stopping(len(self.running))
 
     def _counts(self) -> tuple[int, ...]:
         """What changes where another job can perhaps start."""
@@ -165,7 +174,7 @@ class _Execution:
 
     def _end_rest(self) -> None:
         for job in (*self.waiting.values(), *self.elsewhere.values()):
-            _end(self.outcomes, self.watcher, job, "blocked", "the run was stopped")
+            _end(self.outcomes, self.watcher, job, "blocked", STOPPED)
 
 
 def _end(outcomes: Outcomes, watcher: Watcher, job: Job, outcome: Outcome, reason: str = "") -> None:

@@ -117,6 +117,8 @@ class Pool:
         return Worker(process, ours)
 
     def _stop(self, number: int, frame: object) -> None:
+        if self.stopped_by == "SIGINT" and number == signal.SIGINT and not self._allocation:
+            self._deadline = -math.inf  # a second Ctrl-C: `messages` kills
         if self.stopped_by is None:
             self.stopping, self.stopped_by = True, signal.Signals(number).name
             self._deadline = time.monotonic() + (self._allocation.patience if self._allocation else math.inf)

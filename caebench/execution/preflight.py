@@ -86,9 +86,10 @@ def _misnamed_imports(jobs: list[Job], store: Store) -> Iterator[str]:
     for encoder in (job.inputs["encoder"] for job in jobs if "encoder" in job.inputs):
         if isinstance(config := encoder.config, Imported) and (result := store.result(encoder)) is not None:
             found = {name: result["metrics"][name] for name in ("width", "blocks", "patch_size")}
-            named = VARIANTS[config.variant] if config.variant else None
-            said = {"width": named.dim, "blocks": named.depth} if named else {}
-            said["patch_size"] = config.patch_size
+            said = {"width": config.width, "blocks": config.depth, "patch_size": config.patch_size}
+            if config.variant:
+                said |= {"width": VARIANTS[config.variant].dim, "blocks": VARIANTS[config.variant].depth}
+            said = {name: value for name, value in said.items() if value is not None}
             if wrong := [f"{name} {found[name]}, not {value}" for name, value in said.items() if found[name] != value]:
                 yield (
                     f"{encoder.name}: has {' and '.join(wrong)} as its row says (variant {config.variant}, patch_size "

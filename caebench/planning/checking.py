@@ -9,9 +9,17 @@ from caebench.planning.graph import Plan, cell_jobs, encoder_jobs, make_plan
 from caebench.planning.scale import SCALES
 from caebench.specs.base import Config
 from caebench.specs.scale import Scale
-from caebench.suites.checking import column_mistakes, elsewhere, raised, row_mistakes, with_known_arguments
+from caebench.suites.checking import (
+    column_mistakes,
+    elsewhere,
+    raised,
+    row_mistakes,
+    stand_in_mistakes,
+    unpublished,
+    with_known_arguments,
+)
 from caebench.suites.drafting import read_draft
-from caebench.suites.loading import find_elsewhere
+from caebench.suites.loading import missing_elsewhere
 from caebench.suites.recipes import SuiteError
 from caebench.suites.suite import Column, Row, Suite
 
@@ -44,15 +52,17 @@ def _mistakes(suite: Suite, unsound: frozenset[str], own: Mapping[str, Config]) 
         found = row_mistakes(suite, row)
         yield from found
         rows += [] if found else [row]
+    yield from unpublished(suite)
     columns: list[Column] = []
     for column in suite.columns.values():
         found = [mistake for row in rows for mistake in column_mistakes(suite, row, column)]
+        found = found if rows else stand_in_mistakes(suite, column)
         yield from found
         columns += [] if found else [column]
     for row in rows:
         yield from _of_jobs(suite, row, columns, own)
     for claim, cell in elsewhere(suite):
-        yield from raised(lambda cell=cell, claim=claim: find_elsewhere(cell, claim))
+        yield from missing_elsewhere(cell, claim)
 
 
 def _of_jobs(suite: Suite, row: Row, columns: list[Column], own: Mapping[str, Config]) -> Iterator[SuiteError]:

@@ -79,14 +79,21 @@ def document(plan: Plan, rows: Rows, claims: Sequence[tuple[Judgement, Judgement
 def title(plan: Plan, rows: Rows) -> str:
     """The table's headline, with its scale."""
     number = f"Table {plan.suite.table}: " if plan.suite.table else ""
-    cells = [entry for row in rows for entry in row]
-    num_seeds = max((len({number.seed for number in entry.numbers}) for entry in cells), default=0)
-    seeds = f", {num_seeds} seeds" if num_seeds > 1 else ""
-    draws = num_draws(entry.estimate for entry in cells)
+    seeds = _seeds(sorted({number.seed for row in rows for entry in row for number in entry.numbers}))
+    draws = num_draws(entry.estimate for row in rows for entry in row)
     seeds += f", {draws} draws of few-shot data" if draws else ""
     subsets = "".join(f", {name} subset {subset.fingerprint}" for name, subset in plan.subsets.items())
     own = "".join(f", {name} {contents.fingerprint}" for name, contents in plan.own_data.items())
     return f"{number}{plan.suite.title} [{plan.scale.name.upper()} scale{subsets}{own}{seeds}]"
+
+
+def _seeds(found: list[int]) -> str:
+    """How many seeds a table has; which, if they are not the first ones."""
+    if found in ([], [0]):
+        return ""
+    if found == list(range(len(found))):
+        return f", {len(found)} seeds"
+    return f", seed{'s' if len(found) > 1 else ''} {', '.join(map(str, found))}"
 
 
 def header(plan: Plan) -> list[str]:

@@ -253,7 +253,8 @@ def _higher_is_better(cells: Sequence[Cell]) -> bool:
 
 
 def _expected(plan: Plan, cell: Cell) -> Config:
-    """The column's recipe for the row's variant, without the suite's `set` fields."""
-    config = plan.suite.evaluation(cell.row, cell.column.replace(set={}))
+    """The column's protocol for the row's variant: its recipe, and its `set` where no published number is compared."""
+    column = cell.column if cell.column.published is None else cell.column.replace(set={})
+    config = plan.suite.evaluation(cell.row, column)
     seeded = config.replace(seed=0) if "seed" in type(config).model_fields else config
     return plan.scale.apply(seeded)

@@ -14,7 +14,7 @@ from caebench.specs.variants import Variant, num_patches
 
 Protocol = dict[str, str]  # how a number was made: aspect -> words
 Speed = Literal["training", "frozen", "dense"]  # what a job's hours are reckoned by (`cost`)
-SMALL = 10_000_000  # bytes of a job that leaves no weights
+SMALL = 100_000  # bytes of a job that leaves no weights: its records, and pictures of a dense task
 
 
 class Choice(NamedTuple):

@@ -255,7 +255,7 @@ def load_site(name: str = "local", broken_plugins: bool = False) -> Site:
     if not path.exists():
         if name == "local":
             return Site.model_validate({**_calibration(name), **_environment()})
-        known = ["local", *sorted(p.stem for p in path.parent.glob("*.toml"))]
+        known = list(dict.fromkeys(["local", *sorted(p.stem for p in path.parent.glob("*.toml"))]))
         hint = suggest(name, known)
         raise ValueError(f"{path}: no such site.{hint} Known: {', '.join(known)}. Write the file, or use local.")
     written = read_toml(path)

@@ -9,8 +9,9 @@ from caebench.specs.did_you_mean import suggest
 from caebench.specs.registry import SOURCES
 from caebench.suites.claims import CellName
 from caebench.suites.few_shot import SET, few_shot_mistakes, sets_few_shot
+from caebench.suites.published import names, read_set
 from caebench.suites.recipes import SuiteError, build, parameters
-from caebench.suites.suite import Column, Row, Suite
+from caebench.suites.suite import Choice, Column, Row, Suite
 
 SEED = "field 'set.seed': seeds are no part of a suite. Remove it, and give --seeds 0,1,2 to `run` and `report`."
 
@@ -34,7 +35,7 @@ def mistakes(suite: Suite, unsound: frozenset[str] = frozenset()) -> Iterator[Su
         if isinstance(cell, SuiteError):
             yield cell
         elif cell.suite in (None, suite.name) and not {cell.row, cell.column} & unsound:
-            yield from raised(lambda cell=cell, claim=claim: suite.find(cell, claim))
+            yield from suite.missing(cell, claim)
 
 
 def elsewhere(suite: Suite) -> Iterator[tuple[str, CellName]]:
@@ -86,11 +87,16 @@ def row_mistakes(suite: Suite, row: Row) -> list[SuiteError]:
 
 
 def column_mistakes(suite: Suite, row: Row, column: Column) -> list[SuiteError]:
-    """What is wrong with a column in a row: the column without `set`, then each field of it that is wrong alone."""
+    """What is wrong with a column in a row: data set, metric, then each field of its `set` that is wrong alone."""
     found = raised(lambda: suite.evaluation(row, column))
-    if not found or not column.set:
+    if not found or not (column.set or column.data):
         return found
     bare = raised(lambda: suite.evaluation(row, column.replace(set={})))
+    if bare and column.data is not None:
+        column = column.replace(data=None)
+        bare += [
+            one for one in raised(lambda: suite.evaluation(row, column.replace(set={}))) if str(one) != str(bare[0])
+        ]
     known = {str(mistake) for mistake in bare}
     own = [
         mistake
@@ -99,6 +105,28 @@ def column_mistakes(suite: Suite, row: Row, column: Column) -> list[SuiteError]:
         if str(mistake) not in known
     ]
     return [*bare, *own] or found
+
+
+def stand_in_mistakes(suite: Suite, column: Column) -> list[SuiteError]:
+    """What is wrong with a column where no row can be read: with a random encoder in their place."""
+    row = Row(label="random", recipe="random")
+    return column_mistakes(suite.replace(pretrain=Choice(), rows=(row,), claims=()), row, column)
+
+
+def unpublished(suite: Suite) -> Iterator[SuiteError]:
+    """Columns and rows whose published numbers no set has, so that none is ever shown."""
+    numbers = [number for name in names() for number in read_set(name).rows]
+    rows, metrics = ({number[part]: None for number in numbers} for part in (0, 1))
+    compared = [column for column in suite.columns.values() if column.published is not None]
+    for column in compared:
+        if column.published not in metrics:
+            what = f"field 'published' is '{brief(str(column.published))}': no published set has such a number."
+            hint = suggest(str(column.published), metrics)
+            yield SuiteError(suite.where_of(column), f"{what}{hint} Known: {', '.join(metrics)}. Or remove it.")
+    for row in suite.rows:
+        if row.id is not None and row.id not in rows and (compared or row.quoted):
+            what = f"field 'id' is '{brief(row.id)}': no published set has such a row.{suggest(row.id, rows)}"
+            yield SuiteError(suite.where(row), f"{what} Take one of caebench/suites/published, or leave `id` out.")
 
 
 def _one_by_one(fields: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

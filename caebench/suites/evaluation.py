@@ -6,6 +6,7 @@ from typing import Any
 
 from caebench.datasets.registry import PUBLISHED
 from caebench.files.toml import inline, key
+from caebench.files.visible import visible
 from caebench.specs.did_you_mean import suggest
 from caebench.specs.inputs.dataset import unnamed
 from caebench.specs.registry import EVALUATIONS, SOURCES
@@ -137,14 +138,27 @@ def quoted_row(name: str) -> Table:
     return {"id": name, "label": known[name].label, "quoted": True}
 
 
-def text_of(suite: Suite) -> str:
-    """A suite as the text of its file."""
+def text_of(suite: Suite, files: Mapping[str, str] | None = None) -> str:
+    """A suite as the text of its file; `files` has the encoder's file by the row's label, for a comment."""
     fields = suite.model_dump(mode="json", exclude_defaults=True, exclude={"path", "columns", "rows"})
     columns = {name: column.model_dump(mode="json", exclude_defaults=True) for name, column in suite.columns.items()}
-    rows = [f"    {inline(row.model_dump(mode='json', exclude_defaults=True))}," for row in suite.rows]
+    rows = [
+        line
+        for row in suite.rows
+        for line in (
+            *_comment(row, (files or {}).get(row.label)),
+            f"    {inline(row.model_dump(mode='json', exclude_defaults=True))},",
+        )
+    ]
     lines = [
         *(f"{name} = {inline(value)}" for name, value in fields.items()),
         *(f"columns.{key(name)} = {inline(column)}" for name, column in columns.items()),
         *("rows = [", *rows, "]"),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _comment(row: Row, file: str | None) -> list[str]:
+    """Which file a row's encoder was read from."""
+    sha256 = row.arguments().get("sha256")
+    return [f"    # {visible(file, keep='')}, SHA-256 {sha256[:12]}..."] if file and sha256 else []

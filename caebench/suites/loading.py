@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from caebench.files.paths import expand
 from caebench.specs.did_you_mean import suggest
-from caebench.suites.checking import check, elsewhere
+from caebench.suites.checking import check, elsewhere, raised
 from caebench.suites.claims import CellName
 from caebench.suites.files import suite_files
 from caebench.suites.mistakes import explain, read_content
@@ -128,14 +128,15 @@ def check_elsewhere(suite: Suite) -> None:
         SuiteError: a claim names no suite, or no row or column of one.
     """
     for claim, cell in elsewhere(suite):
-        find_elsewhere(cell, claim)
+        for mistake in missing_elsewhere(cell, claim):
+            raise mistake
 
 
-def find_elsewhere(cell: CellName, claim: str) -> None:
-    """Check that a cell of another suite exists; `claim` is where it is named.
+def missing_elsewhere(cell: CellName, claim: str) -> list[SuiteError]:
+    """What of the name of another suite's cell is unknown; `claim` is where it is named.
 
     Raises:
-        SuiteError: it does not.
+        ValueError: the other suite's file is wrong.
     """
-    look_up(dict.fromkeys(names()), cell.suite, claim, "suite", "Add suites in suites/.")
-    load(str(cell.suite)).find(cell, claim)
+    unknown = raised(lambda: look_up(dict.fromkeys(names()), cell.suite, claim, "suite", "Add suites in suites/."))
+    return unknown or load(str(cell.suite)).missing(cell, claim)

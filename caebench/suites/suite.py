@@ -186,6 +186,17 @@ class Suite(Config):
         Raises:
             SuiteError: they are not in this suite.
         """
+        for mistake in self.missing(cell, where):
+            raise mistake
+        return self.rows[self.numbers[cell.row] - 1], self.columns[cell.column]
+
+    def missing(self, cell: CellName, where: str) -> list[SuiteError]:
+        """What of a cell's name is unknown: its row, its column, or both."""
         do = f"A cell is ROW/COLUMN; rows and columns are those of suite '{self.name}'."
-        row = self.rows[look_up(self.numbers, cell.row, where, "row", do) - 1]
-        return row, look_up(self.columns, cell.column, where, "column", do)
+        found: list[SuiteError] = []
+        for part, name, known in (("row", cell.row, self.numbers), ("column", cell.column, self.columns)):
+            try:
+                look_up(known, name, where, part, do)
+            except SuiteError as mistake:
+                found.append(mistake)
+        return found

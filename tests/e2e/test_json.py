@@ -138,7 +138,7 @@ def test_numbers_are_of_the_schema_too(bench, tiny, monkeypatch, capsys, verb, a
 
 
 def test_a_schema_refuses_a_key_more_and_a_key_less():
-    good = {"what": "python", "state": "ok", "found": "3.11"}
+    good = {"what": "python", "state": "ok", "found": "3.11", "do": ""}
     assert SCHEMAS["doctor"].validate_python([good]) == [good]
     for bad in ({**good, "more": 1}, {"what": "python", "state": "ok"}, {**good, "state": "fine"}):
         with pytest.raises(ValueError, match=r"Field required|Extra inputs|Input should be"):

@@ -192,6 +192,7 @@ class Finding(TypedDict):
     what: str
     state: Literal["ok", "note", "bad"]
     found: str
+    do: str
 
 
 @closed

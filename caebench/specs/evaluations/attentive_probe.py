@@ -8,7 +8,7 @@ from pydantic import Field, PositiveFloat, PositiveInt
 from caebench.specs.evaluations.frozen import TOP, FrozenProbe, Selection, best_epoch, describe_crops
 from caebench.specs.inputs.dataset import IMAGE_SIZE, Data
 from caebench.specs.inputs.named import DataName, named
-from caebench.specs.job import Choice, Protocol
+from caebench.specs.job import Choice, Inputs, Protocol, encoder_size
 from caebench.specs.optim import SGD, Optimization
 from caebench.specs.scale import Scale, Shrink
 from caebench.specs.variants import VariantName
@@ -52,6 +52,10 @@ class AttentiveProbe(FrozenProbe):
             optimization=shrink.apply(self.optimization, scale.precision),
             **scale.images(self),
         )
+
+    def head_parameters(self, inputs: Inputs) -> int:
+        """The attention's four matrices, and a linear layer."""
+        return super().head_parameters(inputs) + 4 * encoder_size(inputs).dim ** 2
 
     def protocol(self) -> Protocol:
         """See `Spec`."""

@@ -5,9 +5,19 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import PositiveInt
 
-from caebench.specs.arithmetic import encode
+from caebench.specs.arithmetic import BYTES, KEPT, STATES, encode
 from caebench.specs.inputs.dataset import Data
-from caebench.specs.job import Choice, EncoderSpec, Inputs, Protocol, Spec, Speed, describe_optimization, encoder_size
+from caebench.specs.job import (
+    SMALL,
+    Choice,
+    EncoderSpec,
+    Inputs,
+    Protocol,
+    Spec,
+    Speed,
+    describe_optimization,
+    encoder_size,
+)
 from caebench.specs.optim import Optimization
 
 Selection = Literal["best_epoch", "last_epoch"]
@@ -71,6 +81,14 @@ class FrozenProbe(Spec):
         """The encoder's forward pass on every image of every epoch."""
         size = self.data.size
         return encode(encoder_size(inputs), self.image_size) * self.optimization.epochs * (size.train + size.val)
+
+    def head_parameters(self, inputs: Inputs) -> int:
+        """Weights of what it trains: a linear layer."""
+        return encoder_size(inputs).dim * self.data.size.num_classes
+
+    def disk_bytes(self, inputs: Inputs) -> int:
+        """Checkpoints of its head, while it runs."""
+        return SMALL + self.head_parameters(inputs) * BYTES * KEPT * STATES
 
 
 def best_epoch(config: Any, metric: str) -> Choice | None:

@@ -56,6 +56,11 @@ class LinearProbeGrid(FrozenProbe):
         size, forward = self.data.size, encode(encoder_size(inputs), self.image_size)
         return forward * ((self.optimization.epochs + self.hold_out) * size.train + size.val)
 
+    def head_parameters(self, inputs: Inputs) -> int:
+        """A linear layer per rate and feature; `last4` is four tokens wide."""
+        widths = sum(4 if feature == "last4" else 1 for feature in self.features)
+        return super().head_parameters(inputs) * len(self.base_lrs) * widths
+
     def protocol(self) -> Protocol:
         """See `Spec`."""
         return {

@@ -9,7 +9,7 @@ from caebench.specs.arithmetic import encode
 from caebench.specs.dense_optim import DenseOptimization
 from caebench.specs.evaluations.dense import DenseTask
 from caebench.specs.inputs.dataset import RealData
-from caebench.specs.job import Inputs, Protocol, Speed, describe_optimization, encoder_size
+from caebench.specs.job import SMALL, Inputs, Protocol, Speed, describe_optimization, encoder_size
 from caebench.specs.optim import AdamW
 from caebench.specs.scale import DenseShrink, Scale, divided
 from caebench.specs.variants import VARIANTS, VariantName, num_patches
@@ -66,6 +66,10 @@ class Segmentation(DenseTask):
             stride=round(self.stride * rule.side),
             **divided(self, rule.divide),
         )
+
+    def disk_bytes(self, inputs: Inputs) -> int:
+        """Checkpoints: of a linear layer alone where the encoder is frozen."""
+        return SMALL if self.head == "linear" else super().disk_bytes(inputs)
 
     def speed(self) -> Speed:
         """See `Spec`."""

@@ -40,12 +40,18 @@ class Imported(EncoderSpec):
     """Its size; without it, it has no size that has a name."""
     patch_size: Annotated[PositiveInt, NOT_IDENTITY] = 16
     """Pixels of a patch's side."""
+    width: Annotated[PositiveInt | None, NOT_IDENTITY] = None
+    """The width of its tokens, where its size has no name: plans take hours and disk from it."""
+    depth: Annotated[PositiveInt | None, NOT_IDENTITY] = None
+    """Its number of blocks, where its size has no name."""
 
     @property
     def size(self) -> Variant:
-        """Its sizes as far as they are known without the file."""
+        """Its sizes as far as they are known without the file; ViT-B's where nothing says them."""
         named = VARIANTS[self.variant or "vit_b"]
-        return named._replace(num_heads=self.num_heads or named.num_heads, patch_size=self.patch_size)
+        return Variant(
+            self.width or named.dim, self.depth or named.depth, self.num_heads or named.num_heads, self.patch_size
+        )
 
     @property
     def has_class_token(self) -> bool:
@@ -75,6 +81,8 @@ def imported(
     activation: Activation | None = None,
     norm_eps: float | None = None,
     model: str | None = None,
+    width: int | None = None,
+    depth: int | None = None,
 ) -> Imported:
     """An encoder file of another project. Source: the file; `caebench ckpt import PATH` prints the row that names it.
 
@@ -103,4 +111,6 @@ def imported(
         model=model,
         variant=variant,
         patch_size=patch_size,
+        width=width,
+        depth=depth,
     )

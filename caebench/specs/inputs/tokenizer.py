@@ -12,6 +12,8 @@ from caebench.specs.optim import AdamW, Optimization
 from caebench.specs.scale import Scale, Shrink
 from caebench.specs.variants import VariantName
 
+TOKENIZER_BYTES = 10_000_000  # of a d-VAE with its checkpoints; the released one is the user's file
+
 
 @dataclass(frozen=True)
 class TokenizerRule:
@@ -95,6 +97,10 @@ class DVAE(Spec):
             kl_warmup_epochs=self.kl_warmup_epochs * optimization.epochs / self.optimization.epochs,
             **changes,
         )
+
+    def disk_bytes(self, inputs: Inputs) -> int:
+        """Its weights and checkpoints."""
+        return TOKENIZER_BYTES
 
     def multiply_adds(self, inputs: Inputs) -> float:
         """Encoder, codebook and decoder."""

@@ -53,6 +53,11 @@ class PublishedSet:
     mirrors: Mapping[str, tuple[str, ...]]  # own row id -> the paper's rows that it re-runs
     asides: tuple[Aside, ...] = ()
 
+    @property
+    def rows(self) -> list[Key]:
+        """Every row and metric that `find` knows."""
+        return [*self.numbers, *self._mirrored]
+
     def find(self, row_id: str, metric: str) -> Published | None:
         """The number of a row of this set, or of the row that re-runs this row of the paper."""
         return self.numbers.get((row_id, metric)) or self._mirrored.get((row_id, metric))

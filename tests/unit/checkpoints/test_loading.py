@@ -296,9 +296,13 @@ def test_a_bias_for_another_number_of_heads_is_refused():
         load_encoder(GOLDEN / "beit.pth", num_heads=6)
 
 
-def test_heads_other_than_the_familys_are_noted(tmp_path):
+def test_heads_other_than_the_familys_are_refused(tmp_path):
     path = save(released("moco_v3", 384, 12), tmp_path)
-    assert load_encoder(path, num_heads=6).report.notes == ("6 heads as given; MoCo v3 has 12 at this width",)
+    with pytest.raises(
+        ValueError, match=r"num_heads 6, and MoCo v3 has 12 at width 384\. Leave --num-heads out, or name"
+    ):
+        load_encoder(path, num_heads=6)
+    load_encoder(path, num_heads=12)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])

@@ -8,14 +8,18 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import get_args
 
 import pytest
 from typer.completion import get_completion_script
 
 import caebench
-from caebench.cli.completion import SCALES, scales
+from caebench.cli.completion import OF_A_PRETRAINING, SCALES, SHORT, evaluations, scales
+from caebench.specs.registry import EVALUATIONS
 from caebench.specs.site import ScaleName
+from caebench.suites.evaluation import SHORT as LONG
+from caebench.suites.evaluation import columns_named
 
 PROGRAM = """#!{python}
 import os, sys
@@ -79,6 +83,12 @@ def script(name: str) -> str:
 
 
 LINES = [
+    ("caebench eval vit.pth --on li", ["linear", "linear_ade20k", "linear_probe_grid"]),
+    ("caebench eval vit.pth --on linear,att", ["linear,attentive"]),
+    ("caebench eval vit.pth --like quick", ["quickstart"]),
+    ("caebench eval vit.pth --like quickstart --on k", ["knn"]),
+    ("caebench eval vit.pth --like mine --on linear,k", ["linear,knn"]),
+    ("caebench eval vit.pth --compare-with T1-B-MAE-1600,T1-B-MAE", ["T1-B-MAE-1600,T1-B-MAE-300"]),
     ("caebench run quickst", ["quickstart"]),
     ("caebench run mi", ["mine"]),
     ("caebench run suite mi", ["mine"]),
@@ -113,7 +123,7 @@ def test_bash_completes(shell, line, offered):
     assert found == [""] or offered
 
 
-@pytest.mark.parametrize(("line", "offered"), LINES[:8], ids=[line for line, _ in LINES[:8]])
+@pytest.mark.parametrize(("line", "offered"), LINES[:14], ids=[line for line, _ in LINES[:14]])
 def test_zsh_is_answered(shell, line, offered):
     """What zsh evaluates, asked for as its script does."""
     printed = shell.run("caebench", _CAEBENCH_COMPLETE="complete_zsh", _TYPER_COMPLETE_ARGS=line)
@@ -126,6 +136,7 @@ PS1='> '
 {script}
 """
 TYPED = [
+    ("caebench eval a --on linear,att\t", "--on linear,attentive "),
     ("caebench run quickst\t", "caebench run quickstart "),
     ("caebench plan qui\t--scale pa\t", "--scale paper "),
     ("caebench status --site cl\t", "--site cluster "),
@@ -170,6 +181,13 @@ def read_until(terminal: int, wanted: str) -> None:
 
 def test_the_script_of_each_shell_names_the_program():
     assert all("caebench" in script(name) and "_CAEBENCH_COMPLETE" in script(name) for name in ("bash", "zsh", "fish"))
+
+
+def test_the_evaluations_are_those_that_eval_takes():
+    context = SimpleNamespace(params={})
+    offered = evaluations(context, "")
+    assert list(columns_named(offered, None)) == offered
+    assert set(offered) == {*SHORT, *EVALUATIONS} - {OF_A_PRETRAINING} and set(SHORT) == set(LONG)
 
 
 def test_the_scales_are_those_of_sites():

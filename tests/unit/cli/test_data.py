@@ -40,7 +40,7 @@ def test_a_small_scale_runs_on_a_subset_and_the_title_says_both(part):
     assert "NANO-REAL: real data and small encoders. Compare rows with each other" in report.out
     assert "10 classes, 40 training and 20 validation images" in report.out
     again = part("run", "suite", suite, "--scale", "nano", "--real", "--yes")
-    assert "cached" in again.out and "done" not in again.out.splitlines()[-1], again.out
+    assert " cached. Stored in " in again.error and " done, " not in again.error, again
 
 
 def test_a_folder_that_changed_is_another_data_set(part):
@@ -119,3 +119,17 @@ def test_the_whole_set_is_not_called_a_subset(part, monkeypatch, small_world):
     monkeypatch.setitem(DATASETS, "imagenet1k", replace(DATASETS["imagenet1k"], published=whole))
     answer = part("plan", "quickstart", "--scale", "lab", "--real")
     assert answer.status == 2 and "[data.imagenet1k] subset = true: " in answer.error
+
+
+def test_all_is_the_sets_that_the_site_names(part):
+    named, every = part("data", "check", "--no-decode"), part("data", "check", "all", "--no-decode")
+    assert every == named and "imagenet1k: " in every.out
+    wrong = part("data", "check", "all", "imagenet1k")
+    assert wrong.status == 2 and "data set 'all': unknown." in wrong.error
+
+
+def test_without_data_the_answer_says_where_it_looked_and_what_to_run(desk):
+    answer = desk("data", "check")
+    path = desk.home / ".config" / "caebench" / "sites" / "local.toml"
+    assert answer.status == 2 and answer.error.startswith(f"error: {path}, [data]: no folder of a data set.")
+    assert "caebench data check imagenet1k --root PATH" in answer.error and "coco" in answer.error

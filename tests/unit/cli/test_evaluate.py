@@ -5,11 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from caebench.execution.checkpoints import Given
+from caebench.execution.checkpoints import Given, with_sizes
 from caebench.execution.encoders import encoder_rows
 from caebench.planning.graph import make_plan
+from caebench.planning.scale import SCALES
 from caebench.specs.site import Site
+from caebench.specs.variants import VARIANTS
 from caebench.store.store import Store
+from caebench.store.usage import size_of_folder
 from caebench.suites.evaluation import SHORT, columns_named, suite_row, text_of
 from caebench.suites.loading import load, read
 from tests.pictures import write_folder
@@ -31,11 +34,12 @@ def test_a_file_becomes_a_table_and_a_suite_and_nothing_runs_twice(desk, vit, ti
     assert "Evaluation of vit [NANO scale]" in first.out and "MAE, ViT-B, 1600" in first.out
     assert f"{saved}: written. `caebench run {saved}` runs the same jobs." in first.out
     again = desk(*given, "--compare-with", "T1-B-MAE-1600")
-    assert again.status == 0 and "done" not in again.out.splitlines()[-1] and "cached" in again.out
+    assert again.status == 0 and " cached. Stored in " in again.error and " done, " not in again.error
     planned = {job.name for job in make_plan(read(saved), tiny).jobs}
     assert planned <= {f"{folder.parent.name}/{folder.name}" for folder in desk.store.glob("*/*")}
     ran = desk("run", str(saved), "--jobs", "1")
-    assert ran.status == 0 and "cached" in ran.out and "done" not in ran.out.splitlines()[-1]
+    assert ran.status == 0 and " cached. Stored in " in ran.error and " done, " not in ran.error
+    assert f"# {vit}, SHA-256 " in saved.read_text()
 
 
 def test_a_job_and_a_row_stand_in_place_of_a_file(desk, vit, tiny):
@@ -92,9 +96,10 @@ def test_files_of_one_name_are_told_apart_and_one_file_is_one_row(desk, vit, tin
     other.parent.mkdir()
     shutil.copy(GOLDEN / "deit.pth", other)
     given, store = Given(num_heads=3), Store(desk.store)
-    rows = encoder_rows([vit, str(other), vit], [], given, store, Site(device="cpu"), tiny)
+    rows, origins = encoder_rows([vit, str(other), vit], [], given, store, Site(device="cpu"), tiny)
     labels = [row["label"] for row in rows]
     assert len(labels) == 2 and all(label.startswith("vit (") for label in labels) and len(set(labels)) == 2
+    assert origins == dict(zip(labels, [vit, str(other)], strict=True))
 
 
 MISTAKES = {
@@ -114,6 +119,10 @@ MISTAKES = {
     "no column": (("eval", "vit.pth", "--like", "quickstart", "--on", "lin"), "--on 'lin': no column of suite 'quick"),
     "no published row": (("eval", "vit.pth", "--compare-with", "T1-B-MAE"), "--compare-with 'T1-B-MAE': no row of a"),
     "weights alone": (("eval", "vit.pth", "--weights", "a.pth"), "--weights: 1 files for 0 networks timm:NAME."),
+    "two files": (
+        ("eval", "vit.pth", "log.pth", "--num-heads", "3"),
+        "--num-heads 3: it is said of one file, and here",
+    ),
     "no heads": (("eval", "vit.pth", "--on", "knn"), "num_heads: "),
     "no folder": (("eval", "vit.pth", "--num-heads", "3", "--on", "knn", "--save", "no/a.toml"), "no such folder: no."),
     "no TOML": (("eval", "vit.pth", "--num-heads", "3", "--on", "knn", "--save", "mine.txt"), "--save "),
@@ -123,6 +132,7 @@ MISTAKES = {
 @pytest.mark.parametrize("what", MISTAKES)
 def test_a_mistake_is_a_line_and_leaves_nothing(desk, vit, what, monkeypatch):
     monkeypatch.chdir(desk.home)
+    shutil.copy(GOLDEN / "deit.pth", desk.home / "log.pth")
     words, said = MISTAKES[what]
     answer = desk(*words)
     assert answer.status == 2 and answer.error.count("\n") == 1, answer
@@ -160,3 +170,44 @@ def test_a_folder_of_ones_own_from_the_site_file_to_a_table(desk, vit, tiny):
     assert again.status == 0 and "cached" in again.out, "k-NN and the imported encoder have no seed"
     more = desk("eval", vit, "--num-heads", "3", "--on", "knn:flowers,attentive", "--dry-run")
     assert more.status == 0, more
+
+
+@pytest.fixture
+def nano_b(desk):
+    """A random ViT of nano_b's size, in timm's layout, whose width has no name in the paper."""
+    import torch
+    from timm.models.vision_transformer import VisionTransformer
+
+    path = desk.home / "small.pth"
+    torch.save(VisionTransformer(32, 8, embed_dim=64, depth=4, num_heads=4, num_classes=0).state_dict(), path)
+    return ("eval", str(path), "--num-heads", "4", "--pixel-stats", "imagenet", "--jobs", "1")
+
+
+@pytest.mark.slow
+def test_disk_and_hours_of_an_imported_encoder_are_those_of_its_own_size(desk, nano_b):
+    """Without a name for its size they were ViT-B's: 400 times the file, and 2 GB for a linear layer."""
+    ran = desk(*nano_b, "--save", str(desk.home / "mine.toml"))
+    assert ran.status == 0, ran
+    store = Store(desk.store)
+    (folder,) = (desk.store / "pretrain").iterdir()
+    job = with_sizes(store.read_job(folder), store)
+    assert job.config.size == VARIANTS["nano_b"] and 0.8 < job.config.disk_bytes({}) / size_of_folder(folder) < 1.25
+    by_id = desk("eval", job.id, "--dry-run")
+    assert by_id.status == 0 and by_id.out.startswith("0 jobs would run"), by_id
+    jobs = make_plan(read(desk.home / "mine.toml"), SCALES["nano"]).jobs
+    estimated = {one.name: one.config.disk_bytes(one.inputs) for one in jobs}
+    found = {one.name: size_of_folder(store.folder(one)) for one in jobs}
+    assert sum(found.values()) / 2 < sum(estimated.values()) < 3 * sum(found.values()), (estimated, found)
+
+
+def test_heads_that_family_and_width_determine_cannot_be_given_otherwise(desk):
+    from tests.unit.checkpoints.test_loading import released, save
+
+    path = save(released("moco_v3", 384, 12), desk.home)
+    for verb in ("eval", "ckpt import"):
+        answer = desk(*verb.split(), str(path), "--num-heads", "6")
+        assert answer.status == 2 and not list(desk.store.glob("*/*")), answer
+        assert answer.error == (
+            f"error: {path}: num_heads 6, and MoCo v3 has 12 at width 384. Leave --num-heads out, or name the --family "
+            "that it is of.\n"
+        )

@@ -58,3 +58,17 @@ def test_a_question_that_nobody_answers_is_a_no(tmp_path, capsys, monkeypatch):
     assert found.error.endswith(
         "error: the question was not answered, and nothing was done. Give --yes to go without it.\n"
     )
+
+
+def test_ctrl_c_before_anything_runs_is_a_line(desk, monkeypatch):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("caebench.suites.loading.every", interrupted)
+    assert desk("ls") == (1, "", "\ninterrupted\n")
+
+
+def test_a_site_is_listed_once(desk):
+    assert desk("plan", "quickstart", "--site", "x").error.endswith(
+        "Known: local, cluster. Write the file, or use local.\n"
+    )

@@ -163,3 +163,44 @@ def test_a_command_on_a_file_of_several_mistakes_says_how_to_see_all(tmp_path):
     ) as caught:
         suites.load(str(write(tmp_path, SMALL.replace('label = "two"', "").replace("[pretrain]", "a = 1\n[pretrain]"))))
     assert "\n" not in str(caught.value)
+
+
+WITHOUT_SOUND_ROWS = """
+[source]
+title = "x"
+[columns]
+lin = { header = "LIN", eval = "linear_probe", published = "LINN", metric = "top9", set.nope = 1 }
+knn = { header = "k", eval = "knn", data = "imagenett", metric = "topp", set.feature = "x" }
+[[rows]]
+label = "a"
+id = "T1-B-CAE-1600x"
+recipe = "caee"
+[[claims]]
+statement = "s"
+section = "1"
+parts = [{ higher = "aa/linn", lower = "quickstart:nope/nine" }]
+"""
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "unknown recipe 'caee'",
+        "header \"LIN\": field 'published' is 'LINN': no published set has such a number. Did you mean 'LIN'?",
+        "header \"LIN\": unknown metric 'top9'",
+        "header \"LIN\": unknown field 'set.nope'",
+        "header \"k\": field 'data' is 'imagenett': data set",
+        "header \"k\": unknown metric 'topp'",
+        "header \"k\": field 'feature' is 'x'",
+        "field 'id' is 'T1-B-CAE-1600x': no published set has such a row. Did you mean 'T1-B-CAE",
+        "unknown row 'aa'",
+        "unknown column 'linn'",
+        "unknown row 'nope'",
+        "unknown column 'nine'",
+    ],
+)
+def test_a_mistake_hides_no_other(tmp_path, said):
+    """Of columns where no row can be read, of a cell's row and column, and of names that only published sets know."""
+    path = tmp_path / "mine.toml"
+    path.write_text(WITHOUT_SOUND_ROWS)
+    assert [line for line in check_file(path).mistakes if said in line], check_file(path).mistakes

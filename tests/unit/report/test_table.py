@@ -9,7 +9,7 @@ from caebench.planning.graph import make_plan
 from caebench.planning.scale import SCALES
 from caebench.report import load
 from caebench.report.facts import comma_separated
-from caebench.report.render import notes, text
+from caebench.report.render import notes, text, title
 from caebench.report.table import entries
 from caebench.store.records import Records, export, records_folder
 from caebench.store.store import Store
@@ -139,6 +139,31 @@ def test_a_column_that_sets_a_field_deviates_from_its_recipe(tmp_path):
     bench.plan = make_plan(suites.load(str(path)), SCALES["paper"], [0])
     bench.finish("T7-50%", "LIN", 64.0)
     assert bench.entry("T7-50%", "LIN").deviations == ("feature: cls -> mean",)
+
+
+def test_a_column_that_no_published_number_is_compared_with_has_its_own_protocol(tmp_path):
+    path = tmp_path / "own.toml"
+    content = suites.load(SUITE).path.read_text(encoding="utf8").split("[[claims]]")[0]
+    path.write_text(
+        content.replace('eval = "linear_probe", published = "LIN"', 'eval = "linear_probe", set.feature = "mean"')
+    )
+    bench = Bench(tmp_path)
+    bench.plan = make_plan(suites.load(str(path)), SCALES["paper"], [0])
+    bench.finish("T7-50%", "LIN", 64.0)
+    bench.finish("T7-60%", "LIN", 64.0, dirty=True)
+    assert not bench.entry("T7-50%", "LIN").deviations
+    assert bench.entry("T7-60%", "LIN").deviations == ("made from a changed working tree",)
+
+
+@pytest.mark.parametrize(
+    ("seeds", "words"), [([0], ""), ([0, 1, 2], ", 3 seeds"), ([1], ", seed 1"), ([0, 2], ", seeds 0, 2")]
+)
+def test_a_title_says_which_seeds_it_has_if_they_are_not_the_first(tmp_path, seeds, words):
+    bench = Bench(tmp_path)
+    bench.plan = make_plan(suites.load(SUITE), SCALES["paper"], seeds)
+    bench.finish("T7-50%", "LIN", *(64.0 for _ in seeds))
+    rows = entries(bench.plan, Records(bench.store), parse_sets("paper"))
+    assert title(bench.plan, rows).endswith(f"[PAPER scale{words}]")
 
 
 def test_records_in_git_fill_a_table_that_the_store_does_not(bench, tmp_path):
