@@ -89,7 +89,7 @@ def report(
         _write(reports, suites, out, force)
     print_tables(reports, suites, format)
     if format in (None, "rich", "tsv"):
-        _say_where(reports, suites, scale, site, store)
+        _say_where(reports, suites, name or suite or suites[0].name, scale, site, store)
 
 
 def make_reports(
@@ -168,15 +168,16 @@ def _print_tables(reports: "Reports", suite: "Suite", on: "Console | None") -> N
             print_table(grid.title, grid.header, rows, notes, words=number > 0, on=on)
 
 
-def _say_where(reports: "Reports", suites: "list[Suite]", scale: str | None, site: str, store: Path | None) -> None:
+def _say_where(
+    reports: "Reports", suites: "list[Suite]", name: str, scale: str | None, site: str, store: Path | None
+) -> None:
     """Where was looked, and what to run, if there is no number of ours."""
     from caebench.cli.show import print_note
     from caebench.report.table import has_numbers
 
-    empty = [suite for suite in suites if not has_numbers(reports.rows(suite))]
-    if not empty or len(empty) < len(suites):
+    if any(has_numbers(reports.rows(suite)) for suite in suites):
         return
-    run = command("run", str(empty[0].name) if len(empty) == 1 else "all", scale=scale, site=site, store=store)
+    run = command("run", name if len(suites) == 1 else "all", scale=scale, site=site, store=store)
     kept = f" and {reports.records.folder}" if reports.records.folder is not None else ""
     print_note(f"No number of ours is in {reports.records.store.root.absolute()}{kept}. `{run}` makes them.")
 
@@ -212,6 +213,7 @@ def _print_missing(reports: "Reports", suites: "list[Suite]", format: str | None
     from caebench.cli.show_plan import job_times, jobs_table, show_hours
     from caebench.files.sizes import size
     from caebench.planning.cost import Cost
+    from caebench.planning.duration import show_time
     from caebench.planning.facts import jobs_facts
     from caebench.planning.graph import Plans
     from caebench.specs.cost import describe_hours
@@ -229,6 +231,8 @@ def _print_missing(reports: "Reports", suites: "list[Suite]", format: str | None
     header, rows, notes = jobs_table(facts, plans.plans, times, unfold=True)
     disk = size(sum(fact["disk_bytes"] for fact in facts))
     total = f"{describe_hours(where.calibration)}: {show_hours(cost.total)}"
+    if times.wait is not None:
+        total = f"About {show_time(times.wait)} on the cores of this machine"
     print_table("Missing", header, rows, [*notes, f"{len(facts)} jobs. {total}. Disk: {disk}."])
 
 

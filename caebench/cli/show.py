@@ -77,7 +77,7 @@ def print_table(
 ) -> None:
     """A table, then its notes, in the width of the terminal; without `words` all columns but the first are numbers.
 
-    Piped, the table is lines of cells between tabs on standard output, and title and notes are on standard error.
+    Piped, the table is lines of cells between tabs, and title and notes are behind a `#` after an empty line.
     """
     out = on or page()
     if out is None:
@@ -90,9 +90,9 @@ def print_table(
 
 
 def print_piped(title: str, header: Header, rows: Sequence[Sequence[Cell]], notes: Sequence[str] = ()) -> None:
-    """A table in lines of cells between tabs; title and notes on standard error."""
-    say("\n".join(tab_separated(header, rows)))
-    say("\n".join(in_one_line(line) for line in (title, *notes)), to=sys.stderr)
+    """A table in lines of cells between tabs; title and notes after an empty line, each behind a `#`."""
+    comments = (f"# {in_one_line(line)}" for line in (title, *notes))
+    say("\n".join([*tab_separated(header, rows), "", *comments]))
 
 
 def print_lines(lines: Sequence[str]) -> None:
@@ -107,9 +107,9 @@ def print_lines(lines: Sequence[str]) -> None:
 
 
 def print_note(text: str) -> None:
-    """A line for people: folded on a terminal, on standard error where a program reads the output."""
+    """A line for people: folded on a terminal, behind a `#` where a program reads the output."""
     if is_piped():
-        say(in_one_line(text), to=sys.stderr)
+        say(f"# {in_one_line(text)}")
     else:
         print_lines([text])
 

@@ -104,7 +104,9 @@ def print_overview(root: Path, found: "Overview", site: str, store: Path | None)
         return
     states = Counter(state for state, _ in found.states.values())
     counts = ", ".join(f"{number:,} {state}" for state, number in states.most_common())
-    lines = [f"{len(found.states):,} jobs: {counts}. Disk: {size(found.num_bytes)}."]
+    lines = [
+        f"{len(found.states):,} {'job' if len(found.states) == 1 else 'jobs'}: {counts}. Disk: {size(found.num_bytes)}."
+    ]
     if found.last:
         name, moment = found.last
         when = clock(datetime.fromtimestamp(moment).astimezone().isoformat())

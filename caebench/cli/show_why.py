@@ -204,8 +204,9 @@ def print_cell(facts: Mapping[str, Any], entry: "Entry", notes: list[str]) -> No
 def _noise(facts: Mapping[str, Any]) -> str:
     if facts["spread"] is None:
         return ""
+    source, seeds = facts["noise_from"], f"{facts['n']} seed{'s' if facts['n'] > 1 else ''}"
     whose = {"evaluation": "standard error of the evaluation set alone", "seeds": "deviation over seeds"}
-    return f"+- {facts['spread']:.2g}, {whose.get(facts['noise_from'], facts['noise_from'])}; {facts['n']} seeds"
+    return f"+- {facts['spread']:.2g}, {whose.get(source, source)}; {seeds}"
 
 
 def _number_section(number: Mapping[str, Any], has_seeds: bool) -> Section:
