@@ -43,7 +43,8 @@ def check(
     json: JsonOption = False,
 ) -> None:
     """Verify data sets: layout, counts, labels, unreadable files. Prints each problem and what to do."""
-    from caebench.report.datasets import check_sets, print_report, report_facts
+    from caebench.cli.show import print_lines
+    from caebench.report.datasets import check_sets, report_facts, report_lines
     from caebench.specs.site import load_site
 
     reports = check_sets(names or [], load_site(site), root, subset, decode)
@@ -51,6 +52,6 @@ def check(
         print_json([report_facts(report) for report in reports])
     else:
         for report in reports:
-            print_report(report)
+            print_lines(report_lines(report))
     if not all(report.ok for report in reports):
         raise typer.Exit(1)
