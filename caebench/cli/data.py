@@ -43,8 +43,9 @@ def check(
     json: JsonOption = False,
 ) -> None:
     """Verify data sets: layout, counts, labels, unreadable files. Prints each problem and what to do."""
+    from caebench.cli.show import print_lines
     from caebench.datasets.registry import PUBLISHED
-    from caebench.report.datasets import check_sets, print_report, report_facts
+    from caebench.report.datasets import check_sets, report_facts, report_lines
     from caebench.specs.site import SITES, load_site
 
     wanted = [] if names == ["all"] else names or []
@@ -61,6 +62,6 @@ def check(
         print_json([report_facts(report) for report in reports])
     else:
         for report in reports:
-            print_report(report)
+            print_lines(report_lines(report))
     if not all(report.ok for report in reports):
         raise typer.Exit(1)

@@ -53,12 +53,11 @@ def diff(
 
 
 def _show(difference: "Difference") -> None:
-    from caebench.cli.show import console, print_table
+    from caebench.cli.show import print_lines, print_table
 
     title = f"{difference.a} and {difference.b}, {difference.kind}"
     if difference.changes:
         rows = [[change.field, str(change.a), str(change.b)] for change in difference.changes]
         print_table(title, ["field", difference.a, difference.b], rows, difference.notes)
         return
-    for line in (f"{title}: equal in every field that can change a number.", *difference.notes):
-        console().print(line)
+    print_lines([f"{title}: equal in every field that can change a number.", *difference.notes])

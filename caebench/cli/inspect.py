@@ -7,6 +7,7 @@ import typer
 
 from caebench.cli import completion
 from caebench.cli.options import (
+    AllOption,
     JsonOption,
     PlainSiteOption,
     RealOption,
@@ -15,11 +16,13 @@ from caebench.cli.options import (
     SiteOption,
     StoreOption,
     SuiteName,
+    command,
     parse_seeds,
     print_json,
     reject_for_a_job,
     scale_name,
 )
+from caebench.files.layout import JOB, id_in
 
 if TYPE_CHECKING:
     from caebench.suites.suite import Suite
@@ -39,14 +42,15 @@ def list_suites(json: JsonOption = False) -> None:
     rows = [
         [
             suite.name,
-            suite.title,
             str(suite.table or "-"),
+            suite.title,
             str(len(suite.rows)),
-            " ".join(_headers(suite)),
+            "; ".join(_headers(suite)),
         ]
         for suite in suites
     ]
-    print_table("Suites", ["suite", "title", "paper's table", "rows", "columns"], rows)
+    notes = ["`caebench plan SUITE` lists its jobs and their cost, `caebench run SUITE` runs them."]
+    print_table("Suites", ["suite", "table", "title", "rows", "columns"], rows, notes)
 
 
 def _suite_facts(suite: "Suite") -> dict[str, Any]:
@@ -70,6 +74,7 @@ def plan(
     seeds: SeedsOption = None,
     site: SiteOption = "local",
     store: StoreOption = None,
+    all: AllOption = False,
     json: JsonOption = False,
 ) -> None:
     """Show a suite's jobs, what they share and what they cost. Needs no data."""
@@ -81,14 +86,15 @@ def plan(
     if json:
         print_json(plan_facts(setup))
     else:
-        print_plan(setup, details=True)
+        run = command("run", suite, scale=scale_name(scale, real), seeds=seeds, site=site, store=store)
+        print_plan(setup, details=True, unfold=all, do=run)
 
 
 def why(
     name: Annotated[
         str,
         typer.Argument(
-            help="A job's id, or a prefix of it; or a cell: SUITE/ROW/COLUMN.",
+            help="A job's id, or a prefix of it; or a cell: SUITE/ROW/COLUMN, in the table's words.",
             metavar="JOB|CELL",
             autocompletion=completion.jobs_and_cells,
         ),
@@ -99,27 +105,62 @@ def why(
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Explain a job: config, inputs, provenance, most similar job. Or a cell: its jobs, their dependencies, logs."""
-    from caebench.cli.report import make_reports
-    from caebench.planning.setup import open_store
-    from caebench.report.explain import explain, explain_cell
-    from caebench.specs.site import load_site
+    """Explain a job: what it is, its cells, inputs, provenance, most similar job. Or a cell: value, jobs, inputs.
 
+    A cell is named in the table's words or by ids. With --json a job's whole config, too.
+    """
     scale = scale_name(scale, real)
-    if name.count("/") > 1:  # a row's name may contain slashes
-        suite, rest = name.split("/", 1)
-        reports = make_reports(scale, site, store, Path("results"), "paper", None)
-        facts = explain_cell(reports, suite, *rest.rsplit("/", 1))
+    if "/" in name:
+        _why_cell(name, scale, site, store, json)
     else:
         reject_for_a_job(name, scale)
-        where = open_store(load_site(site), store)
-        facts = explain(where, where.find(name))
+        _why_job(name, site, store, json)
+
+
+def _why_cell(name: str, scale: str | None, site: str, store: Path | None, json: bool) -> None:
+    from caebench.cli.report import make_reports
+    from caebench.cli.show_why import print_cell
+    from caebench.report.cells import find_cell, split_cell
+    from caebench.report.explain import explain_cell
+    from caebench.suites.loading import load
+
+    suite, words = split_cell(name)
+    table = load(suite)
+    cell = find_cell(table, words)
+    reports = make_reports(scale, site, store, Path("results"), "paper", None)
+    facts = explain_cell(reports, suite, cell.row, cell.column)
     if json:
         print_json(facts)
         return
-    from caebench.cli.show import console
+    jobs = [id_in(number["job"]) for number in facts["numbers"]]
+    todo = any(number["state"] != "done" for number in facts["numbers"])
+    notes = [f"`{command('why', job, site=site, store=store)}` says more of the job." for job in jobs[:1]]
+    if todo:
+        notes.append(f"`{command('run', suite, scale=scale, site=site, store=store)}` runs what is missing.")
+    entry = reports.entry(table, cell)
+    print_cell(facts, entry, notes)
 
-    console().print_json(data=facts, ensure_ascii=True)
+
+def _why_job(name: str, site: str, store: Path | None, json: bool) -> None:
+    from caebench.cli.show_why import print_job
+    from caebench.files.result import intact, reading_once
+    from caebench.planning.setup import open_store
+    from caebench.report.cells import cells_of
+    from caebench.report.explain import explain
+    from caebench.report.progress import shown_result
+    from caebench.specs.site import load_site
+
+    where = open_store(load_site(site), store)
+    folder = where.find(name)
+    with reading_once():
+        facts = explain(where, folder)
+        if json:
+            print_json(facts)
+            return
+        seed = intact(folder, JOB).get("config", {}).get("seed")
+        places = list(cells_of(id_in(folder.name), seed if isinstance(seed, int) else 0))
+        notes = [f"`{command('why', name, site=site, store=store)} --json` has its whole config."]
+        print_job(facts, where, places, shown_result(folder) if facts["state"] == "done" else "", notes)
 
 
 def doctor(site: PlainSiteOption = "local", json: JsonOption = False) -> None:

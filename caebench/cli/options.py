@@ -73,6 +73,7 @@ SeedsOption = Annotated[
 TakeOverOption = Annotated[
     bool, typer.Option("--take-over", help="First end leases whose holders cannot be checked from here.")
 ]
+AllOption = Annotated[bool, typer.Option("--all", help="A line for each job that is done, too.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -165,6 +166,14 @@ def program() -> list[str]:
 def same_again() -> str:
     """The command that this one is, to paste."""
     return shlex.join([*program(), *sys.argv[1:]])
+
+
+def nothing_in(root: Path, site: str, store: Path | None) -> str:
+    """Where was looked for jobs, and what to run, if there are none."""
+    whose = "given with --store" if store else f"of site '{site}', or of CAEBENCH_STORE"
+    there = "no job is in it" if root.is_dir() else "there is no such folder yet"
+    run = command("run", "quickstart", site=site, store=store)
+    return f"Store {root.absolute()}, {whose}: {there}. `{run}` fills it in minutes; `caebench ls` lists suites."
 
 
 def say(text: str, to: TextIO | None = None, end: str = "\n") -> None:

@@ -15,6 +15,7 @@ from caebench.cli.options import (
     SiteOption,
     StoreOption,
     SuiteName,
+    command,
     expanded,
     parse_seeds,
     print_json,
@@ -23,21 +24,27 @@ from caebench.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from caebench.planning.setup import Setup
     from caebench.report.reports import Reports
     from caebench.suites.suite import Suite
 
 SETS = "paper, official, official-first, third-party, related"
-FORMATS = ("rich", "md", "csv", "tex", "json")
+FORMATS = ("rich", "md", "csv", "tex", "json", "tsv")
 ResultsOption = Annotated[
     Path, typer.Option("--results", callback=expanded, help="The folder whose <scale>/records/ are also read.")
 ]
 
 
 def report(
+    name: Annotated[
+        str | None,
+        typer.Argument(help="A suite's name or file, or `all`.", metavar="[SUITE]", autocompletion=completion.suites),
+    ] = None,
     table: Annotated[int | None, typer.Option("--table", help="A table of the paper, by its number.")] = None,
     suite: Annotated[
-        str | None, typer.Option("--suite", help="A suite, by its name or file.", autocompletion=completion.suites)
+        str | None, typer.Option("--suite", help="The same as SUITE.", autocompletion=completion.suites)
     ] = None,
     all: Annotated[bool, typer.Option("--all", help="Every suite.")] = False,
     scale: ScaleOption = None,
@@ -46,7 +53,14 @@ def report(
     site: SiteOption = "local",
     store: StoreOption = None,
     versus: Annotated[str, typer.Option("--vs", help=f"Published sets, with commas: {SETS}; or CSV files.")] = "paper",
-    format: Annotated[str, typer.Option("--format", metavar="|".join(FORMATS), help="What is printed.")] = "rich",
+    format: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="|".join(FORMATS),
+            help="What is printed. Default: rich on a terminal, tsv where it is piped.",
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option("--out", callback=expanded, help="A folder to also write <suite>-<scale>.{md,csv,tex,json} to."),
@@ -58,9 +72,9 @@ def report(
     json: JsonOption = False,
 ) -> None:
     """Print tables and claims: our numbers, with noise, compared with the published ones. Only --out writes files."""
-    if format not in FORMATS:
+    if format is not None and format not in FORMATS:
         raise ValueError(f"--format '{format}': unknown. Known: {', '.join(FORMATS)}.")
-    suites, scale = _choose(table, suite, all), scale_name(scale, real)
+    suites, scale = _choose(name, table, suite, all), scale_name(scale, real)
     chosen = parse_seeds(seeds) if seeds is not None else None
     reports = make_reports(scale, site, store, results, versus, chosen)
     format = "json" if json else format
@@ -74,6 +88,8 @@ def report(
     if out is not None:
         _write(reports, suites, out, force)
     print_tables(reports, suites, format)
+    if format in (None, "rich", "tsv"):
+        _say_where(reports, suites, name or suite or suites[0].name, scale, site, store)
 
 
 def make_reports(
@@ -101,27 +117,32 @@ def print_reports(setup: "Setup", seeds: list[int]) -> None:
     from caebench.suites.published import parse_sets
 
     reports = Reports(setup.scale, Records(setup.store), parse_sets("paper"), seeds, setup.plans.plans)
-    print_tables(reports, [plan.suite for plan in setup.plans.plans], "rich")
+    print_tables(reports, [plan.suite for plan in setup.plans.plans], None)
 
 
-def _choose(table: int | None, suite: str | None, all_suites: bool) -> "list[Suite]":
+def _choose(name: str | None, table: int | None, suite: str | None, all_suites: bool) -> "list[Suite]":
     from caebench.suites.loading import ALL, find_suite, load_all
 
-    if (table is not None) + (suite is not None) + all_suites != 1:
+    if (name is not None) + (table is not None) + (suite is not None) + all_suites != 1:
         raise ValueError(
-            "report: give one of --table N, --suite NAME and --all. `caebench ls` lists suites and tables."
+            "report: give one of SUITE, as in `caebench report quickstart`, --table N and --all. `caebench ls` lists "
+            "suites and tables."
         )
     if table is not None:
         return [find_suite(table)]
-    return load_all(suite or ALL)
+    return load_all(name or suite or ALL)
 
 
-def print_tables(reports: "Reports", suites: "list[Suite]", format: str) -> None:
-    """Print to standard output, in one of the formats."""
-    for suite in suites:
-        if format == "rich":
-            _print_rich(reports, suite)
-    if format == "rich":
+def print_tables(reports: "Reports", suites: "list[Suite]", format: str | None) -> None:
+    """Print to standard output, in one of the formats; without one, as who reads it needs it."""
+    from caebench.cli.show import page, page_anyway
+
+    if format in (None, "rich", "tsv"):
+        on = {"rich": page_anyway, None: page}.get(format, lambda: None)()
+        for number, suite in enumerate(suites):
+            if number:
+                print()
+            _print_tables(reports, suite, on)
         return
     from caebench.report.writing import rendered, report_facts
 
@@ -132,13 +153,34 @@ def print_tables(reports: "Reports", suites: "list[Suite]", format: str) -> None
         print("\n".join(rendered(reports, suite, format) for suite in suites), end="")
 
 
-def _print_rich(reports: "Reports", suite: "Suite") -> None:
-    from caebench.cli.show import print_table, styled
+def _print_tables(reports: "Reports", suite: "Suite", on: "Console | None") -> None:
+    """A suite's tables with their notes, laid out on a page; or piped, without one."""
+    from caebench.cli.show import print_piped, print_table, styled
 
     found = reports.document(suite)
     for number, grid in enumerate((found.main, *found.more)):
         rows = [[styled(text) for text in row] for row in grid.rows]
-        print_table(grid.title, grid.header, rows, found.notes if number == 0 else (), grid.words)
+        notes = found.notes if number == 0 else ()
+        if number:
+            print()
+        if on is None:
+            print_piped(grid.title, grid.header, rows, notes)
+        else:
+            print_table(grid.title, grid.header, rows, notes, words=number > 0, on=on)
+
+
+def _say_where(
+    reports: "Reports", suites: "list[Suite]", name: str, scale: str | None, site: str, store: Path | None
+) -> None:
+    """Where was looked, and what to run, if there is no number of ours."""
+    from caebench.cli.show import print_note
+    from caebench.report.table import has_numbers
+
+    if any(has_numbers(reports.rows(suite)) for suite in suites):
+        return
+    run = command("run", name if len(suites) == 1 else "all", scale=scale, site=site, store=store)
+    kept = f" and {reports.records.folder}" if reports.records.folder is not None else ""
+    print_note(f"No number of ours is in {reports.records.store.root.absolute()}{kept}. `{run}` makes them.")
 
 
 def _write(reports: "Reports", suites: "list[Suite]", out: Path, force: bool) -> None:
@@ -167,11 +209,12 @@ def _check_deviations(reports: "Reports", suites: "list[Suite]") -> None:
         raise ValueError("\n       ".join(["--strict: numbers deviate from their column's protocol:", *found]))
 
 
-def _print_missing(reports: "Reports", suites: "list[Suite]", format: str, site: str) -> None:
+def _print_missing(reports: "Reports", suites: "list[Suite]", format: str | None, site: str) -> None:
     from caebench.cli.show import print_table
-    from caebench.cli.show_plan import hours_header, job_row, show_hours
+    from caebench.cli.show_plan import job_times, jobs_table, show_hours
     from caebench.files.sizes import size
     from caebench.planning.cost import Cost
+    from caebench.planning.duration import show_time
     from caebench.planning.facts import jobs_facts
     from caebench.planning.graph import Plans
     from caebench.specs.cost import describe_hours
@@ -185,10 +228,13 @@ def _print_missing(reports: "Reports", suites: "list[Suite]", format: str, site:
     if format == "json":
         print_json([{**fact} for fact in facts])
         return
-    header = ["job", "state", hours_header(where), "disk", "inputs"]
-    print_table("Missing", header, [job_row(fact) for fact in facts])
+    times = job_times(jobs, facts, where, {job.id for job in jobs})
+    header, rows, notes = jobs_table(facts, plans.plans, times, unfold=True)
     disk = size(sum(fact["disk_bytes"] for fact in facts))
-    print(f"{len(facts)} jobs. {describe_hours(where.calibration)}: {show_hours(cost.total)}. Disk: {disk}.")
+    total = f"{describe_hours(where.calibration)}: {show_hours(cost.total)}"
+    if times.wait is not None:
+        total = f"About {show_time(times.wait)} on the cores of this machine"
+    print_table("Missing", header, rows, [*notes, f"{len(facts)} jobs. {total}. Disk: {disk}."])
 
 
 def export_records(

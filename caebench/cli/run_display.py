@@ -14,7 +14,8 @@ from caebench.cli.show import COLOURS, PlainConsole
 from caebench.execution.local import Outcome, Watcher
 from caebench.files.layout import FAILURE
 from caebench.files.visible import in_one_line, visible
-from caebench.report.duration import in_words, makespan
+from caebench.planning.duration import show_time
+from caebench.report.duration import makespan
 from caebench.specs.job import Job
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class RunDisplay:
         self.share[job.id] = done / total if total else 0.0
         loss = f"loss {shown['loss']:.3f}" if "loss" in shown else ""
         left = self._left(job)
-        words = "" if left is None else in_words(left)
+        words = "" if left is None else show_time(left)
         count = _count(done, total)
         self.progress.update(self.bars[job.id], completed=done, total=total, shown=loss, left=words, count=count)
         self._tell_all()
@@ -107,7 +108,7 @@ class RunDisplay:
         self.console.print(f"stopping: {jobs} and ends. Ctrl-C again kills at once, and loses what is not saved.")
 
     def _line(self, job: Job, outcome: Outcome, took: float | None, reason: str) -> str:
-        words = f"{outcome:7} {job.name}" + (f" in {in_words(took)}" if took is not None else "")
+        words = f"{outcome:7} {job.name}" + (f" in {show_time(took)}" if took is not None else "")
         words += f": {in_one_line(reason)}" if reason else ""
         if outcome == "failed" and (path := self.store.folder(job) / FAILURE).exists():
             words += f" (log: {_short(path)})"
@@ -139,7 +140,7 @@ class RunDisplay:
         known = {key: seconds for key, seconds in left.items() if seconds is not None}
         words = ""
         if waiting and len(known) == len(left):
-            words = in_words(makespan(waiting, self.ahead.passes, known, self.ahead.num_parallel))
+            words = show_time(makespan(waiting, self.ahead.passes, known, self.ahead.num_parallel))
         self.told = (time.monotonic() + 20 * (time.monotonic() - begun), words)
         self.progress.update(self.all, left=words)
 
@@ -161,7 +162,7 @@ class LineProgress:
         now = time.monotonic()
         if now - self.last_line > PLAIN_EVERY:
             self.last_line = now
-            left = f", about {in_words((now - self.began) * (total - done) / done)} left" if done else ""
+            left = f", about {show_time((now - self.began) * (total - done) / done)} left" if done else ""
             loss = f" loss {shown['loss']:.3f}" if "loss" in shown else ""
             PlainConsole(stderr=True).print(f"{self.name} {done}/{total}{loss}{left}", soft_wrap=True)
 

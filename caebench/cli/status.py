@@ -2,8 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from datetime import datetime
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
@@ -12,6 +11,7 @@ import typer
 from caebench.cli import completion
 from caebench.cli.options import (
     MOST_ROWS,
+    AllOption,
     JsonOption,
     RealOption,
     ScaleOption,
@@ -19,6 +19,7 @@ from caebench.cli.options import (
     SiteOption,
     StoreOption,
     command,
+    nothing_in,
     parse_seeds,
     print_json,
     reject_for_a_job,
@@ -29,12 +30,11 @@ from caebench.cli.options import (
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from caebench.cli.show import Cell
+    from caebench.planning.places import Place
     from caebench.specs.scheduler import SchedulerSection
     from caebench.store.store import Store
 
 EVERY = 5.0  # seconds between two queue snapshots
-HEADER = ("job", "state", "progress", "images/s", "slice", "ends", "hours used", "left", "result or reason")
 ORDER = (  # if not all fit
     *("running", "failed", "damaged", "unknown", "lost", "blocked", "cancelled"),
     *("paused", "suspended", "held", "queued", "todo", "done"),
@@ -50,13 +50,14 @@ class Chosen(NamedTuple):
     store: "Store"
     folders: Sequence[Path]
     section: "SchedulerSection | None"  # of the site's scheduler, whose limits determine the number of slices
+    places: "Mapping[str, Place]"  # the row and column of each job of a suite, by its id
 
 
 def status(
     suite: Annotated[
         str | None,
         typer.Argument(
-            help="A suite or a job's id; without it, every job in the store.",
+            help="A suite or a job's id; without it, what the store holds.",
             metavar="SUITE|JOB",
             autocompletion=completion.suites_and_jobs,
         ),
@@ -67,9 +68,10 @@ def status(
     site: SiteOption = "local",
     store: StoreOption = None,
     watch: Annotated[bool, typer.Option("--watch", help="Update until no job runs or waits.")] = False,
+    all: AllOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Show the state of each job: from its own records first, then from the scheduler's queue.
+    """Show what the store holds, or the state of each job of a suite: from its own records, then from the queue.
 
     Hours are device-hours: a GPU's, or a CPU process's. Hours left and the expected end come from the job's own speed,
     or from the plan's A100-hours before it has one, without the waiting time between slices.
@@ -81,36 +83,75 @@ def status(
         print_json(_facts(chosen))
     elif watch:
         _watch(chosen)
+    elif suite is None and not all:
+        _print_overview(chosen, site, store)
     else:
-        from caebench.cli.show import print_table
-
-        facts = _facts(chosen)
-        shown, more = _cut(facts, MOST_ROWS)
-        notes = [_summary(facts) + more, *_log_hint(chosen, shown, site, store)]
-        print_table(chosen.title, *_table(shown), notes, words=True)
+        _print_jobs(chosen, all, suite, scale_name(scale, real), site, store)
 
 
 def _choose(suite: str | None, scale: str | None, seeds: str | None, site: str, store: Path | None) -> Chosen:
-    from caebench.planning.setup import find_folders, open_store
+    from caebench.planning.places import places
+    from caebench.planning.setup import is_suite, open_store, set_up
     from caebench.specs.site import load_site
 
     where = load_site(site)
     root = open_store(where, store)
     if suite is None:
         reject_options("only a suite has a scale and seeds. Name one, or leave it out.", scale=scale, seeds=seeds)
-        return Chosen(f"Jobs in {root.root}", root, list(root.folders()), where.section)
-    reject_for_a_job(suite, scale, seeds)
-    folders, at = find_folders(suite, scale, site, store, parse_seeds(seeds))
-    return Chosen(f"Jobs of {suite} at {at.upper()} scale" if at else "One job", root, folders, where.section)
+        return Chosen(f"Jobs in {root.root}", root, list(root.folders()), where.section, {})
+    if not is_suite(suite):
+        reject_for_a_job(suite, scale, seeds)
+        return Chosen("One job", root, [root.find(suite)], where.section, {})
+    setup = set_up(suite, scale, site, store, parse_seeds(seeds))
+    folders = [setup.store.folder(job) for job in setup.plans.jobs]
+    title = f"Jobs of {suite} at {setup.scale.name.upper()} scale"
+    return Chosen(title, setup.store, folders, where.section, places(setup.plans.plans))
+
+
+def _print_overview(chosen: Chosen, site: str, store: Path | None) -> None:
+    from caebench.cli.show_status import print_overview
+    from caebench.execution.schedulers.registry import query
+    from caebench.files.result import reading_once
+    from caebench.report.overview import overview
+    from caebench.store.state import Statuses
+
+    with reading_once():
+        found = overview(Statuses(chosen.store, query(chosen.folders)), chosen.folders)
+    print_overview(chosen.store.root, found, site, store)
+
+
+def _print_jobs(
+    chosen: Chosen, unfold: bool, suite: str | None, scale: str | None, site: str, store: Path | None
+) -> None:
+    """The jobs, those that are done in one line where a person reads it."""
+    from caebench.cli.show import is_piped, print_lines, print_table
+    from caebench.cli.show_status import status_table, summary
+
+    facts = _facts(chosen)
+    is_folded = not unfold and not is_piped() and len(facts) > 1
+    listed = [fact for fact in facts if fact["state"] != "done"] if is_folded else facts
+    if not facts:
+        print_lines([nothing_in(chosen.store.root, site, store)])
+        return
+    if not listed:
+        report = command("report", str(suite), scale=scale, site=site, store=store)
+        print_lines([f"{chosen.title}: {summary(facts)}.", f"`{report}` prints the table, --all lists the jobs."])
+        return
+    shown, more = _cut(listed, MOST_ROWS)
+    header, rows = status_table(shown, chosen.places, len(facts) - len(listed))
+    hints = ["--all lists those that are done, too."] if len(listed) < len(facts) else []
+    print_table(chosen.title, header, rows, [summary(facts) + more, *hints, *_log_hint(chosen, shown, site, store)])
 
 
 def _facts(chosen: Chosen) -> list[dict[str, Any]]:
     from caebench.execution.schedulers.registry import log_files, query
+    from caebench.files.result import reading_once
     from caebench.report.progress import folder_facts
     from caebench.store.state import Statuses
 
-    statuses = Statuses(chosen.store, query(chosen.folders))
-    return [folder_facts(folder, statuses, log_files, chosen.section) for folder in chosen.folders]
+    with reading_once():
+        statuses = Statuses(chosen.store, query(chosen.folders))
+        return [folder_facts(folder, statuses, log_files, chosen.section) for folder in chosen.folders]
 
 
 def _cut(facts: Sequence[dict[str, Any]], most: int) -> tuple[Sequence[dict[str, Any]], str]:
@@ -119,59 +160,6 @@ def _cut(facts: Sequence[dict[str, Any]], most: int) -> tuple[Sequence[dict[str,
         return facts, ""
     shown = sorted(facts, key=lambda fact: ORDER.index(fact["state"]))[:most]
     return shown, f"; {len(facts) - most} more jobs are not shown, `--json` has all"
-
-
-def _table(facts: Sequence[dict[str, Any]]) -> "tuple[list[str], list[list[Cell]]]":
-    """Header and rows, without columns that are empty for every job."""
-    rows = [_row(fact) for fact in facts]
-    kept = [number for number, _ in enumerate(HEADER) if number < 2 or any(row[number] for row in rows)]
-    return [HEADER[number] for number in kept], [[row[number] for number in kept] for row in rows]
-
-
-def _row(fact: dict[str, Any]) -> "list[Cell]":
-    from rich.text import Text
-
-    from caebench.cli.show import coloured
-    from caebench.files.visible import in_one_line, visible
-
-    number, total = fact["slices"], fact["num_slices"]
-    unfinished = fact["state"] != "done"
-    several = f"{number} of {total}" if total and total > 1 and unfinished else str(number) if number > 1 else ""
-    share = f", {100 * fact['share']:.0f} %" if fact["share"] is not None and unfinished else ""
-    speed = f"{fact['images_per_second']:.0f}" if fact["images_per_second"] else ""
-    left = _hours(fact["hours_left"]) if unfinished else ""
-    words = Text(in_one_line(str(fact["detail"])))
-    words.append(visible("".join(f"\n{line}" for line in fact["log"])), "dim")
-    place = [fact["job"], coloured(fact["state"]), fact["progress"] + share if unfinished else "", speed, several]
-    return [*place, _clock(fact["expected_end"]), _hours(fact["hours_used"]), left, words]
-
-
-def _hours(hours: float | None) -> str:
-    if not hours:
-        return ""
-    return f"{max(hours, 0.001):.3f}" if hours < 0.1 else f"{hours:,.1f}"
-
-
-def _clock(time_utc: str | None) -> str:
-    """A local time: without the date if it is today, with the year if that is another."""
-    if time_utc is None:
-        return ""
-    local, today = datetime.fromisoformat(time_utc).astimezone(), datetime.now().astimezone().date()
-    if local.date() == today:
-        return local.strftime("%H:%M")
-    return local.strftime("%d %b %H:%M" if local.year == today.year else "%d %b %Y")
-
-
-def _summary(facts: Sequence[dict[str, Any]]) -> str:
-    """Counts of states, total hours, and the latest expected end."""
-    counts = Counter(str(fact["state"]) for fact in facts)
-    parts = [", ".join(f"{number} {state}" for state, number in counts.most_common())]
-    used, left = (sum(fact[name] or 0.0 for fact in facts) for name in ("hours_used", "hours_left"))
-    if used or left:
-        parts.append(f"{_hours(used) or 0} device-hours used, about {_hours(left) or 0} left")
-    if ends := [fact["expected_end"] for fact in facts if fact["expected_end"]]:
-        parts.append(f"running jobs end by {_clock(max(ends))}")
-    return "; ".join(parts)
 
 
 def _log_hint(chosen: Chosen, facts: Sequence[dict[str, Any]], site: str, store: Path | None) -> list[str]:
@@ -187,9 +175,12 @@ def _log_hint(chosen: Chosen, facts: Sequence[dict[str, Any]], site: str, store:
 
 def _watch(chosen: Chosen) -> None:
     """A live table on a terminal, otherwise one line per change."""
+    from rich.console import Group
     from rich.live import Live
 
-    from caebench.cli.show import console, make_table
+    from caebench.cli.show import console
+    from caebench.cli.show_status import status_table, summary
+    from caebench.cli.tables import laid_out
 
     out = console()
     if not out.is_terminal:
@@ -198,9 +189,9 @@ def _watch(chosen: Chosen) -> None:
     with Live(console=out, auto_refresh=False) as live:
         for facts in _repeatedly(chosen, out):
             shown, more = _cut(facts, max(1, out.height - FRAME))
-            live.update(
-                make_table(f"{chosen.title}: {_summary(facts)}{more}", *_table(shown), words=True), refresh=True
-            )
+            header, rows = status_table(shown, chosen.places)
+            table = laid_out(header, rows, out.width, numbers=False)[: out.height - FRAME]
+            live.update(Group(f"{chosen.title}: {summary(facts)}{more}", *table), refresh=True)
 
 
 def _follow(chosen: Chosen, out: "Console") -> None:

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from caebench.cli.options import JsonOption, SiteOption, StoreOption, print_json
+from caebench.cli.options import JsonOption, SiteOption, StoreOption, nothing_in, print_json
+from caebench.files.layout import id_in
 
 if TYPE_CHECKING:
     from caebench.store.store import Store
@@ -45,15 +46,22 @@ def store(
     if json:
         print_json(_facts(where, found, others(where)))
     else:
-        print_table(f"Store {where.root}", ["kind", "jobs", "done", "bytes"], _by_kind(found, others(where)))
+        notes = [] if found else [nothing_in(where.root, site, store)]
+        print_table(f"Store {where.root}", ["kind", "jobs", "done", "bytes"], _by_kind(found, others(where)), notes)
         if going:
-            rows = [[one.facts()["job"], size(one.num_bytes), one.newer or "no suite plans it"] for one in going]
-            print_table("Not planned any more", ["job", "bytes", "today's id"], rows, words=True)
+            rows = [[*_named(one), size(one.num_bytes), one.newer or "no suite plans it"] for one in going]
+            print()
+            print_table("Not planned any more: --delete deletes them", ["job", "name", "bytes", "today's id"], rows)
     if not delete or not going:
         return
     if not yes and not typer.confirm(f"Delete {len(going)} jobs, {size(sum(one.num_bytes for one in going))}?"):
         raise typer.Exit(2)
     print(f"{size(delete_folders(going))} freed")
+
+
+def _named(one: "Stored") -> tuple[str, str]:
+    name = one.facts()["job"]
+    return id_in(name), name.rpartition("-")[0]
 
 
 def _facts(where: "Store", found: "list[Stored]", others: dict[str, int]) -> dict[str, Any]:

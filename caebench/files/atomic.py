@@ -166,6 +166,8 @@ def parse_object(text: bytes) -> dict[str, Any]:
         raise ValueError("nested too deeply") from error
     if not isinstance(content, dict):
         raise ValueError("no JSON object")
+    if text.count(b"{") + text.count(b"[") < DEEPEST:
+        return cast(dict[str, Any], content)
     level, depth = list[Any]([content]), 0
     while level := [inner for outer in level for inner in _inside(outer)]:
         if (depth := depth + 1) >= DEEPEST:

@@ -3,9 +3,11 @@
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from caebench.files.atomic import DO, read_json, write_json
 from caebench.files.forms import fault
@@ -16,8 +18,22 @@ CHECKSUM = "checksum"
 OUTPUTS = (ENCODER, DVAE, TOKENIZER)  # what other jobs read; code caches and archives of images have checksums inside
 
 
+T = TypeVar("T")
+_read: ContextVar[dict[Any, Any] | None] = ContextVar("_read", default=None)
+
+
 class Damaged(ValueError):
     """A file is not what caebench wrote."""
+
+
+@contextmanager
+def reading_once() -> Generator[None]:
+    """Read each file of a job at most once meanwhile: for who looks at many jobs, and writes nothing."""
+    token = _read.set({})
+    try:
+        yield
+    finally:
+        _read.reset(token)
 
 
 def write_result(folder: Path, content: Mapping[str, Any]) -> None:
@@ -33,6 +49,10 @@ def read_result(folder: Path) -> dict[str, Any]:
     Raises:
         Damaged: its content is not what was written.
     """
+    return once(folder, _read_result)
+
+
+def _read_result(folder: Path) -> dict[str, Any]:
     content = read_whole(folder / RESULT)
     stated = content.pop(CHECKSUM, None)
     if stated is not None and stated != _checksum(content):
@@ -42,12 +62,16 @@ def read_result(folder: Path) -> dict[str, Any]:
 
 def intact(folder: Path, name: str) -> dict[str, Any]:
     """What a file of a job's folder says; nothing if it is not there, or is damaged."""
-    if not (folder / name).exists():
-        return {}
     try:
-        return read_result(folder) if name == RESULT else read_whole(folder / name)
+        return once(folder / name, _intact)
     except Damaged:
         return {}
+
+
+def _intact(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        return {}
+    return read_result(path.parent) if path.name == RESULT else read_whole(path)
 
 
 def read_whole(path: Path) -> dict[str, Any]:
@@ -56,6 +80,28 @@ def read_whole(path: Path) -> dict[str, Any]:
     Raises:
         Damaged: it is not what caebench writes.
     """
+    return once(path, _read_whole)
+
+
+def once(path: Path, read: Callable[[Path], T]) -> T:
+    """What `read` makes of a path, or has made before in the same `reading_once`.
+
+    Raises:
+        ValueError: `read` did.
+    """
+    if (known := _read.get()) is None:
+        return read(path)
+    if (key := (path, read)) not in known:
+        try:
+            known[key] = read(path)
+        except ValueError as error:
+            known[key] = error
+    if isinstance(found := known[key], ValueError):
+        raise found
+    return cast(T, cast(dict[str, Any], found).copy()) if isinstance(found, dict) else found
+
+
+def _read_whole(path: Path) -> dict[str, Any]:
     try:
         content = read_json(path)
     except ValueError as error:

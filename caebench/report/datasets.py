@@ -9,7 +9,6 @@ from caebench.datasets.errors import DataError
 from caebench.datasets.inspection import Inspection
 from caebench.datasets.registry import PUBLISHED
 from caebench.datasets.splits import Size
-from caebench.files.visible import visible
 from caebench.planning.site_data import data_on
 from caebench.specs.inputs.dataset import OwnData, RealData
 from caebench.specs.site import Site
@@ -69,10 +68,9 @@ def report_facts(report: Inspection) -> dict[str, Any]:
     return {**plain, "root": str(report.root), "problems": [vars(problem) for problem in report.problems]}
 
 
-def print_report(report: Inspection) -> None:
+def report_lines(report: Inspection) -> list[str]:
     """A report in lines: where, what, what to do."""
     facts = [f"{number:,} {split}" for split, number in report.counts.items()]
     facts += [f"fingerprint {report.fingerprint}"] if report.fingerprint else []
     lines = [": ".join([report.name, ", ".join(["ok" if report.ok else "NOT OK", *facts, str(report.root)])])]
-    lines += [*(f"  {problem}" for problem in report.problems), *(f"  note: {note}" for note in report.notes)]
-    print(visible("\n".join(lines)))
+    return [*lines, *(f"  {problem}" for problem in report.problems), *(f"  note: {note}" for note in report.notes)]

@@ -1,6 +1,6 @@
-"""How long a run takes on this machine: from jobs that it has finished, or else from its calibration.
+"""How long a run takes on this machine: from jobs that it has finished, its calibration, or what a CPU core computes.
 
-A number never comes without one of these: what neither can say is counted as unknown.
+A number never comes without its basis: what none of these can say, as on a GPU without a calibration, is unknown.
 """
 
 import heapq
@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Self
 
 from caebench.files.layout import JOB, PROVENANCE, RESULT
 from caebench.files.result import intact
+from caebench.planning.duration import seconds_here, show_time
 from caebench.planning.passes import JobGroups, first_of_each
 from caebench.report.forecast import hours_used
 from caebench.specs.calibration import Calibration
@@ -52,17 +53,7 @@ class Forecast(NamedTuple):
         if self.seconds is None:
             return "not known yet: this machine has finished no such job in this store"
         rest = f", and {self.num_unknown} jobs of which nothing is known" if self.num_unknown else ""
-        return f"about {in_words(self.seconds)} on this machine{rest} ({self.basis})"
-
-
-def in_words(seconds: float) -> str:
-    """A time for people, in two digits."""
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    if seconds < 90 * 60:
-        return f"{seconds / 60:.0f} min"
-    hours = seconds / 3600
-    return f"{hours:,.0f} hours" if hours >= 10 else f"{hours:.1f} hours"
+        return f"about {show_time(self.seconds)} on this machine{rest} ({self.basis})"
 
 
 @dataclass
@@ -70,12 +61,13 @@ class Durations:
     """Seconds of jobs: of those that this machine has finished, by kind."""
 
     calibration: Calibration | None = None
+    on_gpu: bool = False
     known: dict[str, list[Example]] = field(default_factory=dict[str, list[Example]])
 
     @classmethod
     def of(cls, store: Store, calibration: Calibration | None, on_gpu: bool = False) -> Self:
         """From what a store holds of this machine and the device that jobs take here."""
-        found = cls(calibration)
+        found = cls(calibration, on_gpu)
         for folder in store.folders():
             if (example := _example(folder)) and (example.device != "CPU") == on_gpu:
                 found.known.setdefault(str(intact(folder, JOB).get("kind")), []).append(example)
@@ -96,7 +88,7 @@ class Durations:
             return math.fsum(one.seconds for one in examples) / len(examples)
         if self.calibration is not None and hours:
             return gpu_hours(job, self.calibration) * 3600
-        return None
+        return None if self.on_gpu else seconds_here(job)
 
     def forecast(self, jobs: Sequence[Job], passes: JobGroups, num_parallel: int) -> Forecast:
         """How long a run of some jobs takes, inputs first; `passes`: which of them run as one."""
@@ -114,6 +106,8 @@ class Durations:
         words = [f"from {num} jobs that it has finished{rough}"] if num else []
         if self.calibration is not None and not kinds <= self.known.keys():
             words.append(f"from its calibration of {self.calibration.measured}")
+        elif self.calibration is None and not self.on_gpu and not kinds <= self.known.keys():
+            words.append("counted with another machine's CPU cores, to a factor of two or so")
         return " and ".join(words)
 
     def _is_rough(self, job: Job) -> bool:

@@ -12,7 +12,9 @@ from caebench.specs.scheduler import SchedulerSection
 from caebench.store.holders import HolderId, holder_id
 from caebench.store.queue import QueuedJob
 from caebench.store.state import Status, Statuses, attempts, last_activity
+from caebench.store.store import config_at
 
+MOST_METRICS = 3  # of a result, in one line
 LAST_LINES = 3  # lines of a log shown with a failure
 LATEST = 253_402_300_799.0  # the last second that a date with four digits has
 LOG_TAIL = 4096  # bytes of a log, enough to contain them
@@ -35,8 +37,7 @@ def folder_facts(
     snapshot = statuses.snapshot_of(holder)
     queued = snapshot.jobs.get(holder.id) if holder and snapshot else None
     if state == "done":
-        metrics = read_result(folder).get("metrics", {})
-        facts["detail"] = " ".join(f"{name} {value:.4g}" for name, value in list(metrics.items())[:3])
+        facts["detail"] = shown_result(folder)
     elif pace and pace.loss is not None and not reason:
         facts["detail"] = f"loss {pace.loss:.4g}"
     facts |= _place(pace) | _time(folder, job, state, pace, queued, section)
@@ -44,6 +45,25 @@ def folder_facts(
         **HolderId.facts(holder),
         "log": last_lines(folder, log_files(folder, statuses.store.root)) if state in ("failed", "lost") else [],
     }
+
+
+def shown_result(folder: Path) -> str:
+    """The first metrics as a table shows them: the choice that was fixed beforehand, then the best in brackets.
+
+    Raises:
+        Damaged: the result is not what was written.
+        ValueError: this caebench cannot read the job's config.
+    """
+    config, metrics = config_at(folder), read_result(folder).get("metrics", {})
+    own = [name for name in (config.METRICS if config else ()) if name in metrics]
+    words: dict[str, str] = {}
+    for name in own or list(metrics):
+        choice = config.choice(name) if config else None
+        if choice is not None and choice.fixed in metrics and choice.best in metrics:
+            words[choice.fixed] = f"{name} {metrics[choice.fixed]:.4g} [{metrics[choice.best]:.4g}]"
+        else:
+            words.setdefault(name, f"{name} {metrics[name]:.4g}")
+    return " ".join(list(words.values())[:MOST_METRICS])
 
 
 def _status(folder: Path, statuses: Statuses) -> Status:

@@ -21,7 +21,7 @@ from caebench.specs.pretrain import Pretrain
 
 Rows = list[list[Entry]]
 NOT_FOUND, NOT_LOOKED_UP = "not found", "-"  # in place of a published number
-DAGGER = "+"  # marks a number that deviates from its column's protocol; a real dagger if the format has one
+DAGGER = "†"  # marks a number that deviates from its column's protocol, in cells and notes of every format
 MARKUP = re.compile(  # what Markdown would not print; `_` inside a word, and `[` without `(`, it does
     r"[\\`*|~$]|(?<![^\W_])_|_(?![^\W_])|<(?=[A-Za-z/!?])|&(?=#?\w+;)|\](?=[(\[])|!(?=\[)"
 )
@@ -38,8 +38,8 @@ class Text:
     deviates: bool = False
     quoted: bool = False  # the mark belongs to the first number in parentheses
 
-    def styled(self, look: Callable[[str, Mark], str], dagger: str) -> str:
-        """In a format's style for best and second, with its dagger."""
+    def styled(self, look: Callable[[str, Mark], str], dagger: str = DAGGER) -> str:
+        """In a format's style for best and second, with its way to write the dagger."""
         ours = (self.ours if self.quoted else look(self.ours, self.mark)) + (dagger if self.deviates else "")
         first, *others = self.theirs or ("",)
         shown = "; ".join([look(first, self.mark) if self.quoted else first, *others])
@@ -47,7 +47,7 @@ class Text:
 
     def plain(self) -> str:
         """Without any style."""
-        return self.styled(lambda words, mark: words, DAGGER)
+        return self.styled(lambda words, mark: words)
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ def notes(plan: Plan, rows: Rows) -> list[str]:
     """The notes under the table."""
     cells = [entry for row in rows for entry in row]
     own = [*plan.notes, *plan.suite.notes, *_column_notes(plan)]
-    lines = [*_scale_notes(plan), *_number_notes(cells), *own, *_rate_notes(rows)]
+    lines = [*_scale_notes(plan), *_number_notes(cells, bool(plan.suite.claims)), *own, *_rate_notes(rows)]
     return [*lines, *deviation_notes(cells)]
 
 
@@ -182,13 +182,18 @@ def _stand_ins(plan: Plan) -> list[str]:
     return [f"Stand-ins: {found}."] if found else []
 
 
-def _number_notes(cells: list[Entry]) -> list[str]:
+def _number_notes(cells: list[Entry], has_claims: bool) -> list[str]:
+    """What the signs in the cells mean: of those that occur."""
     lines: list[str] = []
     if sets := list(dict.fromkeys(name for entry in cells for name in entry.published)):
-        lines.append(f"In parentheses, at paper scale: {'; '.join(sets)}; -: not looked up.")
+        blank = any(published is None for entry in cells for published in entry.published.values())
+        missing = f"; {NOT_LOOKED_UP}: not looked up" if blank else ""
+        lines.append(f"In parentheses, at paper scale: {'; '.join(sets)}{missing}.")
     sources = {entry.estimate.source for entry in cells if entry.estimate and entry.spread is not None}
     if "seeds" in sources:
-        lines.append("Mean +- sample standard deviation over seeds; [n of m]: only n of m seeds are done.")
+        some = any(entry.estimate and len(entry.estimate.values) < len(entry.numbers) for entry in cells)
+        partly = "; [n of m]: only n of m seeds are done" if some else ""
+        lines.append(f"Mean +- sample standard deviation over seeds{partly}.")
     if "pooled" in sources:
         lines.append(
             "With two seeds, +- is the deviation over seeds pooled over all the column's rows, assuming equal variance."
@@ -197,7 +202,7 @@ def _number_notes(cells: list[Entry]) -> list[str]:
     if "evaluation" in sources:
         lines.append(
             "With fewer than three seeds, +- is the standard error of the evaluation set alone, without the variance "
-            "over seeds. Claims on such numbers are suggested at most."
+            "over seeds." + (" Claims on such numbers are suggested at most." if has_claims else "")
         )
     if choices := _best_of(cells):
         lines.append(
@@ -300,7 +305,7 @@ def _markdown_grid(grid: Grid) -> str:
 
 
 def _markdown_text(text: Text) -> str:
-    return text.styled(_markdown_look, "†")
+    return text.styled(_markdown_look)
 
 
 def _markdown_look(words: str, mark: Mark) -> str:

@@ -200,6 +200,11 @@ def _rates(cell: Cell, records: Records) -> dict[float, float]:
     return {rate: statistics.fmean(values) for rate, values in found.items()}
 
 
+def has_numbers(rows: Iterable[Iterable[Entry]]) -> bool:
+    """Whether a cell has a number of ours."""
+    return any(entry.estimate is not None for row in rows for entry in row)
+
+
 # ---- what depends on the full column --------------------------------------------------------------------------------
 
 

@@ -35,14 +35,14 @@ class Statuses:
         return self._known[folder]
 
     def _find(self, folder: Path) -> Status:
-        state, lease = self.store.state_at(folder), holder(folder)
+        state = self.store.state_at(folder)
         if state in ("done", "failed"):
             return state, failure_of(folder) if state == "failed" else ""
         if state == "damaged":
             return state, damage(folder) or ""
         if state == "unknown":
             return state, unreadable_config(folder) or ""
-        job = HolderId.of(lease)
+        job = HolderId.of(lease := holder(folder))
         snapshot = self.snapshot_of(job)
         if job is None or snapshot is None:
             if state == "running":

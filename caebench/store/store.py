@@ -9,10 +9,10 @@ from typing import Any, Literal
 
 from caebench.files.atomic import has_name, listed, write_if_changed
 from caebench.files.layout import CHECKPOINTS, FAILURE, JOB, LEASE, RESULT, SNAPSHOTS, id_in, is_id
-from caebench.files.result import damage, intact, read_result, read_whole
+from caebench.files.result import damage, intact, once, read_result, read_whole
 from caebench.specs.cost import gpu_hours
 from caebench.specs.identity import differing, full
-from caebench.specs.job import Job
+from caebench.specs.job import Job, Spec
 from caebench.specs.mistakes import words_of
 from caebench.specs.registry import read_config
 from caebench.specs.site import SCHEDULERS
@@ -208,7 +208,7 @@ class Store:
     @property
     def list_hint(self) -> str:
         """The command that lists the jobs, for errors."""
-        return f"List them with `caebench status --store {shlex.quote(str(self.root))}`."
+        return f"List them with `caebench status --all --store {shlex.quote(str(self.root))}`."
 
     def read_job(self, folder: Path) -> Job:
         """The job of a folder, with all that it depends on, as `job.json` has them.
@@ -253,13 +253,25 @@ class Store:
 
 def unreadable_config(folder: Path) -> str | None:
     """Why this caebench cannot read a job's config, and what to do; None: it can, or the job's file is damaged."""
-    if not (job := intact(folder, JOB)):
-        return None
     try:
-        read_config(job["config"])
+        config_at(folder)
     except ValueError as error:
         return f"{folder / JOB}: {words_of(error).rstrip('.')}. {ANOTHER}."
     return None
+
+
+def config_at(folder: Path) -> Spec | None:
+    """A job's config; None: the job's file is damaged.
+
+    Raises:
+        ValueError: this caebench cannot read it.
+    """
+    return once(folder, _config_at)
+
+
+def _config_at(folder: Path) -> Spec | None:
+    job = intact(folder, JOB)
+    return read_config(job["config"]) if job else None
 
 
 def input_names(job: Mapping[str, Any]) -> list[str]:

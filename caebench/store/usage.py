@@ -133,13 +133,20 @@ def size_of_folder(folder: Path) -> int:
     Raises:
         PermissionError: this user may not look into it.
     """
-    walked = os.walk(folder, onerror=_raise)
-    return sum(os.lstat(os.path.join(where, name)).st_size for where, _, names in walked for name in names)
+    try:
+        with os.scandir(folder) as entries:
+            return sum(map(_size_of, entries))
+    except FileNotFoundError:
+        return 0
 
 
-def _raise(error: OSError) -> None:
-    if not isinstance(error, FileNotFoundError):
-        raise error
+def _size_of(entry: "os.DirEntry[str]") -> int:
+    if entry.is_dir(follow_symlinks=False):
+        return size_of_folder(Path(entry.path))
+    try:
+        return entry.stat(follow_symlinks=False).st_size
+    except FileNotFoundError:
+        return 0
 
 
 def others(store: Store) -> dict[str, int]:

@@ -38,11 +38,11 @@ def read_dataset(name: str, root: str) -> None:
 def check_dataset(name: str, root: str) -> None:
     """As `data check`, of a set that is as large as the rendered one."""
     from caebench.datasets.registry import DATASETS
-    from caebench.report.datasets import print_report
+    from caebench.report.datasets import report_lines
     from tests.fuzz.kinds.annotations import AMOUNTS
 
     known = DATASETS[name]
-    print_report(known.check({name: Path(root)}, known.rendered(AMOUNTS[name])))
+    say("\n".join(report_lines(known.check({name: Path(root)}, known.rendered(AMOUNTS[name])))))
 
 
 def read_objects(root: str) -> None:

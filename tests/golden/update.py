@@ -1,4 +1,4 @@
-"""Write identity.toml, defaults.toml, help.txt and the reports anew: `.venv/bin/python -m tests.golden.update`.
+"""Write identity.toml, defaults.toml, help, reports and screens anew: `.venv/bin/python -m tests.golden.update`.
 
 Only for a change that is meant: a job whose id moves is computed again, at paper scale for thousands of GPU-hours. Say
 in the commit's last line what moved and why (`Identity: pretrain/cae v1 -> v2, because ...`).
@@ -23,10 +23,11 @@ from caebench.suites import loading as suites
 from caebench.suites.published import parse_sets
 from tests.golden.fake import fill
 from tests.golden.help import rendered
+from tests.golden.screens import write as write_screens
 
 HERE = Path(__file__).parent
 REPORTS = HERE / "reports"
-FORMATS = {"rich": ".txt", "md": ".md", "csv": ".csv", "tex": ".tex", "json": ".json"}
+FORMATS = {"rich": ".txt", "md": ".md", "csv": ".csv", "tex": ".tex", "json": ".json", "tsv": ".tsv"}
 IN_EVERY_FORMAT = ("pretraining-evaluation", "quickstart")  # the others as JSON: one renderer makes them all
 SEEDS = [0, 1, 2]
 OF_NO_ID = {f"caebench.specs.{name}" for name in ("assets", "calibration", "scheduler", "site", "slurm")}
@@ -104,5 +105,6 @@ def write_reports() -> None:
 if __name__ == "__main__":
     (HERE / "help.txt").write_text(rendered(), encoding="utf8")
     write_reports()
+    write_screens()
     write(HERE / "identity.toml", identities())
     write(HERE / "defaults.toml", defaults())

@@ -212,7 +212,7 @@ def test_hints_are_commands_with_their_options(desk, job):
         f"caebench retry {parent.id} --site cluster --store {desk.store}\n"
     )
     answer = desk("logs", "ffffffffff")
-    assert answer.error.endswith(f"no job has this id. List them with `caebench status --store {desk.store}`.\n")
+    assert answer.error.endswith(f"no job has this id. List them with `caebench status --all --store {desk.store}`.\n")
 
 
 def test_a_job_of_a_local_process_is_not_called_absent_from_the_queue(desk, job):

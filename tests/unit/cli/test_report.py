@@ -33,7 +33,7 @@ def test_brackets_of_a_suite_are_printed_in_tables(desk, suite):
     status, out, error = desk("report", "--suite", suite, "--scale", "nano")
     assert (status, error) == (0, "")
     assert r"[bold]T[/] | \u202e [NANO" in out and r"[/] | H\x07" in out and "[x]R[/] |" in out
-    assert "[/] claim |" in out and "\n[/] a | b\nc \\x1b[31m\n" in out
+    assert "[/] claim |" in out and "\n# [/] a | b c \\x1b[31m\n" in out
 
 
 @pytest.mark.parametrize("verb", ["plan", "status"])

@@ -19,7 +19,7 @@ def test_square_brackets_in_notes_are_printed(capsys):
 def test_brackets_anywhere_in_a_table_are_text(capsys):
     print_table(f"T {MARKUP}", ["", f"H {MARKUP}"], [[f"L {MARKUP}", styled(Text("C [/]", mark="best"))]], [MARKUP])
     printed = capsys.readouterr().out
-    assert all(f"{where} {MARKUP}" in printed for where in "THL") and printed.endswith(f"\n{MARKUP}\n")
+    assert all(f"{where} {MARKUP}" in printed for where in "THL") and printed.endswith(f"\n# {MARKUP}\n")
     assert "C [/]" in printed
 
 

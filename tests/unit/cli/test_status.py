@@ -6,7 +6,7 @@ from datetime import datetime
 
 import pytest
 
-from caebench.cli import status
+from caebench.cli import show_status
 from caebench.files.layout import ATTEMPTS, JOB, LEASE, RESULT
 from caebench.planning.graph import make_plan
 from caebench.planning.setup import is_suite
@@ -42,12 +42,13 @@ RUNNING = FACT | {
 
 
 def table(*facts):
-    return status._table(facts)
+    header, rows = show_status.status_table(facts, {})
+    return [head.name for head in header], rows
 
 
 def test_columns_that_hold_nothing_are_left_out():
     header, rows = table(FACT, FACT | {"state": "failed", "detail": "ValueError: [x]", "log": ["a", "b"]})
-    assert header == ["job", "state", "result or reason"]
+    assert header == ["job", "state", "result or reason", "name"]
     assert str(rows[1][2]) == "ValueError: [x]\na\nb"
 
 
@@ -58,24 +59,24 @@ def test_an_error_of_several_lines_is_one_in_the_table():
 
 def test_a_job_that_runs_fills_every_column():
     header, (row,) = table(RUNNING)
-    assert header == list(status.HEADER[:-1])
-    assert row[2:5] == ["epoch 12.0 of 300, 4 %", "812", "2 of 11"] and row[6:] == ["16.0", "1,840.3"]
+    assert header == ["job", *(name for name in show_status.FACTS if name != "result or reason")]
+    assert row[2:5] == ["epoch 12.0 of 300, 4 %", "812", "2 of 11"] and row[6:8] == ["16.0 h", "1,840 h"]
     assert row[5] in ("05 May 2031", "06 May 2031", "07 May 2031"), "the local day, with its year"
 
 
 def test_a_time_says_as_much_as_is_needed():
     soon = datetime.now().astimezone()
-    assert status._clock(soon.isoformat()) == soon.strftime("%H:%M")
+    assert show_status.clock(soon.isoformat()) == soon.strftime("%H:%M")
     other = soon.replace(month=1 if soon.month > 6 else 12, day=15)
-    assert status._clock(other.isoformat()) == other.strftime("%d %b %H:%M")
-    assert status._clock(None) == ""
+    assert show_status.clock(other.isoformat()) == other.strftime("%d %b %H:%M")
+    assert show_status.clock(None) == ""
 
 
 def test_the_summary_adds_up():
     done = FACT | {"state": "done", "hours_used": 4.0, "hours_left": 0.0}
-    said = status._summary([RUNNING, done, done])
-    assert said.startswith("2 done, 1 running; 24.0 device-hours used, about 1,840.3 left; running jobs end by ")
-    assert status._summary([FACT]) == "1 todo"
+    said = show_status.summary([RUNNING, done, done])
+    assert said.startswith("2 done, 1 running; 24.0 h of a device used, about 1,840 h left; running jobs end by ")
+    assert show_status.summary([FACT]) == "1 todo"
 
 
 @pytest.mark.parametrize(("name", "expected"), [("98cac62a22", False), ("98", False), ("all", True), ("my.toml", True)])
@@ -96,7 +97,9 @@ def test_flags_that_do_not_apply_are_an_error(desk, arguments, said):
     assert (answer.status, answer.error) == (2, f"error: {said}\n")
 
 
-@pytest.mark.parametrize("verb", [("status",), ("store",), ("report", "--suite", "quickstart", "--scale", "nano")])
+@pytest.mark.parametrize(
+    "verb", [("status", "--all"), ("status",), ("store",), ("report", "quickstart", "--scale", "nano")]
+)
 @pytest.mark.parametrize("name", [JOB, RESULT, LEASE, ATTEMPTS])
 def test_a_pipe_in_place_of_a_file_costs_its_own_job(desk, tiny, name, verb):
     plan, store = make_plan(suites.load("quickstart"), tiny, [0]), Store(desk.store)
@@ -105,7 +108,7 @@ def test_a_pipe_in_place_of_a_file_costs_its_own_job(desk, tiny, name, verb):
     os.mkfifo(first / name)
     status, out, error = desk(*verb)
     assert (status, error) == (0, "")
-    if verb == ("status",):
+    if verb == ("status", "--all"):
         assert second.name in out and ("damaged" in out) == (name in (JOB, RESULT))
 
 

@@ -15,7 +15,7 @@ from tests.helpers import answer
         ("retry", "quickstart", "--store\u202egpj.exe", "x"),
         ("bench", "pass", "--repeats", "\u202e1"),
         ("\u202ecigol",),
-        ("report", "--suite", "quickstart", "\x1b[2J\x7f\u2029"),
+        ("report", "quickstart", "\x1b[2J\x7f\u2029"),
     ],
 )
 def test_what_was_typed_is_shown_as_text(arguments, capsys, monkeypatch):
@@ -33,7 +33,7 @@ USAGE = {
         "a",
         "--scal",
         "nano",
-    ): "error: No such option: --scal (Possible options: --real, --scale). Help: caebench plan -h",
+    ): "error: No such option: --scal (Possible options: --all, --real, --scale). Help: caebench plan -h",
     ("run", "suite", "a", "--jobs", "x"): "error: Invalid value for '--jobs': Input should be a valid integer",
 }
 

@@ -5,9 +5,10 @@ import socket
 
 import pytest
 
+from caebench.planning.duration import seconds_here, wait_here
 from caebench.planning.graph import make_plan
 from caebench.planning.passes import find_passes
-from caebench.report.duration import Durations, Example, in_words, makespan
+from caebench.report.duration import Durations, Example, makespan
 from caebench.specs.calibration import Calibration
 from caebench.specs.cost import gpu_hours
 from caebench.store.store import Store
@@ -27,14 +28,21 @@ def of_kind(jobs, kind):
     return next(job for job in jobs if job.kind == kind)
 
 
-def test_without_examples_and_without_a_calibration_nothing_is_said(jobs):
-    forecast = Durations().forecast(jobs, {}, 2)
+def test_without_examples_and_without_a_calibration_a_cpu_is_counted_and_says_so(jobs):
+    forecast = Durations().forecast(jobs, {}, 1)
+    assert forecast.seconds == pytest.approx(wait_here(jobs, 1)) and forecast.num_unknown == 0
+    assert str(forecast).endswith("(counted with another machine's CPU cores, to a factor of two or so)")
+
+
+def test_without_examples_and_without_a_calibration_nothing_is_said_of_a_gpu(jobs):
+    forecast = Durations(on_gpu=True).forecast(jobs, {}, 2)
     assert forecast.seconds is None and not forecast.is_long and str(forecast).startswith("not known yet")
 
 
 def test_a_job_takes_as_long_as_others_of_its_kind_by_what_there_is_to_compute(jobs):
     job = of_kind(jobs, "knn")
-    known = Durations(known={"knn": [Example(gpu_hours(job) / 2, 10.0, "CPU"), Example(gpu_hours(job), 20.0, "CPU")]})
+    examples = [Example(gpu_hours(job) / 2, 10.0, "A100"), Example(gpu_hours(job), 20.0, "A100")]
+    known = Durations(on_gpu=True, known={"knn": examples})
     assert known.seconds(job) == pytest.approx(20.0)
     assert known.seconds(of_kind(jobs, "finetune")) is None
     mixed = known.forecast(jobs, {}, 1)
@@ -68,7 +76,7 @@ def test_only_jobs_of_this_machine_are_examples(tmp_path, jobs, host, is_known):
         {"ends": "2026-01-01T00:00:30+00:00", "outcome": "done"},
     ]
     (folder / "attempts.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    assert Durations.of(store, None).seconds(job) == (30.0 if is_known else None)
+    assert Durations.of(store, None).seconds(job) == (30.0 if is_known else seconds_here(job))
     assert Durations.of(store, None, on_gpu=True).seconds(job) is None
 
 
@@ -81,10 +89,3 @@ def test_what_waits_for_an_input_waits_and_a_pass_counts_once(tiny):
     assert len(shared) > 2 and makespan(chain, passes, lengths, 2) == 2.0  # its inputs at once, then the pass
     assert makespan(chain, {}, lengths, 2) == 1.0 + (len(shared) + 1) // 2
     assert makespan([], {}, {}, 2) == 0.0
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"), [(0.2, "1 s"), (89, "89 s"), (100, "2 min"), (5000, "83 min"), (6000, "1.7 hours")]
-)
-def test_times_are_told_in_the_unit_that_people_use(seconds, words):
-    assert in_words(seconds) == words

@@ -120,7 +120,7 @@ def test_a_number_made_otherwise_than_its_column_has_a_dagger(bench):
     bench.finish("T7-60%", "LIN", 64.0, 64.0, 64.0, packages={"torch": "2.15.0"}, dirty=True)
     entry = bench.entry("T7-60%", "LIN")
     assert entry.deviations == ("torch: 2.11.0 -> 2.15.0", "made from a changed working tree")
-    assert text(entry).plain() == "64.0 +- 0.0+ (not found)"
+    assert text(entry).plain() == "64.0 +- 0.0† (not found)"
     assert not bench.entry("T7-40%", "LIN").deviations
 
 
