@@ -5,7 +5,9 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from caebench.datasets.coco_format import (
+from caebench.datasets.errors import DataError, read_json
+from caebench.datasets.inspection import Inspection
+from caebench.datasets.instances import (
     Categories,
     categories_of,
     check_images,
@@ -13,8 +15,6 @@ from caebench.datasets.coco_format import (
     faults_of,
     read_description,
 )
-from caebench.datasets.errors import DataError, read_json
-from caebench.datasets.inspection import Inspection
 from caebench.datasets.pixels import PixelSize
 from caebench.datasets.scenes import SceneDataset
 from caebench.datasets.splits import SPLITS, Size, Split

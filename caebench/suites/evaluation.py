@@ -6,6 +6,7 @@ from typing import Any
 
 from caebench.files.toml import inline, key
 from caebench.specs.did_you_mean import suggest
+from caebench.specs.inputs.dataset import RealData
 from caebench.specs.registry import EVALUATIONS, SOURCES
 from caebench.suites.checking import check
 from caebench.suites.loading import every, load
@@ -108,7 +109,12 @@ def _column(name: str) -> Table:
     if "data" not in parameters(recipe):
         takes = ", ".join(known for known, other in EVALUATIONS.items() if "data" in parameters(other))
         raise ValueError(f"--on '{name}': {evaluation} has one data set. Those that take another: {takes}.")
-    build(recipe, {"variant": "vit_b", "data": data}, f"--on '{name}'")  # or the data set is unknown
+    config = build(recipe, {"variant": "vit_b", "data": data}, f"--on '{name}'")
+    if isinstance(getattr(config, "data", None), RealData):  # of a user's own the site knows the labels
+        try:
+            config.check_labels()
+        except ValueError as error:
+            raise ValueError(f"--on '{name}': {error}") from error
     return {"header": f"{usual.header} {data}", "eval": recipe_name, "metric": usual.metric, "data": data}
 
 

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from caebench.datasets.base import Dataset, Roots
-from caebench.datasets.coco_format import (
+from caebench.datasets.errors import DataError
+from caebench.datasets.inspection import Inspection
+from caebench.datasets.instances import (
     MIN_SIDE,
     NO_MASK,
     ZERO_ID,
@@ -23,8 +25,6 @@ from caebench.datasets.coco_format import (
     faults_of,
     read_description,
 )
-from caebench.datasets.errors import DataError
-from caebench.datasets.inspection import Inspection
 from caebench.datasets.own.layout import Layout
 from caebench.datasets.pixels import PixelSize
 from caebench.datasets.splits import SPLITS, Measured, SceneSplit, Size, Split, fingerprint

@@ -18,7 +18,7 @@ from pycocotools.cocoeval import COCOeval
 from caebench.checkpoints.encoder_file import read_encoder
 from caebench.data.loading import Grouping
 from caebench.data.randomness import Purpose, derive, seeded_everywhere
-from caebench.datasets.coco_format import MIN_SIDE
+from caebench.datasets.instances import MIN_SIDE
 from caebench.datasets.splits import SceneSplit
 from caebench.files.atomic import write_text
 from caebench.files.layout import ENCODER, PER_CLASS

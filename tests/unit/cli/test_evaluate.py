@@ -104,7 +104,10 @@ MISTAKES = {
     "no evaluation": (("eval", "vit.pth", "--on", "knnn"), "--on 'knnn': unknown. Did you mean 'knn'? Known: "),
     "no name": (("eval", "vit.pth", "--on", "knn,"), "--on 'knn,': an empty name"),
     "no data set": (("eval", "vit.pth", "--on", "knn:imagenet"), "data set 'imagenet': unknown"),
-    "data for another": (("eval", "vit.pth", "--on", "coco:food101"), "--on 'coco:food101': coco has one data set."),
+    "data for another": (
+        ("eval", "vit.pth", "--on", "coco:food101"),
+        "--on 'coco:food101': field 'data.name' is 'food101': its labels are",
+    ),
     "a cost": (("eval", "vit.pth", "--on", "pretraining_cost"), "--on 'pretraining_cost': it is of a pretraining"),
     "no suite": (("eval", "vit.pth", "--like", "nothing"), "suite 'nothing': not found."),
     "no column": (("eval", "vit.pth", "--like", "quickstart", "--on", "lin"), "--on 'lin': no column of suite 'quick"),

@@ -1,11 +1,14 @@
 """A user's data set in each format, from the site file to a table, and what is said where it is wrong."""
 
 import json
+import re
 import shutil
+from pathlib import Path
 
 import pytest
 
 from caebench.datasets.errors import DataError
+from caebench.datasets.own.lists import read_list
 from caebench.planning.site_data import scale_on
 from caebench.specs.inputs.random_encoder import RandomEncoder
 from caebench.specs.job import SMALL, make_job
@@ -14,6 +17,10 @@ from caebench.specs.site import load_site
 from tests.own_sets import make_lists, make_objects, make_parquet, make_scenes, mask, picture
 from tests.unit.datasets.test_own_parquet import needs_pyarrow
 
+PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "your-own-data.md"
+EXAMPLES = re.findall(
+    r"```\n(\[data\.(\w+)\]\nroot = \"(.*)\"\nformat = \"(\w+)\"\n)```", PAGE.read_text(encoding="utf8")
+)
 RANDOM = "quickstart/Random encoder"
 MAKE = {"list": make_lists, "parquet": make_parquet, "segmentation": make_scenes, "coco": make_objects}
 
@@ -35,6 +42,30 @@ def mine(desk):
 def result_of(desk, kind):
     (folder,) = (desk.store / kind).iterdir()
     return json.loads((folder / "result.json").read_text())
+
+
+def test_the_page_has_an_example_of_each_format():
+    assert [form for *_, form in EXAMPLES] == list(MAKE)
+
+
+@pytest.mark.parametrize(
+    "example", [pytest.param(one, id=one[3], marks=needs_pyarrow if one[3] == "parquet" else ()) for one in EXAMPLES]
+)
+def test_an_example_of_the_page_works(desk, example):
+    text, name, root, form = example
+    made = MAKE[form](desk.home / name)
+    desk.write_site("local", f'store = "{desk.store}"\n{text.replace(root, str(made))}')
+    checked = desk("data", "check", name)
+    assert checked.status == 0 and checked.out.startswith(f"{name}: ok, "), checked
+    evaluation = {"segmentation": "ade20k", "coco": "coco"}.get(form, "knn")
+    planned = desk("eval", RANDOM, "--on", f"{evaluation}:{name}", "--dry-run")
+    assert planned.status == 0 and f"data/{name}-" in planned.out, planned
+
+
+def test_the_list_of_the_page_is_read(tmp_path):
+    (listed,) = re.findall(r"```\n(images/.*?)```", PAGE.read_text(encoding="utf8"), re.DOTALL)
+    (tmp_path / "train.txt").write_text(listed)
+    assert read_list(tmp_path / "train.txt", "") == [("images/a rose.jpg", "0"), ("images/b.jpg", "1")]
 
 
 def test_lists_are_evaluated_by_nearest_neighbours(desk, mine):
