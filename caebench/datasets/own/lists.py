@@ -92,10 +92,17 @@ def _lines(path: Path, do: str) -> list[Line]:
     mark = "," if path.suffix.lower() == ".csv" else found[1] if found else " "
     numbered = [(number, line.strip("\r\n")) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
     if mark == ",":
-        return [(number, [one.strip() for one in next(csv.reader([line]))]) for number, line in numbered]
+        return [(number, _of_csv(f"{path}, line {number}", line, do)) for number, line in numbered]
     if mark == "\t":
         return [(number, [one.strip() for one in line.split("\t")]) for number, line in numbered]
     return [(number, line.strip().rsplit(maxsplit=1)) for number, line in numbered]
+
+
+def _of_csv(where: str, line: str, do: str) -> list[str]:
+    try:
+        return [field.strip() for field in next(csv.reader([line], strict=True))]
+    except csv.Error as error:
+        raise DataError(where, f"not readable as CSV ({error})", do) from error
 
 
 def _columns(fields: list[str]) -> tuple[int, int] | None:

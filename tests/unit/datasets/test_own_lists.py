@@ -126,6 +126,15 @@ def test_a_fault_is_one_line(tmp_path, fault):
     assert said in str(raised.value) and "\n" not in str(raised.value)
 
 
+def test_a_quote_that_does_not_end_is_one_line(tmp_path):
+    (tmp_path / "train.csv").write_text('a.png,0\n"b.png,1\n')
+    dataset, roots = own(tmp_path, "list")
+    with pytest.raises(
+        DataError, match=r"train\.csv, line 2: not readable as CSV \(unexpected end of data\)\. Correct"
+    ):
+        dataset.measure(roots)
+
+
 def test_one_class_is_refused(tmp_path):
     picture(tmp_path / "a.png")
     for name in ("train.txt", "val.txt"):
