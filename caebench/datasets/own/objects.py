@@ -153,7 +153,7 @@ class OwnObjects(Dataset):
             categories, shapes = categories_of(one.content), one.shapes
             for annotation in one.content["annotations"]:
                 for kind, what in _faults(annotation, categories, shapes):
-                    inspection.add(kind, f"{one.file}, annotation {annotation['id']}", what, f"{self.source}.")
+                    inspection.add(kind, f"{one.file}, annotation {annotation['id']}", what, self.source)
         if len(found) == len(SPLITS):
             train, val = found["train"], found["val"]
             ours, theirs = categories_of(val.content), categories_of(train.content)
