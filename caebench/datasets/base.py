@@ -74,6 +74,25 @@ class Dataset(ABC):
         return self.published is not None and not self.reads
 
     @property
+    def is_packed(self) -> bool:
+        """Whether its data job unpacks it, into a folder that `read` reads; all else reads the site's folder."""
+        return False
+
+    def unpack(self, root: Path, folder: Path, progress: Progress) -> None:
+        """Write what is packed below `root` into a new folder; the content of no image changes.
+
+        Raises:
+            DataError: something is missing or wrong.
+            TypeError: it is not packed.
+        """
+        raise TypeError(f"{self.name} is not packed")
+
+    @property
+    def is_decoded_first(self) -> bool:
+        """Whether its data job opens every image: what a user has made may be wrong in any of them."""
+        return False
+
+    @property
     def restore(self) -> str:
         """What to do about most faults of its files."""
         return f"Unpack it again. {self.source}"

@@ -1,15 +1,20 @@
 """COCO 2017 (arXiv 1405.0312): pictures, and a file a split with a category, a box and a mask for each instance."""
 
 import json
-import math
-import posixpath
 from collections import Counter
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from caebench.datasets.errors import DataError, is_name, read_json
+from caebench.datasets.errors import DataError, read_json
 from caebench.datasets.inspection import Inspection
+from caebench.datasets.instances import (
+    Categories,
+    categories_of,
+    check_images,
+    compare_categories,
+    faults_of,
+    read_description,
+)
 from caebench.datasets.pixels import PixelSize
 from caebench.datasets.scenes import SceneDataset
 from caebench.datasets.splits import SPLITS, Size, Split
@@ -27,12 +32,6 @@ NAMES = (
     "mouse, remote, keyboard, cell phone, microwave, oven, toaster, sink, refrigerator, book, clock, vase, scissors, "
     "teddy bear, hair drier, toothbrush"
 )
-PARTS = ("images", "annotations", "categories")
-NO_MASK = ("instances without a mask", "no mask, expected polygons or run lengths in 'segmentation'")
-SHOWN = 100  # characters of an entry that has no id
-LONGEST = 65_535  # pixels of a side: a JPEG has no more
-LARGEST = 2**53  # beyond it floating-point numbers leave out whole ones
-Categories = dict[int, str]  # id: name
 PUBLISHED: Categories = dict(
     zip((one for one in range(1, 91) if one not in UNUSED_IDS), NAMES.split(", "), strict=True)
 )
@@ -50,7 +49,7 @@ class COCO2017(SceneDataset):
 
     def classes(self, root: Path, split: Split, size: Size) -> tuple[str, ...]:
         """By id, as both splits number them; the order in the file means nothing."""
-        categories = _categories(read_json(root / _annotations(split), self.source))
+        categories = categories_of(read_json(root / _annotations(split), self.source))
         return tuple(categories[identity] for identity in sorted(categories))
 
     def inspect(self, inspection: Inspection) -> None:
@@ -66,7 +65,7 @@ class COCO2017(SceneDataset):
             if described is None:
                 continue
             inspection.compare_count(split, len(described["images"]))
-            categories[split] = _categories(described)
+            categories[split] = categories_of(described)
             _check_instances(split, described, inspection)
             num_instances = Counter(str(annotation.get("image_id")) for annotation in described["annotations"])
             for image in described["images"]:
@@ -74,7 +73,7 @@ class COCO2017(SceneDataset):
                 sizes[root / path] = (image["width"], image["height"])
                 inspection.marks.append((path, num_instances[str(image["id"])]))
         _check_categories(categories, inspection)
-        _check_images(sizes, inspection)
+        check_images(sizes, inspection)
 
     def render(self, canvas: Canvas) -> None:
         """Three digits."""
@@ -117,60 +116,9 @@ def _read_instances(split: Split, inspection: Inspection) -> dict[str, Any] | No
     path = inspection.root / _annotations(split)
     do = f"Unpack annotations_trainval2017.zip again. {inspection.source}"
     try:
-        described = read_json(path, do)
-        if fault := _fault_of_description(described):
-            raise DataError(path, fault, do)
+        return read_description(path, do)
     except DataError as error:
         return inspection.add_error(error)
-    return described
-
-
-def _fault_of_description(described: Any) -> str:
-    """What makes the file as a whole unusable, or nothing."""
-    if not isinstance(described, dict):
-        return "expected a JSON object"
-    absent = [key for key in PARTS if not isinstance(described.get(key), list)]
-    if absent:
-        return f"no list of {', '.join(absent)}"
-    for part in PARTS:
-        for entry in described[part]:
-            if not isinstance(entry, dict) or not isinstance(entry.get("id"), int):
-                return f"one of {part} has no whole number as id: {str(entry)[:SHOWN]}"
-    faults = chain(map(_fault_of_image, described["images"]), map(_fault_of_category, described["categories"]))
-    unique = (*((part, "id") for part in PARTS), ("images", "file_name"), ("categories", "name"))
-    twice = (_fault_of_key(described[part], part, key) for part, key in unique)  # of names that are texts by now
-    return next(filter(None, chain(faults, twice)), "")
-
-
-def _fault_of_image(image: dict[str, Any]) -> str:
-    if lacking := [key for key in ("file_name", "width", "height") if key not in image]:
-        return f"an image without {', '.join(lacking)}: {image}"
-    sides, name = (image["width"], image["height"]), image["file_name"]
-    if not all(isinstance(side, int) and 0 < side <= LONGEST for side in sides):
-        return f"image {image['id']} of width and height {list(sides)}, expected whole numbers above 0, to {LONGEST}"
-    if (
-        not isinstance(name, str)
-        or not is_name(name)
-        or name != posixpath.normpath(name)
-        or name.startswith(("/", ".."))
-    ):
-        return f"image {image['id']} of file_name {name!r}, expected a name as in 000000000001.jpg"
-    return ""
-
-
-def _fault_of_category(category: dict[str, Any]) -> str:
-    is_named = isinstance(category.get("name"), str)
-    return "" if is_named else f"a category without a number as id and a text as name: {category}"
-
-
-def _fault_of_key(entries: list[Any], part: str, key: str) -> str:
-    """Say which value several entries of a list have, or nothing."""
-    (value, count), *_ = [*Counter(entry.get(key) for entry in entries).most_common(1), (None, 0)]
-    return f"{count} {part} of {key} {value!r}, expected one" if count > 1 else ""
-
-
-def _categories(described: dict[str, Any]) -> Categories:
-    return {category["id"]: category["name"] for category in described["categories"]}
 
 
 def _check_categories(found: dict[Split, Categories], inspection: Inspection) -> None:
@@ -179,108 +127,23 @@ def _check_categories(found: dict[Split, Categories], inspection: Inspection) ->
     for split, categories in found.items():
         path = inspection.root / _annotations(split)
         if inspection.size.num_classes == len(PUBLISHED) == len(categories):
-            _compare_categories(path, categories, "COCO", PUBLISHED, do, inspection)
+            compare_categories(path, categories, "COCO", PUBLISHED, do, inspection)
     if len(found) == len(SPLITS):
         train, val = (inspection.root / _annotations(split) for split in SPLITS)
-        _compare_categories(val, found["val"], str(train), found["train"], do, inspection)
-
-
-def _compare_categories(
-    where: Path, ours: Categories, other: str, theirs: Categories, do: str, inspection: Inspection
-) -> None:
-    for identity in sorted(ours.keys() | theirs.keys()):
-        names = [f"{names[identity]!r}" if identity in names else "absent" for names in (ours, theirs)]
-        if names[0] != names[1]:
-            what = f"category {identity} is {names[0]}, and in {other} it is {names[1]}"
-            inspection.add("categories that differ", where, what, do)
+        compare_categories(val, found["val"], str(train), found["train"], do, inspection)
 
 
 def _check_instances(split: Split, described: dict[str, Any], inspection: Inspection) -> None:
     where = f"{inspection.root / _annotations(split)}"
     do = f"Use the published annotation file. {inspection.source}"
-    categories = _categories(described)
+    categories = categories_of(described)
     shapes = {image["id"]: [image["height"], image["width"]] for image in described["images"]}
     if len(categories) != inspection.size.num_classes:
         what = f"{len(categories)} categories, expected {inspection.size.num_classes}"
         inspection.add("number of categories", where, what, do)
     for annotation in described["annotations"]:
-        for kind, what in _faults(annotation, categories, shapes):
+        for kind, what in faults_of(annotation, categories, shapes):
             inspection.add(kind, f"{where}, annotation {annotation['id']}", what, do)
-
-
-def _faults(annotation: dict[str, Any], categories: Categories, shapes: dict[Any, list[int]]) -> list[tuple[str, str]]:
-    """Kind and words of all that pycocotools or mmdetection would stop at, or count wrongly without a word."""
-    faults: list[tuple[str, str]] = []
-    category_id, image_id = annotation.get("category_id"), annotation.get("image_id")
-    if not isinstance(category_id, int) or category_id not in categories:
-        faults.append(("unknown categories", f"category_id {category_id}, which no category has"))
-    if not (is_known := isinstance(image_id, int) and image_id in shapes):
-        faults.append(("unknown images", f"image_id {image_id}, which no image has"))
-    if annotation["id"] == 0:
-        faults.append(("ids", "id 0, which pycocotools takes for no match, expected 1 and above"))
-    box, area, is_crowd = (annotation.get(key) for key in ("bbox", "area", "iscrowd"))
-    if not isinstance(box, list) or len(box) != 4 or not _are_numbers(box):
-        faults.append(("boxes", f"bbox {box}, expected [x, y, width, height]"))
-    if not _are_numbers([area]):
-        faults.append(("areas", f"area {area}, expected a number of pixels"))
-    if is_crowd not in (0, 1):
-        faults.append(("crowds", f"iscrowd {is_crowd}, expected 0 or 1"))
-    return faults + _faults_of_mask(annotation.get("segmentation"), shapes[image_id] if is_known else None)
-
-
-def _are_numbers(values: list[Any]) -> bool:
-    return set(map(type, values)) <= {int, float} and all(-LARGEST < value < LARGEST for value in values)
-
-
-def _faults_of_mask(segmentation: Any, shape: list[int] | None) -> list[tuple[str, str]]:
-    """Of run lengths, or of polygons, of which at least one has three corners: readers leave the others out."""
-    if isinstance(segmentation, dict):
-        return _faults_of_run_lengths(segmentation, shape)
-    polygons = segmentation if isinstance(segmentation, list) else []
-    if not all(isinstance(polygon, list) and _are_numbers(polygon) for polygon in polygons):
-        what = "a polygon that is no list of numbers in 'segmentation', expected [[x, y, x, y, ...], ...]"
-        return [("polygons", what)]
-    has_area = any(len(polygon) >= 6 and len(polygon) % 2 == 0 for polygon in polygons)
-    return [] if has_area else [NO_MASK]
-
-
-def _faults_of_run_lengths(segmentation: dict[str, Any], shape: list[int] | None) -> list[tuple[str, str]]:
-    size, counts = segmentation.get("size"), segmentation.get("counts")
-    counts = _decompressed(counts) if isinstance(counts, str) else counts
-    if not isinstance(size, list) or not isinstance(counts, list) or not any(counts[1::2]):  # the first are of zeros
-        return [NO_MASK]
-    if shape not in (None, size):
-        what = f"run lengths of height and width {size}, but its image has {shape}"
-        return [("masks of another size", what)]
-    if not _are_numbers(counts) or min(counts) < 0 or (shape and sum(counts) != math.prod(shape)):
-        return [("run lengths", f"run lengths that do not add up to height and width {size}")]
-    return []
-
-
-def _decompressed(text: str) -> list[int]:
-    """pycocotools' text as run lengths: six bits a character, differences from the second last; a cut one is empty."""
-    counts, value, shift = list[int](), 0, 0
-    for character in text:
-        code = ord(character) - 48
-        value |= (code & 31) << shift
-        shift += 5
-        if shift > 60:  # no run is as long
-            return []
-        if not code & 32:
-            value -= (code & 16) << (shift - 4)
-            counts.append(value + (counts[-2] if len(counts) > 2 else 0))
-            value, shift = 0, 0
-    return [] if shift else counts
-
-
-def _check_images(sizes: dict[Path, PixelSize], inspection: Inspection) -> None:
-    paths = inspection.existing(sizes, "the annotations")
-    if not inspection.decode:
-        return
-    for path, image in inspection.decoded(paths):
-        inspection.count_picture(path, image)
-        if image.size != sizes[path]:
-            inspection.add_size(path, image.size, sizes[path], "the annotations say")
 
 
 COCO = COCO2017(

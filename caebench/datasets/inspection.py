@@ -9,13 +9,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import BinaryIO, NamedTuple, Protocol
 
 from PIL import Image
 
 from caebench.datasets.differences import classes_of_odd_size
 from caebench.datasets.errors import DataError
 from caebench.datasets.pixels import (
+    LABEL_MODES,
     UNREADABLE,
     UPRIGHT,
     WRITE_8_BITS,
@@ -24,6 +25,7 @@ from caebench.datasets.pixels import (
     fault_of_range,
     orientation_of,
     size_error,
+    top_label_of,
 )
 from caebench.datasets.splits import Entry, ImageSplit, SceneSplit, Size, Split, fingerprint
 from caebench.files.permissions import denied_at
@@ -43,6 +45,7 @@ class Decoded(NamedTuple):
     mode: str = ""
     orientation: int = UPRIGHT  # the EXIF tag, which is ignored
     top_value: int = 0  # the largest, of single-channel images
+    top_label: int = 0  # the largest below 255, of single-channel images of 8 bits
     fault: str = ""  # of a picture whose values have no known range
     error: str = ""
 
@@ -220,14 +223,15 @@ class Inspection:
                         yield path, image
 
 
-def decode_image(path: Path) -> Decoded:
+def decode_image(path: Path | BinaryIO) -> Decoded:
     """Decode every pixel of an image; an error is returned, not raised."""
     try:
         with Image.open(path) as image:
             orientation, stored = orientation_of(image), as_stored(image)
             top = stored.getextrema()[1] if len(stored.getbands()) == 1 else 0
             assert not isinstance(top, tuple), "one band has one pair of extrema"
-            return Decoded(stored.size, stored.mode, orientation, int(top), fault_of_range(stored))
+            top_label = top_label_of(stored) if stored.mode in LABEL_MODES else 0
+            return Decoded(stored.size, stored.mode, orientation, int(top), top_label, fault_of_range(stored))
     except UNREADABLE as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         return Decoded(error=f"not readable as an image: {reason}")

@@ -32,6 +32,7 @@ WRITE_8_BITS = "Write the picture again with 8 bits a channel"
 
 PixelSize = tuple[int, int]  # width, height
 LABEL_MODES = ("L", "P")  # of a label map, as Pillow calls them
+IGNORED = 255  # the label that counts neither in training nor in a metric
 
 
 def orientation_of(image: Image.Image) -> int:
@@ -96,8 +97,17 @@ def size_error(path: Path, found: PixelSize, wanted: PixelSize, says: str, do: s
     return DataError(path, what, STORE_TURNED if turned else do)
 
 
-def fault_of_label_map(mode: str, top_label: int, num_classes: int) -> str:
-    """What keeps a label map from being used, or nothing."""
+def top_label_of(image: Image.Image) -> int:
+    """The largest value of a loaded label map that is not the ignored one."""
+    counts = image.histogram()[:IGNORED]
+    return max((value for value, count in enumerate(counts) if count), default=0)
+
+
+def fault_of_label_map(mode: str, top_label: int, num_classes: int, zero_is_other: bool = True) -> str:
+    """What keeps a label map from being used, or nothing; 255 is ignored where 0 is a class."""
     if mode not in LABEL_MODES:
         return f"a label map of mode {mode}, expected one channel of 8 bits"
-    return f"label {top_label}, expected 0 (other) to {num_classes}" if top_label > num_classes else ""
+    if zero_is_other:
+        return f"label {top_label}, expected 0 (other) to {num_classes}" if top_label > num_classes else ""
+    expected = f"0 to {num_classes - 1}, or {IGNORED} where it is ignored"
+    return f"label {top_label}, expected {expected}" if top_label >= num_classes else ""

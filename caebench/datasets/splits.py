@@ -24,6 +24,7 @@ class Measured(NamedTuple):
 
     size: Size
     fingerprint: str  # of the lists of both splits
+    unpacked_bytes: int = 0  # what its data job writes, of a format that is unpacked
 
 
 class Amount(NamedTuple):
@@ -61,6 +62,8 @@ class SceneSplit:
     labels: str  # a folder of label maps, or an annotation file
     classes: tuple[str, ...]
     fingerprint: str
+    pairs: tuple[tuple[str, str], ...] = ()  # each picture and its label map; empty: all that the two folders have
+    zero_is_other: bool = True  # 0 in a label map is ignored, and classes are counted from 1: as in ADE20K
 
 
 def fingerprint(entries: Iterable[tuple[str, int | str]]) -> str:

@@ -127,4 +127,10 @@ def read_subset(name: str, site: Site) -> Contents:
 
 def _contents(found: Measured) -> Contents:
     size = found.size
-    return Contents(fingerprint=found.fingerprint, num_classes=size.num_classes, num_train=size.train, num_val=size.val)
+    return Contents(
+        fingerprint=found.fingerprint,
+        num_classes=size.num_classes,
+        num_train=size.train,
+        num_val=size.val,
+        unpacked_bytes=found.unpacked_bytes,
+    )

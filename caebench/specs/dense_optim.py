@@ -1,6 +1,6 @@
 """The optimisation of dense tasks. The schedule and its scales count iterations, as the paper does."""
 
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
@@ -31,3 +31,8 @@ class DenseOptimization(Config):
     """Where `step` falls, as shares of the iterations."""
     precision: Precision = "bf16"
     """Number format of training."""
+
+    def fitted(self, num_train: int, multiple: int = 1) -> Self:
+        """With a batch of at most so many images, in whole multiples; iterations and rate stay (ADR 41)."""
+        most = num_train - num_train % multiple
+        return self if not 0 < most < self.global_batch else self.replace(global_batch=most)

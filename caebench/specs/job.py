@@ -72,18 +72,27 @@ class Spec(Config):
         if (image_size := getattr(self, "image_size", None)) is not None and "encoder" in inputs:
             num_patches(image_size, encoder_size(inputs))
         data, optimization = getattr(self, "data", None), getattr(self, "optimization", None)
-        if data is not None and data.dataset.labels not in self.LABELS:
-            fitting = ", ".join(name for name, known in PUBLISHED.items() if known.labels in self.LABELS)
-            raise ValueError(
-                f"field 'data.name' is '{data.name}': its labels are of another kind ({data.dataset.labels}) than "
-                f"{kind_of(self)} reads. Choose one of {fitting}."
-            )
+        self.check_labels()
         if data is not None and data.few is not None:
             self._check_few_shot(data)
         if data is not None and optimization is not None and data.size.train < optimization.global_batch:
             raise ValueError(
                 f"field 'optimization.global_batch' is {optimization.global_batch}: {data.name} has only "
                 f"{data.size.train} training images. Choose a smaller batch."
+            )
+
+    def check_labels(self) -> None:
+        """Refuse a data set whose labels it does not read.
+
+        Raises:
+            ValueError: they are of another kind.
+        """
+        data = getattr(self, "data", None)
+        if data is not None and data.dataset.labels not in self.LABELS:
+            fitting = ", ".join(name for name, known in PUBLISHED.items() if known.labels in self.LABELS)
+            raise ValueError(
+                f"field 'data.name' is '{data.name}': its labels are of another kind ({data.dataset.labels}) than "
+                f"{kind_of(self)} reads. Choose one of {fitting}."
             )
 
     def _check_few_shot(self, data: Any) -> None:

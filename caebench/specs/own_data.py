@@ -3,7 +3,7 @@
 import re
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, PositiveInt
 
 from caebench.datasets.own.formats import FORMATS
 from caebench.datasets.own.layout import VAL_SHARE, Layout
@@ -71,8 +71,10 @@ class OwnLayout(Config):
     """That of the validation images; without it `val`, `valid`, `validation`, `test` or `testing`."""
     val_share: float = Field(default=VAL_SHARE, gt=0.0, lt=1.0)
     """The share of each class that is held out where there are no validation images."""
+    num_classes: PositiveInt | None = None
+    """The number of classes of label maps, where no `classes.txt` names them."""
 
     @property
     def form(self) -> Layout:
         """The same for readers."""
-        return Layout(self.format, self.train, self.val, self.val_share)
+        return Layout(self.format, self.train, self.val, self.val_share, self.num_classes)

@@ -16,7 +16,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema
 
-from caebench.datasets.own.formats import FORMATS
+from caebench.datasets.own.formats import FORMATS, UNUSED
 from caebench.datasets.own.layout import VAL_SHARE
 from caebench.datasets.registry import PUBLISHED
 from caebench.files.paths import SITES, STORE, expand
@@ -64,13 +64,15 @@ class DataFolder(Config):
     """Of yours: that of the validation images; without it `val`, `valid`, `validation`, `test` or `testing`."""
     val_share: float = Field(default=VAL_SHARE, gt=0.0, lt=1.0)
     """Of yours: the share of each class that is held out where there are no validation images."""
+    num_classes: PositiveInt | None = None
+    """Of yours, in format `segmentation`: the number of classes, where no `classes.txt` names them."""
 
     @property
     def layout(self) -> OwnLayout | None:
         """How a folder of a user's own is laid out; None: the data set is a published one."""
         if self.format is None:
             return None
-        return OwnLayout(format=self.format, train=self.train, val=self.val, val_share=self.val_share)
+        return OwnLayout(**{field: getattr(self, field) for field in OwnLayout.model_fields})
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
@@ -118,8 +120,12 @@ def check_folder(name: str, folder: DataFolder) -> None:
         raise ValueError(
             f"[data.{name}] subset = true: it is a folder of yours, which is always read as it is. Leave it out"
         )
-    if folder.format is None and (set_fields := folder.model_fields_set & {"train", "val", "val_share"}):
+    own_fields = {"train", "val", "val_share", "num_classes"}
+    if folder.format is None and (set_fields := folder.model_fields_set & own_fields):
         raise ValueError(f"[data.{name}] {min(set_fields)}: the layout of {name} is known. Leave it out")
+    if folder.format is not None and (unused := folder.model_fields_set & UNUSED.get(folder.format, {}).keys()):
+        field = min(unused)
+        raise ValueError(f"[data.{name}] {field}: {UNUSED[folder.format][field]}. Leave it out")
     if folder.subset and PUBLISHED[name].reads:
         known = PUBLISHED[name].reads[0].name
         raise ValueError(

@@ -8,7 +8,8 @@ from caebench.datasets.registry import PUBLISHED
 from caebench.files.toml import inline, key
 from caebench.files.visible import visible
 from caebench.specs.did_you_mean import suggest
-from caebench.specs.inputs.dataset import unnamed
+from caebench.specs.inputs.dataset import RealData, unnamed
+from caebench.specs.inputs.few_shot import parse
 from caebench.specs.registry import EVALUATIONS, SOURCES
 from caebench.suites.checking import check
 from caebench.suites.loading import every, load
@@ -112,9 +113,14 @@ def _column(name: str, own: Collection[str]) -> Table:
     if "data" not in parameters(recipe):
         takes = ", ".join(known for known, other in EVALUATIONS.items() if "data" in parameters(other))
         raise ValueError(f"--on '{name}': {evaluation} has one data set. Those that take another: {takes}.")
-    build(recipe, {"variant": "vit_b", "data": data}, f"--on '{name}'")
-    if data not in PUBLISHED and data not in own:
-        raise SuiteError(f"--on '{name}'", str(unnamed(data, own)))
+    config = build(recipe, {"variant": "vit_b", "data": data}, f"--on '{name}'")
+    if (bare := parse(data).name) not in PUBLISHED and bare not in own:
+        raise SuiteError(f"--on '{name}'", str(unnamed(bare, own)))
+    if isinstance(getattr(config, "data", None), RealData):  # of a user's own the site knows the labels
+        try:
+            config.check_labels()
+        except ValueError as error:
+            raise ValueError(f"--on '{name}': {error}") from error
     return {"header": f"{usual.header} {data}", "eval": recipe_name, "metric": usual.metric, "data": data}
 
 

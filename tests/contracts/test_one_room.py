@@ -58,15 +58,18 @@ def test_a_methods_or_an_evaluations_class_is_named_in_few_files(name):
 
 
 MOST_OF_A_DATA_SET = 2
-# Where a name is what a recipe or a measurement runs on, or what recipes of that name are called.
-DEFAULTS = ("specs/evaluations/", "specs/registry.py", "specs/inputs/dataset.py", "specs/targets.py", "bench/")
+# Where a name is what a recipe or a measurement runs on, or what recipes and formats of that name are called.
+DEFAULTS = (
+    *("specs/evaluations/", "specs/registry.py", "specs/inputs/dataset.py", "specs/targets.py", "bench/"),
+    "datasets/own/formats.py",
+)
 LAYOUTS = {  # words that only who knows the layout writes
     "imagenet1k": "ILSVRC2012",
     "food101": "food-101",
     "clipart": "domainnet",
     "sketch": "domainnet",
     "ade20k": "ADEChallengeData2016",
-    "coco": "instances_",
+    "coco": "2017.json",
     "imagenet_v2": "imagenetv2",
     "imagenet_real": "real.json",
     "imagenet_1pct": "percent.txt",

@@ -47,6 +47,10 @@ class OwnImages(ImageDataset):
             DataError: something is missing or wrong.
         """
 
+    def ordered(self, names: set[str]) -> list[str]:
+        """The classes in the order of their numbers: by name, where a format says nothing else."""
+        return sorted(names)
+
     def both(self, root: Path) -> dict[Split, list[Named]]:
         """The images of both splits.
 
@@ -76,7 +80,8 @@ class OwnImages(ImageDataset):
 
     def _entries(self, found: dict[Split, list[Named]]) -> dict[Split, list[Entry]]:
         """With numbers for the classes."""
-        labels = {name: label for label, name in enumerate(sorted({image.class_name for image in found["train"]}))}
+        names = self.ordered({image.class_name for image in found["train"]})
+        labels = {name: label for label, name in enumerate(names)}
         return {split: [(path, labels[name]) for path, name in images] for split, images in found.items()}
 
     def measure(self, roots: Roots) -> Measured:

@@ -17,6 +17,7 @@ class Layout(NamedTuple):
     train: str | None = None  # the name of a split; None: the first usual one that is there
     val: str | None = None
     val_share: float = VAL_SHARE  # of each class, where there is no validation split
+    num_classes: int | None = None  # of label maps whose classes no file names
 
     def named(self, split: Split) -> str | None:
         """The name that the site file gives a split."""

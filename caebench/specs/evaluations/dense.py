@@ -1,13 +1,15 @@
 """What the evaluations have in common whose encoder trains along on labels of places: masks, maps, boxes."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Self
 
 from pydantic import BeforeValidator, Field, SerializeAsAny
 
 from caebench.specs.arithmetic import trained_bytes
+from caebench.specs.base import Config
 from caebench.specs.by_kind import of_kinds
 from caebench.specs.dense_optim import DenseOptimization
-from caebench.specs.inputs.dataset import Data
+from caebench.specs.inputs.dataset import Data, OwnData
 from caebench.specs.job import Inputs, Spec, encoder_size
 
 
@@ -22,6 +24,18 @@ class DenseTask(Spec):
     """Stochastic depth of the encoder's last block; it grows linearly from 0."""
     seed: int = 0
     """Seed of all randomness; `--seeds` sets it, a suite never does."""
+
+    @property
+    def batch_multiple(self) -> int:
+        """What the batch is a multiple of."""
+        return 1
+
+    def on_site(self, found: Mapping[str, Config]) -> Self:
+        """See `Config`; on a user's data set the batch is at most its training images."""
+        new = super().on_site(found)
+        if not isinstance(new.data, OwnData) or new.data.contents is None:
+            return new
+        return new.replace(optimization=new.optimization.fitted(new.data.size.train, new.batch_multiple))
 
     def disk_bytes(self, inputs: Inputs) -> int:
         """Its checkpoints."""

@@ -1,4 +1,4 @@
-"""Detection on COCO: Mask R-CNN and Cascade Mask R-CNN."""
+"""Detection in COCO's format: Mask R-CNN and Cascade Mask R-CNN."""
 
 from collections.abc import Mapping
 from typing import ClassVar, Literal, Self
@@ -10,7 +10,7 @@ from caebench.specs.base import Config
 from caebench.specs.dense_optim import DenseOptimization
 from caebench.specs.evaluations.dense import DenseTask
 from caebench.specs.evaluations.segmentation import Setting
-from caebench.specs.inputs.dataset import RealData
+from caebench.specs.inputs.named import DataName, named
 from caebench.specs.job import Inputs, Protocol, Speed, describe_optimization, encoder_size
 from caebench.specs.optim import AdamW
 from caebench.specs.scale import DenseShrink, Scale, divided
@@ -70,6 +70,11 @@ class Detection(DenseTask, Detector):
     """The crop's least and most, in pixels."""
     orientation_group: PositiveInt = 2
     """Images in a row that are all wider than tall, or none; the official code's: those of one GPU."""
+
+    @property
+    def batch_multiple(self) -> int:
+        """See `DenseTask`: the images of a row."""
+        return self.orientation_group
 
     @model_validator(mode="after")
     def _check_groups(self) -> Self:
@@ -146,28 +151,28 @@ IMAGES_WITH_OBJECTS = 117_266  # of train2017: the others are left out of traini
 EPOCHS, BATCH = 12, 32
 
 
-def coco(variant: VariantName = "vit_b") -> Detection:
+def coco(variant: VariantName = "vit_b", data: DataName = "coco") -> Detection:
     """Mask R-CNN on COCO. Source: the official configs/mask_rcnn/vit_*_giou_4conv1f_*; CAE, Sec. 4.2.
 
     Expects: 48.4 box AP for CAE* ViT-B at 300 epochs (Tables 3 and 5).
     Differs from the paper: bf16 in place of fp16 (ADR 8).
     """
-    return _detection(variant, "mask_rcnn")
+    return _detection(variant, data, "mask_rcnn")
 
 
-def coco_cascade(variant: VariantName = "vit_b") -> Detection:
+def coco_cascade(variant: VariantName = "vit_b", data: DataName = "coco") -> Detection:
     """Cascade Mask R-CNN on COCO (Table 6). Source: the official configs/_base_/models/cascade_mask_rcnn_vit_fpn.py.
 
     Differs from the paper: its schedule is unpublished, here it is that of Mask R-CNN (ADR 12).
     """
-    return _detection(variant, "cascade_mask_rcnn")
+    return _detection(variant, data, "cascade_mask_rcnn")
 
 
-def _detection(variant: VariantName, head: Head) -> Detection:
+def _detection(variant: VariantName, data: DataName, head: Head) -> Detection:
     setting = DETECTION_SETTINGS[variant]
     return Detection(
         kind="detection",
-        data=RealData(kind="real", name="coco"),
+        data=named(data),
         optimization=DenseOptimization(
             optimizer=AdamW(kind="adamw"),
             iterations=EPOCHS * (IMAGES_WITH_OBJECTS // BATCH),

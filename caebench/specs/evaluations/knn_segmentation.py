@@ -1,12 +1,13 @@
-"""k-NN segmentation on ADE20K."""
+"""k-NN segmentation."""
 
 from typing import ClassVar, Literal, Self
 
 from pydantic import PositiveFloat, PositiveInt
 
 from caebench.specs.arithmetic import encode
-from caebench.specs.evaluations.segmentation import ADE20K, METRICS, RULES
+from caebench.specs.evaluations.segmentation import METRICS, RULES
 from caebench.specs.inputs.dataset import Data
+from caebench.specs.inputs.named import DataName, named
 from caebench.specs.job import Inputs, Protocol, Spec, Speed, encoder_size
 from caebench.specs.optim import Precision
 from caebench.specs.scale import Scale
@@ -55,9 +56,9 @@ class KNNSegmentation(Spec):
         return {"feature": "patch tokens", "norm": "final norm", "resolution": size, "precision": self.precision}
 
 
-def knn_segmentation(variant: VariantName = "vit_b") -> KNNSegmentation:
+def knn_segmentation(variant: VariantName = "vit_b", data: DataName = "ade20k") -> KNNSegmentation:
     """Nearest neighbours of frozen patch tokens. Source: Hummingbird (arXiv 2306.01667), Sec. 3.1; not in the paper.
 
     Differs from it: a tenth of its bank of patches, which then fits any GPU.
     """
-    return KNNSegmentation(kind="knn_segmentation", data=ADE20K, image_size=512)
+    return KNNSegmentation(kind="knn_segmentation", data=named(data), image_size=512)

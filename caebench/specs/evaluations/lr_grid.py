@@ -6,6 +6,7 @@ from pydantic import Field, PositiveFloat
 
 from caebench.specs.evaluations.dense import AnyDenseTask, DenseTask
 from caebench.specs.evaluations.segmentation import ade20k
+from caebench.specs.inputs.named import DataName
 from caebench.specs.job import Choice, Inputs, Job, Protocol, Spec, make_job
 from caebench.specs.scale import Scale
 from caebench.specs.variants import VariantName
@@ -73,9 +74,9 @@ RATES: dict[str, tuple[float, ...]] = {
 }
 
 
-def ade20k_grid(variant: VariantName = "vit_b") -> LearningRateGrid:
+def ade20k_grid(variant: VariantName = "vit_b", data: DataName = "ade20k") -> LearningRateGrid:
     """UperNet at each of several learning rates, and the best of them. Source: the rates of CAE's Table 2.
 
     Every method gets the same rates: the official configs have one a checkpoint.
     """
-    return LearningRateGrid(kind="lr_grid", task=ade20k(variant), rates=RATES[variant])
+    return LearningRateGrid(kind="lr_grid", task=ade20k(variant, data), rates=RATES[variant])

@@ -1,4 +1,4 @@
-"""Segmentation on ADE20K: UperNet, or a linear layer on frozen tokens."""
+"""Segmentation: UperNet, or a linear layer on frozen tokens."""
 
 from collections.abc import Mapping
 from typing import ClassVar, Literal, NamedTuple, Self
@@ -8,7 +8,7 @@ from pydantic import PositiveInt
 from caebench.specs.arithmetic import encode
 from caebench.specs.dense_optim import DenseOptimization
 from caebench.specs.evaluations.dense import DenseTask
-from caebench.specs.inputs.dataset import RealData
+from caebench.specs.inputs.named import DataName, named
 from caebench.specs.job import SMALL, Inputs, Protocol, Speed, describe_optimization, encoder_size
 from caebench.specs.optim import AdamW
 from caebench.specs.scale import DenseShrink, Scale, divided
@@ -109,8 +109,6 @@ class Setting(NamedTuple):
     drop_path: float
 
 
-ADE20K = RealData(kind="real", name="ade20k")
-
 # B, L: official configs_local/cae/upernet. S: the paper has no ViT-S in Table 2; B's settings.
 SETTINGS: dict[str, Setting] = {
     "vit_s": Setting(3e-4, 0.65, 0.1),
@@ -120,7 +118,7 @@ SETTINGS: dict[str, Setting] = {
 }
 
 
-def ade20k(variant: VariantName = "vit_b") -> Segmentation:
+def ade20k(variant: VariantName = "vit_b", data: DataName = "ade20k") -> Segmentation:
     """UperNet on ADE20K. Source: the official configs_local/cae/upernet and _base_/models/upernet_cae.py.
 
     Expects: 48.3 mIoU for CAE* ViT-B at 300 epochs (Tables 2 and 5).
@@ -129,7 +127,7 @@ def ade20k(variant: VariantName = "vit_b") -> Segmentation:
     setting = SETTINGS[variant]
     return Segmentation(
         kind="segmentation",
-        data=ADE20K,
+        data=named(data),
         optimization=DenseOptimization(
             optimizer=AdamW(kind="adamw"),
             iterations=160_000,
@@ -147,14 +145,14 @@ def ade20k(variant: VariantName = "vit_b") -> Segmentation:
     )
 
 
-def linear_segmentation(variant: VariantName = "vit_b") -> Segmentation:
+def linear_segmentation(variant: VariantName = "vit_b", data: DataName = "ade20k") -> Segmentation:
     """A linear layer on frozen patch tokens, the same for every variant. Source: DINOv2 (arXiv 2304.07193), Sec. 7.4.
 
     Not in the paper.
     """
     return Segmentation(
         kind="segmentation",
-        data=ADE20K,
+        data=named(data),
         optimization=DenseOptimization(
             optimizer=AdamW(kind="adamw", weight_decay=1e-4),
             iterations=40_000,

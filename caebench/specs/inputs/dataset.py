@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt
 
 from caebench.datasets.base import Dataset, Roots
 from caebench.datasets.errors import DataError
@@ -13,7 +13,7 @@ from caebench.datasets.own.formats import own_dataset
 from caebench.datasets.registry import DATASETS, PUBLISHED
 from caebench.datasets.splits import Size
 from caebench.files.layout import WORLD
-from caebench.specs.base import Config, NeedsWholeSetError
+from caebench.specs.base import NOT_IDENTITY, Config, NeedsWholeSetError
 from caebench.specs.did_you_mean import suggest
 from caebench.specs.inputs.few_shot import MARK, FewShot
 from caebench.specs.job import Inputs, Job, Spec, make_job
@@ -88,6 +88,8 @@ class Contents(Config):
     """Training images."""
     num_val: PositiveInt
     """Validation images."""
+    unpacked_bytes: Annotated[NonNegativeInt, NOT_IDENTITY] = 0
+    """What the data job writes, of a format that is unpacked."""
 
     @property
     def size(self) -> Size:
@@ -233,12 +235,18 @@ class OwnData(DataSpec):
         """As it is: nothing stands in for it."""
         return self
 
+    def disk_bytes(self, inputs: Inputs) -> int:
+        """Of the images, where they are unpacked."""
+        return super().disk_bytes(inputs) + (self.contents.unpacked_bytes if self.contents is not None else 0)
+
     def roots(self, named: Roots, jobs: Mapping[str, Path]) -> Roots:
-        """The folder that the site names.
+        """The folder that the site names; of a packed format, what the finished data job has unpacked, role `data`.
 
         Raises:
             DataError: the site file does not name it.
         """
+        if self.dataset.is_packed and "data" in jobs:
+            return {self.name: jobs["data"] / WORLD / self.name}
         if self.name not in named:
             raise DataError(f"site file, [data] {self.name}", "not set", f"Name there {self.dataset.layout}.")
         return named

@@ -1,4 +1,4 @@
-"""Mask R-CNN and Cascade Mask R-CNN on COCO (official downstream_tasks/detection), through mmdetection."""
+"""Mask R-CNN and Cascade Mask R-CNN (official downstream_tasks/detection), through mmdetection."""
 
 import contextlib
 import csv
@@ -18,6 +18,7 @@ from pycocotools.cocoeval import COCOeval
 from caebench.checkpoints.encoder_file import read_encoder
 from caebench.data.loading import Grouping
 from caebench.data.randomness import Purpose, derive, seeded_everywhere
+from caebench.datasets.instances import MIN_SIDE
 from caebench.datasets.splits import SceneSplit
 from caebench.files.atomic import write_text
 from caebench.files.layout import ENCODER, PER_CLASS
@@ -29,7 +30,6 @@ from caebench.tasks.dense.reading import ReadPicture
 from caebench.tasks.intervals import AP_AT, Detections, Interval, bootstrap_ap, read_matches
 from caebench.training.run import Run
 
-MIN_SIDE = 32  # pixels; images with a shorter side are not trained on (mmdetection 2.11, CocoDataset)
 CORNERS = 6  # numbers of the smallest polygon
 KINDS = {"box": "bbox", "mask": "segm"}
 AP = {"": "mAP", "50": "mAP_50", "75": "mAP_75"}  # in the order of COCOeval's numbers
@@ -89,10 +89,12 @@ class ById(COCO):
     """
 
     def createIndex(self) -> None:
-        """Sort, drop polygons of fewer than three corners (the first would stop pycocotools), then index."""
+        """Sort, count objects from 1, drop polygons of less than three corners, which pycocotools stops at; index."""
         for part in ("images", "annotations", "categories"):
             self.dataset[part].sort(key=lambda one: one["id"])
+        shift = int(any(one["id"] == 0 for one in self.dataset["annotations"]))  # pycocotools takes 0 for no match
         for one in self.dataset["annotations"]:
+            one["id"] += shift
             if isinstance(polygons := one.get("segmentation"), list):
                 one["segmentation"] = [polygon for polygon in polygons if len(polygon) >= CORNERS]
         super().createIndex()

@@ -11,10 +11,8 @@ from PIL import Image
 
 from caebench.data.loading import RESTORE, open_image
 from caebench.datasets.errors import DataError, reject_special
-from caebench.datasets.pixels import UNREADABLE, PixelSize, fault_of_label_map, size_error
+from caebench.datasets.pixels import IGNORED, UNREADABLE, PixelSize, fault_of_label_map, size_error
 from caebench.files.permissions import denied_at
-
-IGNORED = 255  # the label that counts neither in training nor in the metric
 
 
 class ReadPicture(BaseTransform):
@@ -37,11 +35,11 @@ class ReadPicture(BaseTransform):
 
 
 class ReadLabelMap(LoadAnnotations):
-    """A label map of so many classes and "other", which must be as large as its picture."""
+    """A label map of so many classes, and "other" where 0 is no class, which must be as large as its picture."""
 
-    def __init__(self, num_classes: int) -> None:
+    def __init__(self, num_classes: int, zero_is_other: bool = True) -> None:
         super().__init__()
-        self.num_classes = num_classes
+        self.num_classes, self.zero_is_other = num_classes, zero_is_other
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Read the label map of a sample.
@@ -60,8 +58,8 @@ class ReadLabelMap(LoadAnnotations):
         except UNREADABLE as error:
             raise DataError(path, f"cannot be read as an image ({error})", f"{RESTORE}.") from error
         labels = results["gt_seg_map"]
-        top_label = int(labels.max(where=labels != IGNORED, initial=0)) + 1  # 0 became the ignored one
-        if fault := fault_of_label_map(mode, top_label, self.num_classes):
+        top_label = int(labels.max(where=labels != IGNORED, initial=0)) + self.zero_is_other  # 0 became the ignored one
+        if fault := fault_of_label_map(mode, top_label, self.num_classes, self.zero_is_other):
             raise DataError(path, fault, f"{RESTORE}.")
         (height, width), (rows, columns) = results["ori_shape"], labels.shape
         says = f"its label map {path} has"

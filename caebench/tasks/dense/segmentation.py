@@ -1,4 +1,4 @@
-"""Semantic segmentation on ADE20K, through mmsegmentation: UperNet, or a linear layer on a frozen encoder."""
+"""Semantic segmentation, through mmsegmentation: UperNet, or a linear layer on a frozen encoder."""
 
 import csv
 import io
@@ -84,22 +84,46 @@ def training_dataset(split: SceneSplit, size: int) -> BaseSegDataset:
         {"type": "RandomFlip", "prob": 0.5},
         {"type": "PhotoMetricDistortion"},
     ]
-    return _dataset(split, [{"type": ReadLabelMap, "num_classes": len(split.classes)}, *augment], test=False)
+    return _dataset(split, [_read_labels(split), *augment], test=False)
 
 
 def evaluation_dataset(split: SceneSplit, size: int) -> BaseSegDataset:
     """Whole images, their short side `size` pixels; label maps keep their own size."""
     resize = {"type": "Resize", "scale": (LONG_SIDE * size, size), "keep_ratio": True}
-    return _dataset(split, [resize, {"type": ReadLabelMap, "num_classes": len(split.classes)}], test=True)
+    return _dataset(split, [resize, _read_labels(split)], test=True)
+
+
+def _read_labels(split: SceneSplit) -> Described:
+    return {"type": ReadLabelMap, "num_classes": len(split.classes), "zero_is_other": split.zero_is_other}
+
+
+class Scenes(BaseSegDataset):
+    """mmsegmentation's data set, of the pictures that a split lists, or of all in its folders."""
+
+    def __init__(self, split: SceneSplit, **options: Any) -> None:
+        self.split = split
+        super().__init__(**options)
+
+    def load_data_list(self) -> list[dict[str, Any]]:
+        """As mmsegmentation's, in the order of the pictures' paths."""
+        if not self.split.pairs:
+            return super().load_data_list()
+        root = self.split.root
+        same = {"label_map": self.label_map, "reduce_zero_label": self.reduce_zero_label}
+        return [
+            {"img_path": str(root / image), "seg_map_path": str(root / labels), "seg_fields": [], **same}
+            for image, labels in sorted(self.split.pairs)
+        ]
 
 
 def _dataset(split: SceneSplit, transforms: list[dict[str, Any]], *, test: bool) -> BaseSegDataset:
-    """ADE20K: label 0 ("other") is ignored."""
-    return BaseSegDataset(
+    """Label 0 is ignored where it is no class, as ADE20K's "other"."""
+    return Scenes(
+        split,
         data_root=str(split.root),
         data_prefix={"img_path": split.images, "seg_map_path": split.labels},
         metainfo={"classes": split.classes},
-        reduce_zero_label=True,
+        reduce_zero_label=split.zero_is_other,
         pipeline=[{"type": ReadPicture}, *transforms, {"type": "PackSegInputs"}],
         test_mode=test,
     )

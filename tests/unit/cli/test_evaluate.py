@@ -113,7 +113,10 @@ MISTAKES = {
         ("eval", "vit.pth", "--on", "knn:imagenet"),
         "--on 'knn:imagenet': data set 'imagenet': unknown. Did you",
     ),
-    "data for another": (("eval", "vit.pth", "--on", "coco:food101"), "--on 'coco:food101': coco has one data set."),
+    "data for another": (
+        ("eval", "vit.pth", "--on", "coco:food101"),
+        "--on 'coco:food101': field 'data.name' is 'food101': its labels are",
+    ),
     "a cost": (("eval", "vit.pth", "--on", "pretraining_cost"), "--on 'pretraining_cost': it is of a pretraining"),
     "no suite": (("eval", "vit.pth", "--like", "nothing"), "suite 'nothing': not found."),
     "no column": (("eval", "vit.pth", "--like", "quickstart", "--on", "lin"), "--on 'lin': no column of suite 'quick"),
