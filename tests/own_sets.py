@@ -30,6 +30,14 @@ def picture(path: Path, seed: int = 0, size: tuple[int, int] = (SIDE, SIDE)) -> 
     return path
 
 
+def make_folders(root: Path) -> Path:
+    """Pictures of three classes in folders a class, below folders a split."""
+    for number in range(18):
+        split, label = "train" if number < 12 else "val", number % 3
+        picture(root / split / f"class {label}" / f"{number}.png", number)
+    return root
+
+
 def make_lists(root: Path, train: str = "train.txt", val: str | None = "val.txt", num: int = 6) -> Path:
     """Pictures of three classes, and a list a split, whose lines are `path label`."""
     lines: dict[str, list[str]] = {train: [], **({val: []} if val else {})}

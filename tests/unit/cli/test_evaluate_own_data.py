@@ -14,7 +14,7 @@ from caebench.specs.inputs.random_encoder import RandomEncoder
 from caebench.specs.job import SMALL, make_job
 from caebench.specs.registry import EVALUATIONS
 from caebench.specs.site import load_site
-from tests.own_sets import make_lists, make_objects, make_parquet, make_scenes, mask, picture
+from tests.own_sets import make_folders, make_lists, make_objects, make_parquet, make_scenes, mask, picture
 from tests.unit.datasets.test_own_parquet import needs_pyarrow
 
 PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "your-own-data.md"
@@ -22,7 +22,13 @@ EXAMPLES = re.findall(
     r"```\n(\[data\.(\w+)\]\nroot = \"(.*)\"\nformat = \"(\w+)\"\n)```", PAGE.read_text(encoding="utf8")
 )
 RANDOM = "quickstart/Random encoder"
-MAKE = {"list": make_lists, "parquet": make_parquet, "segmentation": make_scenes, "coco": make_objects}
+MAKE = {
+    "imagefolder": make_folders,
+    "list": make_lists,
+    "parquet": make_parquet,
+    "segmentation": make_scenes,
+    "coco": make_objects,
+}
 
 
 @pytest.fixture
