@@ -22,7 +22,6 @@ from caebench.cli.options import (
     reject_for_a_job,
     scale_name,
 )
-from caebench.files.layout import JOB, id_in
 
 if TYPE_CHECKING:
     from caebench.suites.suite import Suite
@@ -120,6 +119,7 @@ def why(
 def _why_cell(name: str, scale: str | None, site: str, store: Path | None, json: bool) -> None:
     from caebench.cli.report import make_reports
     from caebench.cli.show_why import print_cell
+    from caebench.files.layout import id_in
     from caebench.report.cells import find_cell, split_cell
     from caebench.report.explain import explain_cell
     from caebench.suites.loading import load
@@ -143,6 +143,7 @@ def _why_cell(name: str, scale: str | None, site: str, store: Path | None, json:
 
 def _why_job(name: str, site: str, store: Path | None, json: bool) -> None:
     from caebench.cli.show_why import print_job
+    from caebench.files.layout import JOB, id_in
     from caebench.files.result import intact, reading_once
     from caebench.planning.setup import open_store
     from caebench.report.cells import cells_of

@@ -130,7 +130,7 @@ def _made(facts: Mapping[str, Any]) -> "list[tuple[str, Cell]]":
         "versions": versions,
         "device": f"{made['device']}{processes}, host {made.get('host')}" if made.get("device") else "",
         "finished": str(result.get("finished") or ""),
-        "took": show_time(result["seconds"]) if result.get("seconds") else "",
+        "took": show_time(seconds) if isinstance(seconds := result.get("seconds"), int | float) else "",
         "data": ", ".join(f"{name} {mark}" for name, mark in result.get("fingerprints", {}).items()),
     }
     return [(name, value) for name, value in found.items() if value]

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from caebench.cli.options import JsonOption, SiteOption, StoreOption, nothing_in, print_json
-from caebench.files.layout import id_in
 
 if TYPE_CHECKING:
     from caebench.store.store import Store
@@ -60,6 +59,8 @@ def store(
 
 
 def _named(one: "Stored") -> tuple[str, str]:
+    from caebench.files.layout import id_in
+
     name = one.facts()["job"]
     return id_in(name), name.rpartition("-")[0]
 

@@ -5,9 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+from caebench.datasets.registry import PUBLISHED
 from caebench.planning.graph import Plan, cell_jobs, encoder_jobs, make_plan
 from caebench.planning.scale import SCALES
 from caebench.specs.base import Config
+from caebench.specs.inputs.dataset import unnamed
+from caebench.specs.inputs.few_shot import MARK
+from caebench.specs.own_data import NAME
 from caebench.specs.scale import Scale
 from caebench.suites.checking import (
     column_mistakes,
@@ -56,13 +60,20 @@ def _mistakes(suite: Suite, unsound: frozenset[str], own: Mapping[str, Config]) 
     columns: list[Column] = []
     for column in suite.columns.values():
         found = [mistake for row in rows for mistake in column_mistakes(suite, row, column)]
-        found = found if rows else stand_in_mistakes(suite, column)
+        found = [*_unknown_data(suite, column, own), *(found if rows else stand_in_mistakes(suite, column))]
         yield from found
         columns += [] if found else [column]
     for row in rows:
         yield from _of_jobs(suite, row, columns, own)
     for claim, cell in elsewhere(suite):
         yield from missing_elsewhere(cell, claim)
+
+
+def _unknown_data(suite: Suite, column: Column, own: Mapping[str, Config]) -> Iterator[SuiteError]:
+    """A data set that is neither published nor a site's; a name that none can have is a mistake of another kind."""
+    named = column.data.partition(MARK)[0] if column.data is not None else ""
+    if NAME.fullmatch(named) and named not in PUBLISHED and named not in own:
+        yield SuiteError(suite.where_of(column), f"field 'data' is '{column.data}': {unnamed(named, own)}")
 
 
 def _of_jobs(suite: Suite, row: Row, columns: list[Column], own: Mapping[str, Config]) -> Iterator[SuiteError]:

@@ -232,8 +232,8 @@ def test_a_finished_job_of_another_caebench_is_a_state_of_its_own(store, ask, ca
     assert row(ask) == before
     found = json.loads(ask("report", "--suite", "small.toml", "--scale", "nano", "--json"))["cells"]
     assert [cell["state"] for cell in found if (cell["row"], cell["column"]) == ("C", "linear")] == ["unknown"]
-    assert json.loads(ask("why", id_in(folder.name)))["state"] == "unknown"
-    why = json.loads(ask("why", "small.toml/C/linear", "--scale", "nano"))["numbers"][0]
+    assert json.loads(ask("why", id_in(folder.name), "--json"))["state"] == "unknown"
+    why = json.loads(ask("why", "small.toml/C/linear", "--scale", "nano", "--json"))["numbers"][0]
     assert (why["state"], why["detail"]) == ("unknown", facts["detail"])
     ran = answer(("run", "suite", "small.toml", "--scale", "nano", "--dry-run"), capsys, monkeypatch)
     assert ran.status == 1 and ran.error == "" and f"left out, and what depends on it: {folder / JOB}: " in ran.out
@@ -260,7 +260,7 @@ def test_a_damaged_record_costs_its_cell(store, ask, way):
     WHOLE[way](Path("results", "nano", "records", f"{id_in(folder.name)}.json"))
     store.root.rename(store.root.with_name("elsewhere"))  # all is in the records
     assert row(ask) == before
-    found = json.loads(ask("why", "small.toml/C/linear", "--scale", "nano"))["numbers"][0]
+    found = json.loads(ask("why", "small.toml/C/linear", "--scale", "nano", "--json"))["numbers"][0]
     do = "Restore the file from git, or delete it and export the record again."
     assert found["state"] == "damaged" and found["detail"].endswith(f"). {do}")
 

@@ -99,4 +99,4 @@ def _resolved(value: str) -> str:
     for name in ("$HOME", "${HOME}"):
         filled = filled.replace(name, "/place/home")
     whole = os.path.normpath(os.path.join("/place/work", filled))
-    return whole.removeprefix("/") if whole.startswith("/place/") else whole
+    return whole.removeprefix("/") if f"{whole}/".startswith("/place/") else whole

@@ -126,6 +126,7 @@ class Number(Made):
     header: str
     metric: str
     seed: int
+    draw: int | None
     value: float | None
     best: float | None
     low: float | None

@@ -73,7 +73,7 @@ def test_plan_says_whose_hours_they_are(folder, monkeypatch):
         return shown.output
 
     before = json.loads(ask("--json"))
-    assert before["hours"] == "A100-80GB hours, estimated" and "A100 h" in ask()
+    assert before["hours"] == "A100-80GB hours, estimated" and "A100 time" in ask()
     calibration_path(folder, "local").write_text(FAST.model_dump_json(), encoding="utf8")
     after = json.loads(ask("--json"))
     assert after["hours"] == describe_hours(FAST) and before["gpu_hours"] / 4 < after["gpu_hours"] < before["gpu_hours"]

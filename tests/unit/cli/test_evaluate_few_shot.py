@@ -83,7 +83,7 @@ MISTAKES = {
     "knn:imagenet1k@1e3%": "'@1e3%' is no few-shot suffix. Write @1% (",
     "knn:imagenet1k@1%@2%": "2 suffixes, and a data set has one at most. Write @1% (",
     "knn:imagenet@10shot": "data set 'imagenet': unknown. Did you mean 'imagenet1k'?",
-    "ade20k:food101@10shot": "--on 'ade20k:food101@10shot': ade20k has one data set. Those that take another: linear_p",
+    "ade20k:food101@10shot": "--on 'ade20k:food101@10shot': field 'data.name' is 'food101': its labels are",
     "knn:food101@3shot": "data set 'food101@3shot': 20 classes need 60 training images, and the whole set has 40.",
 }
 
