@@ -9,7 +9,7 @@ from caebench.specs.site import Site
 from caebench.store.store import Store
 from tests.helpers import read
 
-# no real or own data or released tokenizer is at hand: unit/tasks/test_data_jobs.py, unit/cli/test_evaluate_own_data.py;
+# no real or own data or released tokenizer is here: unit/tasks/test_data_jobs.py, unit/cli/test_evaluate_own_data.py;
 # test_ckpt.py; test_codes.py
 ELSEWHERE = {"RealData", "OwnData", "Released", "Imported", "Codes"}
 HERE = ("ade20k_grid", "pretraining_cost", "knn_segmentation", "linear_probe_grid")
