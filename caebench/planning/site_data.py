@@ -3,6 +3,7 @@
 import glob
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 
 from caebench.datasets.errors import DataError
 from caebench.datasets.splits import Measured
@@ -11,6 +12,7 @@ from caebench.files.result import intact
 from caebench.planning.scale import find_scale
 from caebench.specs.base import Config
 from caebench.specs.inputs.dataset import Contents, OnSite, OwnData, RealData
+from caebench.specs.own_data import OwnLayout
 from caebench.specs.scale import Scale
 from caebench.specs.site import Site
 from caebench.specs.world import known_dataset
@@ -43,10 +45,11 @@ class SiteData(Mapping[str, Config]):
         return self._read[name]
 
     def _find(self, name: str) -> Config:
-        known = _remembered(name, self.store) if self.store and not self.site.roots[name].exists() else []
+        folder = self.site.data[name]
+        known = _remembered(name, folder.layout, self.store) if self.store and _is_away(folder.root) else []
         if len(known) == 1:
             return known[0]
-        return read_subset(name, self.site) if self.site.data[name].layout is None else read_own(name, self.site)
+        return read_subset(name, self.site) if folder.layout is None else read_own(name, self.site)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.names)
@@ -55,17 +58,25 @@ class SiteData(Mapping[str, Config]):
         return len(self.names)
 
 
-def _remembered(name: str, store: Store) -> list[Config]:
-    """What the finished data jobs of a store had under a name, each once."""
+def _is_away(root: Path) -> bool:
+    """Whether a folder is out of reach: not there, not readable, or empty, as where a disk is not mounted."""
+    try:
+        return not root.exists() or (root.is_dir() and next(root.iterdir(), None) is None)
+    except OSError:
+        return True
+
+
+def _remembered(name: str, layout: OwnLayout | None, store: Store) -> list[Config]:
+    """What the finished data jobs of a store had under a name, in that layout, each once."""
     found: dict[str, Config] = {}
     for folder in sorted((store.root / "data").glob(f"{glob.escape(name)}-*")):
         content = intact(folder, JOB).get("config", {})
         if content.get("name") != name or not intact(folder, RESULT):
             continue
-        if content["kind"] == "own":
-            found[str(content)] = OnSite(layout=content["layout"], contents=content["contents"])
-        elif content.get("subset"):
-            found[str(content)] = Contents(**content["subset"])
+        if layout is None and content.get("subset"):
+            found[str(content)] = Contents.model_validate(content["subset"])
+        elif layout is not None and content.get("layout") and OwnLayout.model_validate(content["layout"]) == layout:
+            found[str(content)] = OnSite.model_validate({"layout": layout, "contents": content["contents"]})
     return list(found.values())
 
 

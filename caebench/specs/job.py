@@ -98,6 +98,8 @@ class Spec(Config):
     def _check_few_shot(self, data: Any) -> None:
         if not self.TAKES_FEW_SHOT:
             raise ValueError(f"field 'data.few': {kind_of(self)} takes whole data sets, not {data.words}. Remove it.")
+        if data.size.train == data.whole_size.train:
+            raise ValueError(f"data set '{data.words}': all {data.size.train:,} training images. Leave the suffix out.")
         if data.size.train > data.whole_size.train:
             raise ValueError(
                 f"data set '{data.words}': {data.size.num_classes:,} classes need {data.size.train:,} training images, "

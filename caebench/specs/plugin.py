@@ -28,6 +28,7 @@ ENTRY_POINTS = {  # the same -> the group of entry points of an installed packag
     "stages": "caebench.stages",
     "methods": "caebench.methods",
 }
+ABSENT = object()
 MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
 
 
@@ -63,10 +64,26 @@ class Plugin:
         module, _, attribute = place.partition(":")
         found: Any = self.imported(module)
         for part in attribute.split("."):
-            if not hasattr(found, part):
+            if (found := self.attribute(found, part, module)) is ABSENT:
                 raise PluginError(f"{self}: {module} has no '{part}' ({place}). Correct the plug-in.")
-            found = getattr(found, part)
         return found
+
+    def attribute(self, owner: Any, name: str, module: str) -> Any:
+        """An attribute, or `ABSENT`.
+
+        Raises:
+            PluginError: a `__getattr__` of the plug-in raises something else.
+        """
+        try:
+            return getattr(owner, name, ABSENT)
+        except BaseException as error:
+            raise self._fault(error, module) from error
+
+    def _fault(self, error: BaseException, module: str) -> "PluginError":
+        """What its code raised, in one line; what the user or the system asked for goes on."""
+        if isinstance(error, KeyboardInterrupt | GeneratorExit | MemoryError):
+            raise error
+        return PluginError(f"{self}: {describe(error, folder_of(module))}. Correct the plug-in.")
 
     def imported(self, module: str) -> Any:
         """One of its modules.
@@ -76,21 +93,28 @@ class Plugin:
         """
         try:
             return import_module(module)
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
             if isinstance(error, ModuleNotFoundError) and error.name and f"{module}.".startswith(f"{error.name}."):
                 raise PluginError(f"{self}: no module '{module}'. Correct the plug-in, or install it again.") from error
-            raise PluginError(f"{self}: {describe(error, folder_of(module))}. Correct the plug-in.") from error
+            raise self._fault(error, module) from error
 
 
 def describe(error: BaseException, folder: Path | None) -> str:
     """An exception in one line: type, message, file and line; the innermost line below a folder, if there is one."""
-    said = " ".join(str(error).split())
+    said = " ".join(_text(error).split())
     if isinstance(error, SyntaxError) and error.filename:
         return f"{type(error).__name__}: {' '.join(error.msg.split())}, at {error.filename}:{error.lineno}"
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith("<")]
     own = [frame for frame in frames if folder is not None and Path(frame.filename).is_relative_to(folder)]
     last = (own or frames)[-1]
     return f"{type(error).__name__}{f': {said}' if said else ''}, at {last.filename}:{last.lineno}"
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # of a class that the plug-in wrote
+        return ""
 
 
 def of_entry_points(package: str, version: str, found: Sequence[EntryPoint]) -> Plugin:
@@ -112,15 +136,15 @@ def of_module(name: str, where: str, folders: Sequence[Path]) -> Plugin:
     module = plugin.imported(name)
     places: dict[str, tuple[str, ...]] = {}
     for group, attribute in GROUPS.items():
-        found = getattr(module, attribute, None)
-        if found is not None:
+        found = plugin.attribute(module, attribute, name)
+        if found is not ABSENT and found is not None:
             places[group] = (found if isinstance(found, str) and ":" in found else f"{name}:{attribute}",)
     if not places:
         raise PluginError(
             f"{plugin}: {module.__file__ or name} has none of {', '.join(GROUPS.values())}. A plug-in has at least "
             "one: see docs/how-to/add-a-method.md."
         )
-    version = getattr(module, "__version__", None)
+    version = plugin.attribute(module, "__version__", name)
     return Plugin(name, where, False, version if isinstance(version, str) else None, places)
 
 

@@ -121,9 +121,10 @@ def check_folder(name: str, folder: DataFolder) -> None:
             f"[data.{name}] subset = true: it is a folder of yours, which is always read as it is. Leave it out"
         )
     own_fields = {"train", "val", "val_share", "num_classes"}
-    if folder.format is None and (set_fields := folder.model_fields_set & own_fields):
+    told = {field for field, about in DataFolder.model_fields.items() if getattr(folder, field) != about.default}
+    if folder.format is None and (set_fields := told & own_fields):
         raise ValueError(f"[data.{name}] {min(set_fields)}: the layout of {name} is known. Leave it out")
-    if folder.format is not None and (unused := folder.model_fields_set & UNUSED.get(folder.format, {}).keys()):
+    if folder.format is not None and (unused := told & UNUSED.get(folder.format, {}).keys()):
         field = min(unused)
         raise ValueError(f"[data.{name}] {field}: {UNUSED[folder.format][field]}. Leave it out")
     if folder.subset and PUBLISHED[name].reads:

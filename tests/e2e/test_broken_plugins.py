@@ -59,6 +59,14 @@ def refused(bench: Bench, *arguments: str) -> str:
 
 SITE = ".config/caebench/sites/local.toml"
 CASES = {  # modules, plugins, what is said; {lab} and {site} stand for paths
+    "raises what is no Exception": (
+        {"broken": "class Odd(BaseException):\n    def __str__(self):\n        return 1 / 0\n\n\nraise Odd\n"},
+        "plug-in 'broken' (plugins in {site}): Odd, at {lab}/broken.py:6. Correct the plug-in.",
+    ),
+    "raises when it is asked for an attribute": (
+        {"broken": "def __getattr__(name):\n    raise RuntimeError(name)\n"},
+        "plug-in 'broken' (plugins in {site}): RuntimeError: SPECS, at {lab}/broken.py:2. Correct the plug-in.",
+    ),
     "raises": (
         {"broken": "import os\n\nraise RuntimeError('no\\nGPU here')\n"},
         "plug-in 'broken' (plugins in {site}): RuntimeError: no GPU here, at {lab}/broken.py:3. Correct the plug-in.",

@@ -74,6 +74,10 @@ class OwnImages(ImageDataset):
         if unknown := sorted({image.class_name for image in val} - classes):
             what = f"class {unknown[0]!r} has validation images, and no training images"
             raise DataError(root, what, f"Add training images of it, or remove it. {self.source}")
+        if twice := sorted({image.path for image in train} & {image.path for image in val}):
+            more = f" and {len(twice) - 1:,} more images" if twice[1:] else ""
+            what = f"{twice[0]!r}{more} in both splits, for training and for validation"
+            raise DataError(root, what, f"Remove it from one of them. {self.source}")
 
     def entries(self, root: Path, split: Split, size: Size) -> list[Entry]:
         return self._entries(self.both(root))[split]
@@ -105,8 +109,6 @@ class OwnImages(ImageDataset):
             what = f"{num_classes:,} classes, expected {inspection.size.num_classes:,}"
             inspection.add("number of classes", inspection.root, what)
         self._check_files(inspection)
-        for path in sorted(set.intersection(*({path for path, _ in entries} for entries in found.values()))):
-            inspection.add("images in both splits", inspection.root / path, "in the training and the validation split")
 
     def render(self, canvas: Canvas) -> None:
         raise TypeError(f"{self.name} is a user's: nothing stands in for it")

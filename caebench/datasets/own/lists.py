@@ -61,10 +61,6 @@ class ImageLists(OwnImages):
             absent = next(number for number in range(top) if str(number) not in classes)
             what = f"no training image has label {absent}, though labels go up to {top}"
             raise DataError(root, what, "Number the classes from 0 without gaps, or give them names.")
-        if twice := sorted({image.path for image in train} & {image.path for image in val}):
-            more = f" and {len(twice) - 1:,} more images" if twice[1:] else ""
-            what = f"{twice[0]!r}{more} in both lists, for training and for validation"
-            raise DataError(root, what, "Remove it from one of them.")
 
 
 def are_numbers(labels: Iterable[str]) -> bool:

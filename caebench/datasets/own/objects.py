@@ -5,7 +5,8 @@ and `train/_annotations.coco.json` as Roboflow exports. Objects need masks, whic
 every picture once.
 """
 
-from collections import Counter
+import hashlib
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,7 @@ from caebench.datasets.splits import SPLITS, Measured, SceneSplit, Size, Split, 
 from caebench.datasets.synthetic.canvas import Canvas
 
 ANNOTATIONS = "annotations"
+SEEN = ("category_id", "bbox", "segmentation", "iscrowd")  # of an object, by training and evaluation
 EXPORTED = "_annotations.coco.json"  # Roboflow's, beside the pictures
 NEED_MASKS = "Mask R-CNN learns masks: give each object one, or leave detection out."
 
@@ -54,13 +56,14 @@ class Described(NamedTuple):
         return sum(identity in annotated and min(shape) >= MIN_SIDE for identity, shape in self.shapes.items())
 
     def marks(self, split: Split) -> Iterator[tuple[str, int | str]]:
-        """What the fingerprint is of: each picture, and how many objects of which classes it has."""
-        counts = Counter((one.get("image_id"), one.get("category_id")) for one in self.content["annotations"])
+        """What the fingerprint is of: the classes' names, and each picture's size and objects."""
+        yield f"{split}:categories", _digest(sorted(categories_of(self.content).items()))
         of_image: dict[Any, list[str]] = {}
-        for (image, category), number in counts.items():
-            of_image.setdefault(image, []).append(f"{category}x{number}")
+        for one in self.content["annotations"]:
+            of_image.setdefault(one.get("image_id"), []).append(_digest([one.get(name) for name in SEEN]))
         for image in self.content["images"]:
-            yield f"{split}/{image['file_name']}", ",".join(sorted(of_image.get(image["id"], ())))
+            objects = sorted(of_image.get(image["id"], ()))
+            yield f"{split}/{image['file_name']}", _digest([image["height"], image["width"], objects])
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -187,6 +190,11 @@ class OwnObjects(Dataset):
 
     def render(self, canvas: Canvas) -> None:
         raise TypeError(f"{self.name} is a user's: nothing stands in for it")
+
+
+def _digest(value: Any) -> str:
+    """Of plain values, in any order of their tables' fields."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _num_images(one: Described) -> int:

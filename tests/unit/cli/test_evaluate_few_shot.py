@@ -84,6 +84,7 @@ MISTAKES = {
     "knn:imagenet1k@1%@2%": "2 suffixes, and a data set has one at most. Write @1% (",
     "knn:imagenet@10shot": "data set 'imagenet': unknown. Did you mean 'imagenet1k'?",
     "ade20k:food101@10shot": "--on 'ade20k:food101@10shot': field 'data.name' is 'food101': its labels are",
+    "knn:food101@2shot": "data set 'food101@2shot': all 40 training images. Leave the suffix out.",
     "knn:food101@3shot": "data set 'food101@3shot': 20 classes need 60 training images, and the whole set has 40.",
 }
 

@@ -108,7 +108,7 @@ FAULTS = {
     ),
     "in both lists": (
         changed("val.txt", "pictures/0 of 4", "pictures/0 of 0"),
-        "mine: 'pictures/0 of 0.png' in both lists, for training and for validation. Remove it from one of them.",
+        "mine: 'pictures/0 of 0.png' in both splits, for training and for validation. Remove it from one of them.",
     ),
     "an empty list": (lambda root: (root / "val.txt").write_text("\n"), "mine: no validation images. Add some, or"),
     "an empty training list": (lambda root: (root / "train.txt").write_text(""), "mine: no training images, expected"),

@@ -47,11 +47,27 @@ def test_pictures_that_training_leaves_out_are_not_counted(tmp_path):
     assert size.train == 1 and dataset.check(roots, size).ok
 
 
-def test_another_class_of_an_object_is_another_fingerprint(tmp_path):
+EDITS = {
+    "another class": lambda found: found["annotations"][0].update(category_id=2),
+    "a moved box": lambda found: found["annotations"][0]["bbox"].__setitem__(0, 1.5),
+    "a crowd": lambda found: found["annotations"][0].update(iscrowd=1),
+    "another mask": lambda found: found["annotations"][0].update(segmentation=[[1, 1, 9, 1, 9, 9]]),
+}
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_an_edited_object_is_another_fingerprint(tmp_path, edit):
     dataset, roots = own(make_objects(tmp_path), "coco")
     before = dataset.measure(roots).fingerprint
-    change(lambda found: found["annotations"][0].update(category_id=2))(tmp_path)
+    change(EDITS[edit])(tmp_path)
     assert dataset.measure(roots).fingerprint != before
+
+
+def test_what_neither_training_nor_evaluation_sees_leaves_the_fingerprint(tmp_path):
+    dataset, roots = own(make_objects(tmp_path), "coco")
+    before = dataset.measure(roots).fingerprint
+    change(lambda found: (found["annotations"].reverse(), found.update(info={"year": 2026})))(tmp_path)
+    assert dataset.measure(roots).fingerprint == before
 
 
 def change(edit, split="train"):

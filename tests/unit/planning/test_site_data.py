@@ -226,6 +226,18 @@ def test_a_name_that_the_site_does_not_have_is_an_error_with_the_known_ones(flow
         make_plan(suite, SCALES["nano"])
 
 
+def test_a_folder_that_is_away_has_the_layout_that_the_site_says_or_none(flowers, tmp_path):
+    suite, store = suite_of(tmp_path, NEAR), Store(tmp_path / "store")
+    (data,) = [job for job in make_plan(suite, scale_on(flowers, "nano")).jobs if isinstance(job.config, OwnData)]
+    write_result(store.prepare(data), {"id": data.id, "metrics": {}})
+    shutil.rmtree(flowers.roots["flowers"])
+    flowers.roots["flowers"].mkdir()  # where a disk is not mounted
+    assert data.id in {job.id for job in make_plan(suite, scale_on(flowers, "nano", store)).jobs}
+    other = flowers.replace(data={"flowers": flowers.data["flowers"].replace(val_share=0.4)})
+    with pytest.raises(DataError, match=r"an empty folder, expected a folder a class"):
+        make_plan(suite, scale_on(other, "nano", store))
+
+
 @pytest.mark.parametrize("num_versions", [0, 1, 2])
 def test_results_on_a_folder_that_is_away_are_found_by_its_finished_job(flowers, tmp_path, num_versions):
     suite, store, plans = suite_of(tmp_path, NEAR), Store(tmp_path / "store"), []

@@ -64,6 +64,11 @@ WRONG = {
     "a class of val alone": ({"train/x": 2, "train/y": 2, "val/z": 1}, {}, "class 'z' has validation images, and no "),
     "val alone": ({"val/x": 2, "val/y": 2}, {}, "a folder val/, and none of train, training"),
     "a name": ({"train/x": 2, "train/y": 2, "val/x": 1}, {"val": "dev"}, "/dev: no such folder, named as `val`"),
+    "one folder for both": (
+        {"a/x": 2, "a/y": 2},
+        {"train": "a", "val": "a"},
+        "'a/x/0.png' and 3 more images in both splits",
+    ),
     "nothing to hold out": ({"x": 1, "y": 1}, {}, "no validation images"),
 }
 
